@@ -1,0 +1,56 @@
+PYTHON ?= python3
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-down test lint unit molecule lock docs bench-converge clean setup
+
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# Molecule keeps its state here: two clones of one name share none. Sockets stay where their paths are short.
+export ANSIBLE_HOME := $(CURDIR)/.ansible
+export ANSIBLE_SSH_CONTROL_PATH_DIR := ~/.ansible/cp
+# Output as it comes, not wrapped into boxes of 80 columns.
+export MOLECULE_COMMAND_BORDERS := false
+
+help: ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
+
+setup:
+	@$(PYTHON) tools/bootstrap.py
+
+demo: setup ## Two hosts in containers, serving the example app; a second run goes straight to the play
+	@python -m tools.demo up
+
+demo-down: ## Remove all that the demo made
+	@$(PYTHON) -m tools.demo down
+
+test: ## Linters, unit tests, every Molecule scenario
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory molecule
+
+lint: setup ## Linters, formatters, types
+	yamllint --strict .
+	ansible-lint --offline --strict
+	ruff check .
+	ruff format --check .
+	mypy
+
+unit: ## Unit tests of plugins, templates and the example app
+	@$(PYTHON) tools/bootstrap.py --with-nginx
+	pytest tests/unit files/app/tests
+
+molecule: setup ## Every Molecule scenario, or those in SCENARIOS="default ..."
+	@python -m tools.scenarios $(SCENARIOS)
+
+lock: setup ## Write requirements.txt anew from requirements.in
+	uv pip compile --quiet --upgrade --universal --python-version 3.11 --fork-strategy requires-python \
+	  --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+	  requirements.in --output-file requirements.txt
+
+docs: setup ## Write the reference of variables from the argument specs
+	python tools/docs.py
+
+bench-converge: setup ## Measure how long a run of the play takes
+	python bench/converge.py
+
+clean: ## Remove caches (`make demo-down` removes the rest)
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -1,0 +1,28 @@
+"""Start one process of a slot: launch.py RECORD PORT.
+
+supervisord's `environment=` cannot carry every value, nor its `command=` every argument; a slot's record, a JSON file, can.
+The process id does not change: the command takes this process's place.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+
+def main() -> None:
+    """Read the record, take its environment, become its command."""
+    path, port = sys.argv[1:]
+    with open(path, encoding="utf-8") as stream:
+        record = json.load(stream)
+    environment = {**os.environ, **record["environment"], "PORT": port}
+    argv = [argument.format(python=record["python"], port=port) for argument in record["argv"]]
+    try:
+        os.execvpe(argv[0], argv, environment)
+    except OSError as error:
+        sys.exit(f"cannot start {argv[0]}: {error.strerror}; see the app's `command`")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,214 @@
+"""What stands against a run before it begins, and what is short after it: pure functions, one sentence a finding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+from urllib.parse import quote
+
+SUPPORTED = {"Debian": (11,), "Ubuntu": (22, 4)}
+PYTHON_MIN = (3, 9)
+NGINX_MIN = (1, 18, 0)  # of Debian 11, the oldest that was tried
+FREE_MIN = 100_000_000  # bytes, beside what a release needs: logs, an environment
+FAR_FUTURE = 31_536_000  # seconds: a year
+
+Plan = Mapping[str, Mapping[str, Any]]
+Facts = Mapping[str, Any]
+
+
+def version(text: str) -> tuple[int, ...]:
+    """A dotted version as numbers."""
+    return tuple(int(part) for part in text.split(".") if part.isdigit())
+
+
+def dotted(numbers: Iterable[int]) -> str:
+    """Numbers as a dotted version."""
+    return ".".join(str(number) for number in numbers)
+
+
+def host_problems(plan: Plan, facts: Facts, host: Mapping[str, Any]) -> list[str]:
+    """Why the plan cannot be carried out on a host.
+
+    ``host`` has name, distribution, distribution_version, nofile and sysctl (whether the kernel's ceilings may be raised).
+    """
+    return [f"{host['name']}: {problem}" for problem in (*_system_problems(facts["host"], host), *_app_problems(plan, facts["apps"]))]
+
+
+def _system_problems(system: Mapping[str, Any], host: Mapping[str, Any]) -> Iterator[str]:
+    minimum = SUPPORTED.get(host["distribution"])
+    if minimum is None or version(host["distribution_version"]) < minimum:
+        known = ", ".join(f"{name} {dotted(numbers)} or newer" for name, numbers in SUPPORTED.items())
+        yield f"{host['distribution']} {host['distribution_version']} is not supported; supported are {known}"
+    if version(system["python"]) < PYTHON_MIN:
+        yield f"/usr/bin/python3 is {system['python'] or 'missing'}; {dotted(PYTHON_MIN)} or newer is needed"
+    if system["nginx_version"] and version(system["nginx_version"]) < NGINX_MIN:
+        yield f"nginx {system['nginx_version']} is too old; {dotted(NGINX_MIN)} or newer is needed"
+    if system["port_80"] and not system["port_80"].startswith("nginx "):
+        yield f"port 80, which nginx needs, is held by {system['port_80']}; stop it, or give the app a host of its own"
+    if host["nofile"] > system["nofile_ceiling"] and not (system["nofile_raisable"] and host["sysctl"]):
+        way_out = "set tornado_app_sysctl: true" if system["nofile_raisable"] else "lower it, or raise the limit of the container or machine"
+        yield f"tornado_app_nofile {host['nofile']} is above {system['nofile_ceiling']}, the most that this host can give; {way_out}"
+
+
+def _app_problems(plan: Plan, apps: Mapping[str, Any]) -> Iterator[str]:
+    for name, app in plan.items():
+        state = apps[name]
+        if state["foreign_user"]:
+            yield f"tornado_apps.{name}: there is a user {name} already that does not live in {app['home']}; rename the app"
+        if state["foreign_unit"]:
+            yield f"tornado_apps.{name}: the distribution has a unit of that name, {state['foreign_unit']}; rename the app"
+        for port, holder in state["foreign_ports"].items():
+            yield f"tornado_apps.{name}.port {app['port']}: port {port} is held by {holder}; stop it, or choose another port"
+
+
+def room_problems(plan: Plan, facts: Facts, artifacts: Mapping[str, Mapping[str, Any]], host: str) -> list[str]:
+    """Why new releases do not fit on a host's disk."""
+    new = {name: artifacts[name]["size"] for name in plan if artifacts[name]["release"] not in facts["apps"][name]["releases"]}
+    # The archive lies beside the unpacked files for a moment.
+    needed = 2 * sum(new.values()) + FREE_MIN
+    if not new or facts["host"]["free_bytes"] >= needed:
+        return []
+    free = facts["host"]["free_bytes"]
+    return [
+        f"{host}: /srv has {free // 1_000_000} MB free, releases of {', '.join(new)} need {needed // 1_000_000} MB; "
+        "make room, or lower tornado_app_keep_releases and deploy again"
+    ]
+
+
+def build_problems(results: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Why artifacts could not be built, with the setting that names them."""
+    return [f"tornado_apps.{result['item']['app']}.source: {result['msg']}" for result in results if result.get("failed")]
+
+
+def sysctls(current: Mapping[str, str], nofile: int, plan: Plan) -> dict[str, str]:
+    """The kernel settings to write: those that are lower than needed, or just what is needed. Never lowers one.
+
+    A setting that is higher is left to whoever set it.
+    """
+    lower = {"net.core.somaxconn": 4096, "fs.nr_open": nofile, "fs.file-max": nofile * 4}
+    wanted = {key: str(value) for key, value in lower.items() if key in current and int(current[key]) <= value}
+    ports = {port for app in plan.values() for slot in app["slots"].values() for port in slot["ports"]}
+    if "net.ipv4.ip_local_port_range" in current:
+        first, last = (int(part) for part in current["net.ipv4.ip_local_port_range"].split())
+        if (min(first, 10240), max(last, 65535)) == (10240, 65535):
+            wanted["net.ipv4.ip_local_port_range"] = "10240 65535"
+            first, last = 10240, 65535
+        # An outgoing connection must not take a port that a process will listen on.
+        endangered = {port for port in ports if first <= port <= last}
+        reserved = numbers(current.get("net.ipv4.ip_local_reserved_ports", ""))
+        if endangered:
+            wanted["net.ipv4.ip_local_reserved_ports"] = ranges(reserved | endangered)
+    return wanted
+
+
+def numbers(text: str) -> set[int]:
+    """Port numbers out of the kernel's notation, "8000-8003,9000"."""
+    found: set[int] = set()
+    for part in filter(None, text.split(",")):
+        first, _, last = part.partition("-")
+        found.update(range(int(first), int(last or first) + 1))
+    return found
+
+
+def ranges(ports: Iterable[int]) -> str:
+    """Port numbers in the kernel's notation."""
+    spans: list[list[int]] = []
+    for port in sorted(ports):
+        if spans and port == spans[-1][1] + 1:
+            spans[-1][1] = port
+        else:
+            spans.append([port, port])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in spans)
+
+
+def shortfalls(plan: Plan, facts: Facts, health: Iterable[Mapping[str, Any]], answers: Iterable[Mapping[str, Any]], host: str) -> list[str]:
+    """What of the plan a host does not deliver.
+
+    ``health`` are results of wait_for_health, ``answers`` what tornado_app_probes was answered, with the probes as ``item``.
+    """
+    found = [*_nginx_shortfalls(plan, facts["host"])]
+    for name, app in plan.items():
+        found += _app_shortfalls(app, facts["apps"][name])
+    for result in health:
+        found += [f"{process['name']}: {process['error']}" for process in result.get("processes", []) if not process["healthy"]]
+    for answer in answers:
+        found += _answer_shortfalls(answer)
+    return [f"{host}: {finding}" for finding in found]
+
+
+def _nginx_shortfalls(plan: Plan, system: Mapping[str, Any]) -> Iterator[str]:
+    nofile = max(app["nofile"] for app in plan.values())
+    if not system["nginx"]:
+        yield "nginx has no worker running"
+    for worker in system["nginx"]:
+        if worker["nofile"] < nofile:
+            yield f"nginx worker {worker['pid']} may open {worker['nofile']} files instead of {nofile}"
+        if worker["uid"] == 0:
+            yield f"nginx worker {worker['pid']} runs as root"
+
+
+def _app_shortfalls(app: Mapping[str, Any], state: Mapping[str, Any]) -> Iterator[str]:
+    slot = state["slots"][state["live"]]
+    running = [process for process in slot["processes"] if process["state"] == "RUNNING"]
+    if not slot["deployed"]:
+        yield f"{app['name']} has no release yet; run --tags deploy"
+    elif len(running) != app["processes"]:
+        yield f"{app['slots'][state['live']]['group']} has {len(running)} of {app['processes']} processes running"
+    if not state["supervisord"]:
+        yield f"{app['name']}'s supervisord does not answer; see systemctl status {app['unit']}"
+        return
+    processes = [{"name": f"{app['name']}'s supervisord", **state["supervisord"]}, *running]
+    for process in processes:
+        if process["nofile"] < app["nofile"]:
+            yield f"{process['name']} (pid {process['pid']}) may open {process['nofile']} files instead of {app['nofile']}"
+        if process["uid"] == 0:
+            yield f"{process['name']} (pid {process['pid']}) runs as root"
+
+
+def probes(plan: Plan, facts: Facts) -> list[dict[str, Any]]:
+    """What to ask nginx on a host: each app's health path, and one of its static files with a version and without."""
+    found = []
+    for name, app in plan.items():
+        if not facts["apps"][name]["slots"][facts["apps"][name]["live"]]["deployed"]:
+            continue
+        base = {"app": name, "host": app["server_names"][0].replace("*", "www")}
+        found.append({**base, "url": f"http://127.0.0.1{app['health']['path']}", "cached": None})
+        file = facts["apps"][name]["static_file"]
+        if file:
+            found.append({**base, "url": f"http://127.0.0.1/static/{quote(file)}?v=1", "cached": True})
+            found.append({**base, "url": f"http://127.0.0.1/static/{quote(file)}", "cached": False})
+    return found
+
+
+def max_age(header: str) -> int:
+    """The max-age of a Cache-Control header in seconds; 0 when it has none."""
+    for part in header.split(","):
+        key, _, value = part.strip().partition("=")
+        if key == "max-age" and value.isdigit():
+            return int(value)
+    return 0
+
+
+def _answer_shortfalls(answer: Mapping[str, Any]) -> Iterator[str]:
+    probe = answer["item"]
+    asked = f"{probe['app']} through nginx: {probe['url']} (Host: {probe['host']})"
+    if not 200 <= answer["status"] < 400:
+        yield f"{asked} answered {answer['status']}: {answer['msg']}"
+    elif probe["cached"] is not None:
+        header = answer.get("cache_control", "")
+        if probe["cached"] != (max_age(header) >= FAR_FUTURE):
+            yield f"{asked} has Cache-Control {header!r}, {'too short' if probe['cached'] else 'too long'}"
+
+
+class FilterModule:
+    """The filters of this file, for Ansible."""
+
+    def filters(self) -> dict[str, Any]:
+        return {
+            "tornado_app_host_problems": host_problems,
+            "tornado_app_room_problems": room_problems,
+            "tornado_app_build_problems": build_problems,
+            "tornado_app_sysctls": sysctls,
+            "tornado_app_shortfalls": shortfalls,
+            "tornado_app_probes": probes,
+        }

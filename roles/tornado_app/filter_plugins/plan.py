@@ -1,0 +1,246 @@
+"""The plan: what an app looks like on a host, computed from its settings alone.
+
+Pure functions, no I/O but the role's own argument specs, which are the single source of the settings' types.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import shlex
+import string
+from collections.abc import Iterator, Mapping
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ansible.errors import AnsibleFilterError
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+SLOTS = ("blue", "green")
+LOG_BUDGET = 1_000_000_000  # bytes for all log files of an app
+LOG_FILE_MAX = 50_000_000  # bytes of one log file
+PORTS = range(1024, 65536)  # below 1024 a process that is not root cannot listen
+NOFILE_MIN = 1024
+
+# Linux allows user names of 32 bytes; of the allowed characters these are also safe in paths, unit and upstream names.
+APP_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+RESERVED_NAMES = frozenset({"tornado_app", "nginx", "root", "www-data", "default"})
+SERVER_NAME = re.compile(r"(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?|\[?[0-9A-Fa-f:]+\]?")
+VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+URL_PATH = re.compile(r"/[!-~]*")
+RELATIVE_PATH = re.compile(r"(?!/)(?!.*(^|/)\.\.(/|$))[A-Za-z0-9._/-]+")
+NGINX_SIZE = re.compile(r"\d+[kKmMgG]?")
+
+_SPECS = yaml.safe_load((Path(__file__).parents[1] / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))
+APP_OPTIONS: dict[str, Any] = _SPECS["argument_specs"]["app"]["options"]
+
+Problems = list[str]
+
+
+def _merged(default: Any, given: Any) -> Any:
+    """``given`` over ``default``; dictionaries of the argument specs (health, drain) are merged key by key."""
+    if isinstance(default, Mapping) and isinstance(given, Mapping):
+        return {**default, **{key: _merged(default.get(key), value) for key, value in given.items()}}
+    return given
+
+
+def _unknown_keys(where: str, given: Mapping[str, Any], options: Mapping[str, Any]) -> Iterator[str]:
+    for key in given:
+        if key not in options:
+            near = difflib.get_close_matches(str(key), options, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(options)}"
+            yield f"{where}.{key} is not a setting; {hint}"
+        elif isinstance(given[key], Mapping) and "options" in options[key]:
+            yield from _unknown_keys(f"{where}.{key}", given[key], options[key]["options"])
+
+
+def _typed(where: str, app: Mapping[str, Any], defaults: Mapping[str, Any]) -> tuple[dict[str, Any], Problems]:
+    """Fill the defaults and convert the types of one app, by the role's argument specs."""
+    problems = list(_unknown_keys(where, app, APP_OPTIONS))
+    missing = [key for key, option in APP_OPTIONS.items() if key not in app and not option.get("required") and key not in defaults]
+    problems += [f"tornado_app_defaults.{key} is missing: whoever replaces tornado_app_defaults gives every key" for key in missing]
+    problems += [f"{where}.{key} is missing" for key, option in APP_OPTIONS.items() if option.get("required") and not app.get(key)]
+    if problems:
+        return {}, problems
+    settings = {key: _merged(defaults.get(key), app[key]) if key in app else defaults[key] for key in APP_OPTIONS}
+    typed: dict[str, Any] = {}
+    for key, option in APP_OPTIONS.items():  # one by one, so that a message can name its setting
+        result = ArgumentSpecValidator({key: option}).validate({key: settings[key]})
+        problems += [f"{where}.{key}: {message}" for message in result.error_messages]
+        typed[key] = result.validated_parameters.get(key)
+    return typed, problems
+
+
+def _command_problems(where: str, command: str) -> Iterator[str]:
+    try:
+        fields = {name for _, name, _, _ in string.Formatter().parse(command) if name is not None}
+        if not shlex.split(command):
+            yield f"{where}.command is empty"
+    except ValueError as error:
+        yield f"{where}.command {command!r} cannot be read: {error}; a literal brace is written twice"
+        return
+    if "port" not in fields:
+        yield f"{where}.command has no {{port}}: without it all processes would listen on the same port"
+    for field in sorted(fields - {"port", "python"}):
+        yield f"{where}.command: {{{field}}} is not known; known are {{port}} and {{python}}, a literal brace is written twice"
+
+
+def _setting_problems(where: str, app: Mapping[str, Any], stride: int) -> Iterator[str]:
+    """What the types alone do not tell about one app."""
+    if app["processes"] < 1:
+        yield f"{where}.processes is {app['processes']}: at least 1 is needed"
+    elif app["processes"] > stride:
+        yield f"{where}.processes {app['processes']} is above tornado_app_slot_stride {stride}: raise the stride"
+    for setting, seconds in (
+        ("health.timeout", app["health"]["timeout"]),
+        ("drain.timeout", app["drain"]["timeout"]),
+        ("stop_timeout", app["stop_timeout"]),
+        ("proxy_read_timeout", app["proxy_read_timeout"]),
+    ):
+        if seconds < 1:
+            yield f"{where}.{setting} is {seconds}: a number of seconds above 0 is needed"
+    yield from _command_problems(where, app["command"])
+    if not URL_PATH.fullmatch(app["health"]["path"]):
+        yield f"{where}.health.path {app['health']['path']!r} is no URL path: it starts with / and has no spaces"
+    if not app["server_names"]:
+        yield f"{where}.server_names is empty: nginx would never serve the app"
+    for name in app["server_names"]:
+        if not SERVER_NAME.fullmatch(name):
+            yield f"{where}.server_names: {name!r} is no host name"
+    if not NGINX_SIZE.fullmatch(app["client_max_body_size"]):
+        yield f"{where}.client_max_body_size {app['client_max_body_size']!r} is no size of nginx, like 50m"
+    for setting in ("requirements", "static"):
+        if app[setting] and not RELATIVE_PATH.fullmatch(app[setting]):
+            yield f"{where}.{setting} {app[setting]!r} is no relative path inside the source"
+    for name, value in app["environment"].items():
+        if not VARIABLE_NAME.fullmatch(str(name)):
+            yield f"{where}.environment: {name!r} is no name of an environment variable"
+        if isinstance(value, bool) or not isinstance(value, (str, int, float)) or "\0" in str(value):
+            yield f"{where}.environment.{name} is no text: write it in quotes"
+
+
+def _cross_problems(apps: Mapping[str, Mapping[str, Any]], host: Mapping[str, Any]) -> Iterator[str]:
+    """What two slots or two apps of a host do to each other."""
+    ranges = []
+    for name, app in apps.items():
+        for slot, start in zip(SLOTS, (app["port"], app["port"] + host["slot_stride"])):
+            ports = range(start, start + app["processes"])
+            if ports and (ports[0] not in PORTS or ports[-1] not in PORTS):
+                yield (
+                    f"tornado_apps.{name}.port {app['port']}: the {slot} slot would use {ports[0]}-{ports[-1]} on {host['name']}, "
+                    f"outside {PORTS[0]}-{PORTS[-1]}"
+                )
+            ranges.append((name, slot, ports))
+    for (one, _, mine), (other, slot, theirs) in combinations(ranges, 2):
+        if mine and theirs and mine[0] <= theirs[-1] and theirs[0] <= mine[-1]:
+            setting = f"tornado_apps.{other}.port {apps[other]['port']}" + (f" ({slot} slot: {theirs[0]})" if slot == "green" else "")
+            yield f"{setting} overlaps {one}'s {mine[0]}-{mine[-1]} on {host['name']}"
+    for one, other in combinations(apps, 2):
+        for name in sorted(set(apps[one]["server_names"]) & set(apps[other]["server_names"])):
+            yield f"tornado_apps.{other}.server_names: {name} on {host['name']} is {one}'s already; give each app its own server_names"
+
+
+def _checked(apps: Any, defaults: Mapping[str, Any], host: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], Problems]:
+    if not isinstance(apps, Mapping) or not apps:
+        return {}, ["tornado_apps is empty: it is a dictionary with at least one app, as in inventories/prod"]
+    problems: Problems = []
+    typed: dict[str, dict[str, Any]] = {}
+    if host["nofile"] < NOFILE_MIN:
+        problems.append(f"tornado_app_nofile is {host['nofile']}: at least {NOFILE_MIN} is needed")
+    if host["slot_stride"] < 1:
+        problems.append(f"tornado_app_slot_stride is {host['slot_stride']}: at least 1 is needed")
+    for name, app in apps.items():
+        where = f"tornado_apps.{name}"
+        if not isinstance(name, str) or not APP_NAME.fullmatch(name) or name in RESERVED_NAMES:
+            problems.append(
+                f"{where}: {name!r} cannot name a user, a unit and a directory: at most 32 of a-z, 0-9, - and _, "
+                f"a letter first, and none of {', '.join(sorted(RESERVED_NAMES))}"
+            )
+            continue
+        if not isinstance(app, Mapping):
+            problems.append(f"{where} is no dictionary of settings")
+            continue
+        settings, found = _typed(where, app, defaults)
+        found = found or list(_setting_problems(where, settings, host["slot_stride"]))
+        problems += found
+        if not found:
+            typed[name] = settings
+    return typed, problems + list(_cross_problems(typed, host))
+
+
+def plan_problems(apps: Any, defaults: Mapping[str, Any], host: Mapping[str, Any]) -> Problems:
+    """What cannot work in the settings of a host, one sentence each; empty when a plan can be made."""
+    return _checked(apps, defaults, host)[1]
+
+
+def plan(apps: Any, defaults: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """What each app looks like on one host: slots, processes, ports, paths and names, with all defaults filled in."""
+    typed, problems = _checked(apps, defaults, host)
+    if problems:
+        raise AnsibleFilterError("; ".join(problems))
+    return {name: _planned(name, settings, host) for name, settings in typed.items()}
+
+
+def _planned(name: str, settings: dict[str, Any], host: Mapping[str, Any]) -> dict[str, Any]:
+    home, etc, run = f"/srv/{name}", f"/etc/{name}", f"/run/{name}"
+    count = settings["processes"]
+    slots = {}
+    for slot, start in zip(SLOTS, (settings["port"], settings["port"] + host["slot_stride"])):
+        ports = list(range(start, start + count))
+        slots[slot] = {
+            "name": slot,
+            "group": f"{name}-{slot}",
+            "upstream": f"{name}_{slot}",
+            "ports": ports,
+            "addresses": [f"127.0.0.1:{port}" for port in ports],
+            "cwd": f"{home}/slots/{slot}",
+            "config": f"{etc}/slots/{slot}.conf",
+            "record": f"{etc}/slots/{slot}.json",
+            "files": [f"{etc}/slots/{slot}.conf", f"{etc}/slots/{slot}.json"],
+            "upstream_config": f"conf.d/{name}.{slot}.conf",
+        }
+    return {
+        **settings,
+        "name": name,
+        "user": name,
+        "unit": f"{name}.service",
+        "nofile": host["nofile"],
+        "argv": shlex.split(settings["command"]),
+        "environment": {str(key): str(value) for key, value in settings["environment"].items()},
+        "home": home,
+        "releases": f"{home}/releases",
+        "environments": f"{home}/environments",
+        "flag": f"{home}/live/green",
+        "shared": f"{home}/shared",
+        "etc": etc,
+        "config": f"{etc}/supervisord.conf",
+        "run": run,
+        "socket": f"{run}/supervisor.sock",
+        "logs": f"/var/log/{name}",
+        # Each process has a current and one rotated log file, in both slots.
+        "log_max_bytes": min(LOG_FILE_MAX, LOG_BUDGET // (len(SLOTS) * count * 2)),
+        "site_config": f"conf.d/{name}.conf",
+        "slots": slots,
+        "directories": [
+            {"path": path, "owner": owner, "group": group, "mode": mode}
+            for path, owner, group, mode in (
+                (home, "root", "root", "0755"),
+                (f"{home}/releases", "root", "root", "0755"),
+                (f"{home}/environments", "root", "root", "0755"),
+                (f"{home}/slots", "root", "root", "0755"),
+                (f"{home}/live", "root", "root", "0755"),
+                (f"{home}/shared", name, name, "0750"),
+                (etc, "root", name, "0750"),
+                (f"{etc}/slots", "root", name, "0750"),
+            )
+        ],
+    }
+
+
+class FilterModule:
+    """The filters of this file, for Ansible."""
+
+    def filters(self) -> dict[str, Any]:
+        return {"tornado_app_plan": plan, "tornado_app_plan_problems": plan_problems}

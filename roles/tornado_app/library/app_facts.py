@@ -1,0 +1,267 @@
+#!/usr/bin/python
+"""Ansible module: read what of the apps is on a host and running there."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: app_facts
+short_description: Read what of the apps is on a host and running there
+description:
+  - Reads the state of a host for a plan (see P(tornado_app_plan#filter)), live processes as the kernel sees them, and changes nothing.
+  - What a later step does follows from this, never from what an earlier run did.
+options:
+  plan:
+    description: The plan of the host.
+    type: dict
+    required: true
+  packages:
+    description: Distribution packages whose presence is looked up.
+    type: list
+    elements: str
+    default: []
+attributes:
+  check_mode:
+    support: full
+author: The tornado_app authors
+"""
+
+EXAMPLES = r"""
+- name: Read what is on the host
+  app_facts:
+    plan: "{{ __tornado_app_plan }}"
+  register: __tornado_app_facts
+"""
+
+RETURN = r"""
+host:
+  description: What is the host's own.
+  type: dict
+  returned: always
+  contains:
+    python: {description: Version of C(/usr/bin/python3), major and minor., type: str, sample: "3.11"}
+    nginx_version: {description: Version of the installed nginx; empty when there is none., type: str, sample: 1.22.1}
+    nginx: {description: nginx's workers that take requests. Each with pid nofile uid unit and uptime., type: list, elements: dict}
+    missing_packages: {description: Those of O(packages) that are not installed., type: list, elements: str}
+    python_apt: {description: Whether Ansible's apt module can work in check mode., type: bool}
+    nofile_ceiling: {description: Open files that systemd can give a service now., type: int}
+    nofile_raisable: {description: Whether root can raise that ceiling., type: bool}
+    sysctls: {description: Kernel settings as text., type: dict}
+    port_80: {description: Who listens on port 80; empty when nobody does., type: str, sample: nginx (pid 812)}
+    free_bytes: {description: Free space where the apps live., type: int}
+apps:
+  description: One entry an app.
+  type: dict
+  returned: always
+  contains:
+    foreign_user: {description: Whether the user was there before the role made it., type: bool}
+    foreign_unit: {description: Path of a unit of that name that the distribution ships; empty when there is none., type: str}
+    provisioned: {description: Whether the app's directories are there., type: bool}
+    live: {description: The slot that nginx sends new requests to., type: str}
+    needs_reload: {description: Whether systemd has not read the unit's newest form., type: bool}
+    supervisord: {description: The running supervisord (pid nofile uid unit uptime) or none., type: dict}
+    slots:
+      description: One entry a slot.
+      type: dict
+      contains:
+        deployed: {description: Whether the slot's configuration is there., type: bool}
+        release: {description: Its release; empty when it has none., type: str}
+        environment: {description: Digest of its release's environment; empty when it has none., type: str}
+        processes: {description: Its processes. Each with name port state pid nofile uid unit uptime., type: list, elements: dict}
+    releases: {description: The releases on the host., type: list, elements: str}
+    foreign_ports: {description: Port (text) to another user's process that listens on it., type: dict}
+    static_file: {description: One static file of the live slot; empty when there is none., type: str}
+"""
+
+import http.client
+import json
+import os
+import pwd
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.tornado_app_proc import children, describe, listeners, nofile_ceiling
+from ansible.module_utils.tornado_app_supervisor import connect, processes
+
+SYSCTLS = (
+    "net.core.somaxconn",
+    "net.ipv4.ip_local_port_range",
+    "net.ipv4.ip_local_reserved_ports",
+    "fs.file-max",
+    "fs.nr_open",
+)
+UNIT_DIRECTORIES = ("/usr/lib/systemd/system", "/lib/systemd/system")
+
+
+def output(*command: str) -> str:
+    """What a command prints on both streams; empty when it is not there."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "LC_ALL": "C"})
+    except OSError:
+        return ""
+    return done.stdout + done.stderr
+
+
+def nearest(path: Path) -> Path:
+    """The path or the first directory above it that exists."""
+    return next(parent for parent in (path, *path.parents) if parent.exists())
+
+
+def nginx_workers() -> list[dict[str, Any]]:
+    """The worker processes that accept connections, not those that a reload is ending."""
+    try:
+        master = int(Path("/run/nginx.pid").read_text())
+    except (OSError, ValueError):
+        return []
+    workers = []
+    for pid in children(master):
+        try:
+            title = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        found = describe(pid)
+        if found and title.startswith("nginx: worker process") and "shutting down" not in title:
+            workers.append(found._asdict())
+    return workers
+
+
+def missing_packages(packages: list[str]) -> list[str]:
+    """Those of the packages that dpkg does not have installed."""
+    known = output("dpkg-query", "--show", "--showformat", "${Package} ${db:Status-Status}\n", *packages) if packages else ""
+    installed = {line.split()[0] for line in known.splitlines() if line.endswith(" installed")}
+    return [package for package in packages if package not in installed]
+
+
+def sysctls() -> dict[str, str]:
+    """The kernel settings that the role may raise, those that this host has."""
+    found = {}
+    for key in SYSCTLS:
+        path = Path("/proc/sys") / key.replace(".", "/")
+        if path.exists():
+            found[key] = " ".join(path.read_text().split())
+    return found
+
+
+def host_facts(packages: list[str]) -> dict[str, Any]:
+    """The part of the result that no app owns."""
+    ceiling, raisable = nofile_ceiling()
+    version = re.search(r"nginx/([\d.]+)", output("/usr/sbin/nginx", "-v"))
+    python = re.search(r"Python (\d+\.\d+)", output("/usr/bin/python3", "--version"))
+    missing = missing_packages([*packages, "python3-apt"])
+    return {
+        "python": python.group(1) if python else "",
+        "nginx_version": version.group(1) if version else "",
+        "nginx": nginx_workers(),
+        "missing_packages": [package for package in missing if package in packages],
+        "python_apt": "python3-apt" not in missing,
+        "nofile_ceiling": ceiling,
+        "nofile_raisable": raisable,
+        "sysctls": sysctls(),
+        "port_80": listeners({80}).get(80, ""),
+        "free_bytes": shutil.disk_usage(nearest(Path("/srv"))).free,
+    }
+
+
+def supervised(socket: str) -> tuple[int, list[dict[str, Any]]]:
+    """supervisord's process id (0 when it does not answer) and its processes."""
+    try:
+        supervisor = connect(socket)
+        return supervisor.getPID(), processes(supervisor)
+    except (OSError, http.client.HTTPException):
+        return 0, []
+
+
+def process_facts(info: dict[str, Any]) -> dict[str, Any]:
+    """One process: supervisord's word for its state, and what the kernel says of it."""
+    kernel = describe(info["pid"]) if info["pid"] else None
+    facts = kernel._asdict() if kernel else {"pid": 0, "nofile": 0, "uid": -1, "unit": "", "uptime": 0}
+    return {"name": f"{info['group']}:{info['name']}", "port": int(info["name"]), "state": info["statename"], **facts}
+
+
+def slot_facts(slot: dict[str, Any], releases: Path, running: list[dict[str, Any]]) -> dict[str, Any]:
+    """One slot."""
+    link = Path(slot["cwd"])
+    release = Path(os.readlink(link)).name if link.is_symlink() else ""
+    try:
+        environment = str(json.loads((releases / f"{release}.json").read_text())["environment"])
+    except (OSError, ValueError, KeyError):
+        environment = ""
+    return {
+        "deployed": Path(slot["config"]).exists(),
+        "release": release,
+        "environment": environment,
+        "processes": [process_facts(info) for info in running if info["group"] == slot["group"]],
+    }
+
+
+def foreign_ports(app: dict[str, Any]) -> dict[str, str]:
+    """Ports of the plan on which another user's process listens."""
+    ports = {port for slot in app["slots"].values() for port in slot["ports"]}
+    return {str(port): holder for port, holder in listeners(ports, besides=user_id(app["user"])).items()}
+
+
+def static_file(directory: Path) -> str:
+    """The first static file by name, relative to its directory."""
+    return next((str(path.relative_to(directory)) for path in sorted(directory.rglob("*")) if path.is_file()), "")
+
+
+def user_id(user: str) -> int:
+    """A user's id; -1 when there is no such user."""
+    try:
+        return pwd.getpwnam(user).pw_uid
+    except KeyError:
+        return -1
+
+
+def foreign_user(app: dict[str, Any]) -> bool:
+    """Whether there is a user of the app's name that the role did not make."""
+    try:
+        return pwd.getpwnam(app["user"]).pw_dir != app["home"]
+    except KeyError:
+        return False
+
+
+def app_facts(app: dict[str, Any]) -> dict[str, Any]:
+    """One app."""
+    releases = Path(app["releases"])
+    pid, running = supervised(app["socket"])
+    supervisord = describe(pid) if pid else None
+    # A fresh host begins with green live, with nothing in it, so that the first release goes to blue: the port that the settings name.
+    live = "green" if Path(app["flag"]).exists() or not Path(app["flag"]).parent.exists() else "blue"
+    units = (Path(directory) / app["unit"] for directory in UNIT_DIRECTORIES)
+    return {
+        "foreign_user": foreign_user(app),
+        "foreign_unit": next((str(path) for path in units if path.exists()), ""),
+        "live": live,
+        "provisioned": all(Path(directory["path"]).is_dir() for directory in app["directories"]),
+        "needs_reload": "NeedDaemonReload=yes" in output("systemctl", "show", "--property=NeedDaemonReload", app["unit"]),
+        "supervisord": supervisord._asdict() if supervisord else None,
+        "slots": {slot["name"]: slot_facts(slot, releases, running) for slot in app["slots"].values()},
+        "releases": sorted(path.name for path in releases.glob("*") if path.is_dir() and not path.name.startswith(".")),
+        "foreign_ports": foreign_ports(app),
+        "static_file": static_file(Path(app["slots"][live]["cwd"]) / app["static"]) if app["static"] else "",
+    }
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "plan": {"type": "dict", "required": True},
+            "packages": {"type": "list", "elements": "str", "default": []},
+        },
+        supports_check_mode=True,
+    )
+    plan = module.params["plan"]
+    module.exit_json(
+        changed=False,
+        host=host_facts(module.params["packages"]),
+        apps={key: app_facts(app) for key, app in plan.items()},
+    )
+
+
+if __name__ == "__main__":
+    main()

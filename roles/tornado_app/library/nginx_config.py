@@ -1,0 +1,220 @@
+#!/usr/bin/python
+"""Ansible module: install nginx configuration files as a whole, and have nginx run what is on disk."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: nginx_config
+short_description: Install nginx configuration files as a whole, and have nginx run what is on disk
+description:
+  - Puts the files into a copy of the configuration tree, lets C(nginx -t) judge the whole of it, and moves them into place only when it
+    passes. The configuration that was there stays otherwise.
+  - Reloads nginx when what is on disk is not what it last loaded, whoever changed it and whenever, and waits until the new workers serve.
+  - Include directives of the files should be relative, so that the copy includes its own files.
+options:
+  files:
+    description: The files.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path: {description: "Path relative to O(root).", type: str, required: true}
+      content: {description: "The whole content.", type: str, required: true}
+      force: {description: "Whether a file that is there already is replaced.", type: bool, default: true}
+  absent:
+    description: Paths relative to O(root) that are removed.
+    type: list
+    elements: str
+    default: []
+  root:
+    description: The configuration tree.
+    type: path
+    default: /etc/nginx
+  state_file:
+    description: Where the digest of what nginx last loaded is kept.
+    type: path
+    default: /var/lib/tornado_app/nginx.loaded
+  timeout:
+    description: Seconds that the new workers may take to appear.
+    type: float
+    default: 15
+attributes:
+  check_mode:
+    description: Validates too where nginx is installed.
+    support: full
+  diff_mode:
+    support: full
+author: The tornado_app authors
+"""
+
+EXAMPLES = r"""
+- name: Install the site
+  nginx_config:
+    files:
+      - path: conf.d/shop.conf
+        content: "{{ lookup('ansible.builtin.template', 'site.conf.j2') }}"
+"""
+
+RETURN = r"""
+reloaded:
+  description: Whether nginx was reloaded.
+  type: bool
+  returned: success
+"""
+
+import hashlib
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Optional
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.tornado_app_proc import children
+
+NGINX = "/usr/sbin/nginx"
+PID_FILE = Path("/run/nginx.pid")
+
+
+def text(path: Path) -> Optional[str]:
+    """What a file says; None when it is not there."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+
+
+def copy_with(root: Path, wanted: dict[str, Optional[str]], candidate: Path) -> None:
+    """Make the tree as it would be: the present one with the wanted files."""
+    if root.is_dir():
+        shutil.copytree(root, candidate, symlinks=True)
+        for link in candidate.rglob("*"):  # a relative link would lead out of the copy
+            if link.is_symlink() and not os.path.isabs(os.readlink(link)):
+                original = (root / link.relative_to(candidate)).resolve()
+                link.unlink()
+                link.symlink_to(original)
+    for relative, content in wanted.items():
+        path = candidate / relative
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        if content is not None:
+            path.write_text(content, encoding="utf-8")
+
+
+def judge(module: AnsibleModule, root: Path, wanted: dict[str, Optional[str]]) -> None:
+    """Let nginx itself judge the tree as it would be."""
+    with tempfile.TemporaryDirectory(prefix="nginx-candidate-") as folder:
+        candidate = Path(folder) / "nginx"
+        copy_with(root, wanted, candidate)
+        code, _, errors = module.run_command([NGINX, "-t", "-q", "-c", str(candidate / "nginx.conf")])
+        if code:
+            message = errors.replace(str(candidate), str(root))
+            module.fail_json(msg=f"nginx refuses the new configuration, the present one stays in place: {message.strip()}")
+
+
+def loaded_digest(module: AnsibleModule) -> str:
+    """Digest of the configuration on disk with all that it includes."""
+    code, dump, errors = module.run_command([NGINX, "-T", "-q"])
+    if code:
+        module.fail_json(msg=f"nginx refuses the configuration on disk: {errors.strip()}")
+    return hashlib.sha256(dump.encode()).hexdigest()
+
+
+def master() -> int:
+    """Process id of the running nginx; 0 when none runs."""
+    try:
+        pid = int(PID_FILE.read_text())
+        os.kill(pid, 0)
+    except (OSError, ValueError):
+        return 0
+    return pid
+
+
+def reload(module: AnsibleModule) -> None:
+    """Reload nginx and wait until workers with the new configuration have taken over."""
+    pid = master()
+    before = set(children(pid))
+    module.run_command(["/usr/bin/systemctl", "reload", "nginx.service"], check_rc=True)
+    deadline = time.monotonic() + module.params["timeout"]
+    while not set(children(pid)) - before:
+        if time.monotonic() > deadline:
+            module.fail_json(msg="nginx was told to reload but started no new workers; see /var/log/nginx/error.log")
+        time.sleep(0.05)
+
+
+def install(module: AnsibleModule, path: Path, content: Optional[str]) -> None:
+    """Put one file into place, whole or not at all; remove it when there is no content."""
+    if content is None:
+        path.unlink(missing_ok=True)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=module.tmpdir)
+    with os.fdopen(handle, "w", encoding="utf-8") as stream:
+        stream.write(content)
+    os.chmod(temporary, 0o644)
+    module.atomic_move(temporary, str(path))
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "files": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "path": {"type": "str", "required": True},
+                    "content": {"type": "str", "required": True},
+                    "force": {"type": "bool", "default": True},
+                },
+            },
+            "absent": {"type": "list", "elements": "str", "default": []},
+            "root": {"type": "path", "default": "/etc/nginx"},
+            "state_file": {"type": "path", "default": "/var/lib/tornado_app/nginx.loaded"},
+            "timeout": {"type": "float", "default": 15},
+        },
+        supports_check_mode=True,
+    )
+    root, state_file = Path(module.params["root"]), Path(module.params["state_file"])
+    wanted: dict[str, Optional[str]] = {}
+    for file in module.params["files"]:
+        if file["force"] or not (root / file["path"]).exists():
+            wanted[file["path"]] = file["content"]
+    wanted.update({path: None for path in module.params["absent"]})
+    before = {path: text(root / path) for path in wanted}
+    differing = {path: content for path, content in wanted.items() if content != before[path]}
+
+    installed = Path(NGINX).exists()
+    if not installed and not module.check_mode:
+        module.fail_json(msg=f"{NGINX} is not there: install nginx first")
+    if differing and installed:
+        judge(module, root, differing)
+    if differing and not module.check_mode:
+        for path, content in differing.items():
+            install(module, root / path, content)
+
+    result: dict[str, Any] = {"changed": bool(differing), "reloaded": False, "diff": []}
+    for path, content in differing.items():
+        result["diff"].append(
+            {
+                "before_header": str(root / path),
+                "after_header": str(root / path),
+                "before": before[path] or "",
+                "after": content or "",
+            }
+        )
+    if installed and not module.check_mode:
+        digest = loaded_digest(module)
+        if text(state_file) != digest:
+            if master():
+                reload(module)
+                result["reloaded"] = result["changed"] = True
+            state_file.parent.mkdir(parents=True, exist_ok=True)
+            install(module, state_file, digest)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

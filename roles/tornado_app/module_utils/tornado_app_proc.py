@@ -1,0 +1,146 @@
+"""What the kernel says about processes and TCP sockets, read from /proc."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
+
+PROC = Path("/proc")
+ESTABLISHED = "01"
+LISTEN = "0A"
+
+
+class Process(NamedTuple):
+    """One process: its limit of open file descriptors, its user, its systemd unit ("" for none) and its age in seconds."""
+
+    pid: int
+    nofile: int
+    uid: int
+    unit: str
+    uptime: int
+
+
+class Socket(NamedTuple):
+    """One TCP socket of this network namespace: its local port, its user and its inode (0 once no process owns it)."""
+
+    port: int
+    uid: int
+    inode: int
+
+
+def nofile(pid: int, proc: Path = PROC) -> int:
+    """The soft limit of open files of a live process; 0 when there is no such process."""
+    try:
+        limits = (proc / str(pid) / "limits").read_text()
+    except OSError:
+        return 0
+    found = re.search(r"^Max open files\s+(\d+|unlimited)", limits, re.MULTILINE)
+    return 0 if not found else (1 << 30) if found.group(1) == "unlimited" else int(found.group(1))
+
+
+def describe(pid: int, proc: Path = PROC) -> Optional[Process]:
+    """A live process, or None when it is gone."""
+    try:
+        uid = int(re.search(r"^Uid:\s+(\d+)", (proc / str(pid) / "status").read_text(), re.MULTILINE).group(1))  # type: ignore[union-attr]
+        cgroup = (proc / str(pid) / "cgroup").read_text()
+        started = int((proc / str(pid) / "stat").read_text().rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
+        uptime = float((proc / "uptime").read_text().split()[0])
+    except (OSError, AttributeError):
+        return None
+    unit = re.search(r"/([^/\s]+\.service)", cgroup)
+    return Process(pid, nofile(pid, proc), uid, unit.group(1) if unit else "", int(max(0.0, uptime - started)))
+
+
+def name(pid: int, proc: Path = PROC) -> str:
+    """The process's short name, or an empty string when it is gone."""
+    try:
+        return (proc / str(pid) / "comm").read_text().strip()
+    except OSError:
+        return ""
+
+
+def children(pid: int, proc: Path = PROC) -> List[int]:
+    """The direct children of a process, in the order of their ids."""
+    found = []
+    for entry in proc.iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if fields[1] == str(pid):
+                found.append(int(entry.name))
+    return sorted(found)
+
+
+def sockets(state: str, proc: Path = PROC) -> Iterator[Socket]:
+    """The TCP sockets, over IPv4 and IPv6, that are in a state (``ESTABLISHED``, ``LISTEN``)."""
+    for table in ("tcp", "tcp6"):
+        try:
+            lines = (proc / "net" / table).read_text().splitlines()[1:]
+        except OSError:  # a kernel without IPv6
+            continue
+        for line in lines:
+            fields = line.split()
+            if fields[3] == state:
+                yield Socket(int(fields[1].rpartition(":")[2], 16), int(fields[7]), int(fields[9]))
+
+
+def owners(inodes: Set[int], proc: Path = PROC) -> Dict[int, int]:
+    """Socket inode -> id of a process that holds it."""
+    wanted = {f"socket:[{inode}]": inode for inode in inodes}
+    found: Dict[int, int] = {}
+    for entry in proc.iterdir() if wanted else ():
+        if not entry.name.isdigit():
+            continue
+        try:
+            descriptors = list((entry / "fd").iterdir())
+        except OSError:
+            continue
+        for descriptor in descriptors:
+            try:
+                inode = wanted.get(os.readlink(descriptor))
+            except OSError:
+                continue
+            if inode is not None:
+                found.setdefault(inode, int(entry.name))
+    return found
+
+
+def listeners(ports: Set[int], proc: Path = PROC, besides: int = -1) -> Dict[int, str]:
+    """Port -> who listens on it, for those of ``ports`` that are taken by another user than ``besides`` (a user id)."""
+    found = [listener for listener in sockets(LISTEN, proc) if listener.port in ports and listener.uid != besides]
+    holders = owners({listener.inode for listener in found}, proc)
+    return {listener.port: _holder(listener, holders.get(listener.inode), proc) for listener in found}
+
+
+def _holder(listener: Socket, pid: Optional[int], proc: Path) -> str:
+    # A container may not let root look into other users' processes.
+    return f"{name(pid, proc)} (pid {pid})" if pid else f"a process of user id {listener.uid}"
+
+
+def connections(ports: Set[int], proc: Path = PROC) -> Dict[int, int]:
+    """Port -> number of its established connections, for those of ``ports`` that have any."""
+    count: Dict[int, int] = {}
+    for found in sockets(ESTABLISHED, proc):
+        if found.port in ports:
+            count[found.port] = count.get(found.port, 0) + 1
+    return count
+
+
+def nofile_ceiling(proc: Path = PROC) -> Tuple[int, bool]:
+    """What systemd can give a service: (number of files, whether root can raise it on this host).
+
+    The hard limit of process 1 holds where the capability to raise it is missing (containers); else fs.nr_open does.
+    """
+    limits = (proc / "1" / "limits").read_text()
+    status = (proc / "1" / "status").read_text()
+    hard = re.search(r"^Max open files\s+\S+\s+(\d+)", limits, re.MULTILINE)
+    bounding = re.search(r"^CapBnd:\s+([0-9a-f]+)", status, re.MULTILINE)
+    cap_sys_resource = bool(bounding and int(bounding.group(1), 16) & (1 << 24))
+    nr_open = int((proc / "sys" / "fs" / "nr_open").read_text())
+    if cap_sys_resource:
+        return nr_open, True
+    return min(nr_open, int(hard.group(1)) if hard else nr_open), False

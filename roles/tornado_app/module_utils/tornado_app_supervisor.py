@@ -1,0 +1,46 @@
+"""supervisord's own XML-RPC interface, over its unix socket."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import xmlrpc.client
+from typing import Any, Dict, List
+
+# An answer of supervisord (supervisor/xmlrpc.py): there is no such group.
+BAD_NAME = 10
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+class _UnixTransport(xmlrpc.client.Transport):
+    def __init__(self, path: str, timeout: float) -> None:
+        super().__init__()
+        self._path = path
+        self._timeout = timeout
+
+    def make_connection(self, host: Any) -> http.client.HTTPConnection:
+        return _UnixConnection(self._path, self._timeout)
+
+
+def connect(path: str, timeout: float = 10.0) -> Any:
+    """The ``supervisor`` namespace of the supervisord that listens on a unix socket.
+
+    Its calls raise OSError when supervisord is not there, and xmlrpc.client.Fault when it refuses.
+    """
+    return xmlrpc.client.ServerProxy("http://localhost", transport=_UnixTransport(path, timeout)).supervisor
+
+
+def processes(supervisor: Any, group: str = "") -> List[Dict[str, Any]]:
+    """The processes that supervisord knows, those of one group when it is named, by port."""
+    infos = [info for info in supervisor.getAllProcessInfo() if not group or info["group"] == group]
+    return sorted(infos, key=lambda info: (info["group"], info["name"]))

@@ -1,0 +1,139 @@
+#!/usr/bin/env python3
+"""Give a fresh machine what the demo and the tests need: Debian packages and a virtualenv of the locked requirements.
+
+Says first what it will install, and installs only what is missing: a second run does nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import hashlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+TOOLS = ROOT / ".tools"
+NGINX = TOOLS / "nginx"
+# Which Debian packages this script installed here, for the farewell of `make demo-down`.
+INSTALLED = TOOLS / "debian-packages"
+REQUIREMENTS = ROOT / "requirements.txt"
+OLDEST_PYTHON = (3, 11)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--with-nginx", action="store_true", help="also unpack the nginx binary, for the unit tests")
+    arguments = parser.parse_args()
+    if sys.version_info < OLDEST_PYTHON:
+        sys.exit(f"Python {'.'.join(map(str, OLDEST_PYTHON))} or newer is needed; this is {sys.version.split()[0]}.")
+    if not shutil.which("apt-get"):
+        sys.exit("This machine has no apt-get: the test hosts are made on Debian or Ubuntu.")
+    TOOLS.mkdir(exist_ok=True)
+    # Two runs may start side by side in one clone: the second waits, then finds all in place.
+    with (TOOLS / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        install_debian_packages()
+        make_virtualenv()
+        if arguments.with_nginx and not (NGINX / "usr/sbin/nginx").exists():
+            unpack_nginx()
+
+
+def needed_packages() -> list[str]:
+    """The Debian packages that the test hosts take, all of them small but podman."""
+    packages = [
+        "aardvark-dns",
+        "ca-certificates",
+        "debian-archive-keyring",
+        "git",
+        "iptables",  # netavark up to 1.4 sets its rules up with it, later ones with nftables
+        "mmdebstrap",
+        "netavark",
+        "nftables",
+        "openssh-client",
+        "podman",
+    ]
+    if not Path("/sys/fs/cgroup/cgroup.controllers").exists():
+        packages.append("runc")  # podman's own choice, crun, refuses cgroup v1
+    if not (importlib.util.find_spec("venv") and importlib.util.find_spec("ensurepip")):
+        packages.append("python3-venv")
+    return packages
+
+
+def install_debian_packages() -> None:
+    listed = subprocess.run(
+        ["dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\n"],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.splitlines()
+    missing = [name for name in needed_packages() if f"{name} installed" not in listed]
+    if not missing:
+        return
+    say(f"Installing Debian packages: {' '.join(missing)}")
+    as_root("apt-get", "update", "--quiet")
+    as_root("apt-get", "install", "--quiet", "--yes", "--no-install-recommends", *missing)
+    with INSTALLED.open("a") as record:
+        record.write("".join(f"{name}\n" for name in missing))
+
+
+def make_virtualenv() -> None:
+    """A virtualenv is whole when its stamp is there, and right when the stamp names these requirements."""
+    stamp = VENV / "requirements.stamp"
+    wanted = f"{hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()} Python {sys.version.split()[0]} {VENV}\n"
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    say(f"Making {VENV.name} with Python {sys.version.split()[0]} and the packages of {REQUIREMENTS.name} (a minute or two)")
+    stamp.unlink(missing_ok=True)
+    # The Makefile puts .venv/bin first: this may be the very virtualenv that is about to be made anew.
+    base_python = Path(sys.base_prefix, "bin", f"python{sys.version_info.major}.{sys.version_info.minor}")
+    run(str(base_python), "-m", "venv", "--clear", str(VENV))
+    # The lock is complete, so pip need not resolve; and byte code is made when it is first used.
+    options = ["--require-hashes", "--no-deps", "--no-compile", "--disable-pip-version-check"]
+    run(str(VENV / "bin/python"), "-m", "pip", "install", *options, "--requirement", str(REQUIREMENTS))
+    stamp.write_text(wanted)
+
+
+def unpack_nginx() -> None:
+    """Unit tests let the real nginx judge what the templates make; the package is unpacked, not installed."""
+    say(f"Unpacking Debian's nginx into {NGINX.relative_to(ROOT)} (no service is installed)")
+    with tempfile.TemporaryDirectory(dir=TOOLS) as folder:
+        download = ["apt-get", "--quiet", "--option=APT::Sandbox::User=root", "download", "nginx"]
+        if subprocess.run(download, cwd=folder, check=False).returncode:
+            as_root("apt-get", "update", "--quiet")
+            subprocess.run(download, cwd=folder, check=True)
+        (archive,) = Path(folder).glob("nginx_*.deb")
+        unpacked = Path(folder, "nginx")
+        run("dpkg-deb", "--extract", str(archive), str(unpacked))
+        shutil.rmtree(NGINX, ignore_errors=True)
+        unpacked.rename(NGINX)
+
+
+def say(text: str) -> None:
+    print(f"==> {text}", flush=True)
+
+
+def as_root(*command: str) -> None:
+    prefix = [] if os.geteuid() == 0 else ["sudo"]
+    if prefix and not shutil.which("sudo"):
+        sys.exit("Installing Debian packages takes root, or sudo; here is neither.")
+    run(*prefix, "env", "DEBIAN_FRONTEND=noninteractive", *command)
+
+
+def run(*command: str) -> None:
+    subprocess.run(command, check=True)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"This failed, with exit code {error.returncode}: {' '.join(map(str, error.cmd))}")
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,63 @@
+"""`python -m tools.demo up`: two hosts on this machine that serve the example app. `down` removes all that `up` made."""
+
+import json
+import shutil
+import subprocess
+import sys
+import urllib.request
+from typing import Any
+
+from tools.process import ROOT, interruptible, run, undisturbed
+
+BIN = ROOT / ".venv/bin"
+ADDRESSES = ROOT / "inventories/demo/addresses.yml"
+
+
+def up() -> None:
+    new = not ADDRESSES.exists()
+    code = 1
+    try:
+        code = play("molecule/shared/create.yml") or play("molecule/shared/prepare.yml")
+    finally:
+        if code and new:
+            with undisturbed():
+                play("molecule/shared/destroy.yml")
+    if code or play("site.yml"):
+        sys.exit("The demo failed. `make demo` tries again, `make demo-down` removes all of it.")
+    command = [str(BIN / "ansible-inventory"), "-i", "demo", "--list"]
+    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    hosts: dict[str, dict[str, Any]] = json.loads(listed)["_meta"]["hostvars"]
+    for name, variables in hosts.items():
+        url = f"http://{variables['ansible_host']}/"
+        with urllib.request.urlopen(f"{url}api/info", timeout=10) as answer:
+            info = json.load(answer)
+        print(
+            f"{name}  {url}  {info['app']} release {info['release']} "
+            f"(slot {info['slot']}, Python {info['python']}, Tornado {info['tornado']})"
+        )
+
+
+def down() -> None:
+    if (BIN / "ansible-playbook").exists() and play("molecule/shared/destroy.yml"):
+        sys.exit("Something could not be removed: see above.")
+    record = ROOT / ".tools/debian-packages"
+    kept = record.read_text().split() if record.exists() else []
+    if any((ROOT / ".testhosts").glob("*")):
+        print("Other test hosts of this clone are up: .venv and .tools stay for them.")
+    else:
+        for folder in (".venv", ".tools", ".testhosts", ".ansible"):
+            shutil.rmtree(ROOT / folder, ignore_errors=True)
+    if kept:
+        print(f"The Debian packages that were installed for it stay: {' '.join(kept)}")
+
+
+def play(playbook: str) -> int:
+    return run(str(BIN / "ansible-playbook"), playbook, "-i", "demo")
+
+
+if __name__ == "__main__":
+    interruptible()
+    try:
+        {"up": up, "down": down}[sys.argv[1]]()
+    except KeyboardInterrupt:
+        sys.exit(130)
