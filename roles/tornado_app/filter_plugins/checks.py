@@ -77,7 +77,7 @@ def room_problems(plan: Plan, facts: Facts, artifacts: Mapping[str, Mapping[str,
 
 def build_problems(results: Iterable[Mapping[str, Any]]) -> list[str]:
     """Why artifacts could not be built, with the setting that names them."""
-    return [f"tornado_apps.{result['item']['app']}.source: {result['msg']}" for result in results if result.get("failed")]
+    return [f"tornado_apps.{result['item']['app']}.source: {result['msg']}" for result in results if "release" not in result]
 
 
 def sysctls(current: Mapping[str, str], nofile: int, plan: Plan) -> dict[str, str]:

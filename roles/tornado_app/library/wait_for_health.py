@@ -158,7 +158,7 @@ def look(params: Dict[str, Any], request_timeout: float) -> List[Dict[str, Any]]
         healthy = not answer["error"] and info["statename"] == "RUNNING"
         error = answer["error"]
         if not healthy and info["statename"] != "RUNNING":
-            error = "; ".join(part for part in (error, f"supervisord: {info['statename']} {info['spawnerr'] or info['description']}") if part)
+            error = "; ".join(part for part in (error, f"supervisord: {info['statename']} {info['spawnerr'] or info['description']}".strip()) if part)
         found.append({"name": f"{params['group']}:{port}", "port": port, "state": info["statename"], **answer, "healthy": healthy, "error": error})
     return found
 
