@@ -49,7 +49,7 @@ docs: setup ## Write the reference of variables from the argument specs
 	python tools/docs.py
 
 bench-converge: setup ## Measure how long a run of the play takes
-	python bench/converge.py
+	python -m bench.converge
 
 clean: ## Remove caches (`make demo-down` removes the rest)
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
-SUPPORTED = {"Debian": (11,), "Ubuntu": (22, 4)}
+SUPPORTED = {"Debian": "11", "Ubuntu": "22.04"}  # the oldest
 PYTHON_MIN = (3, 9)
 NGINX_MIN = (1, 18, 0)  # of Debian 11, the oldest that was tried
 FREE_MIN = 100_000_000  # bytes, beside what a release needs: logs, an environment
@@ -31,13 +31,13 @@ def host_problems(plan: Plan, facts: Facts, host: Mapping[str, Any]) -> list[str
 
     ``host`` has name, distribution, distribution_version, nofile and sysctl (whether the kernel's ceilings may be raised).
     """
-    return [f"{host['name']}: {problem}" for problem in (*_system_problems(facts["host"], host), *_app_problems(plan, facts["apps"]))]
+    return [f"{host['name']}: {problem}" for problem in (*_system_problems(facts["host"], host), *_app_problems(plan, facts))]
 
 
 def _system_problems(system: Mapping[str, Any], host: Mapping[str, Any]) -> Iterator[str]:
-    minimum = SUPPORTED.get(host["distribution"])
-    if minimum is None or version(host["distribution_version"]) < minimum:
-        known = ", ".join(f"{name} {dotted(numbers)} or newer" for name, numbers in SUPPORTED.items())
+    oldest = SUPPORTED.get(host["distribution"])
+    if oldest is None or version(host["distribution_version"]) < version(oldest):
+        known = ", ".join(f"{name} {release} or newer" for name, release in SUPPORTED.items())
         yield f"{host['distribution']} {host['distribution_version']} is not supported; supported are {known}"
     if version(system["python"]) < PYTHON_MIN:
         yield f"/usr/bin/python3 is {system['python'] or 'missing'}; {dotted(PYTHON_MIN)} or newer is needed"
@@ -46,13 +46,22 @@ def _system_problems(system: Mapping[str, Any], host: Mapping[str, Any]) -> Iter
     if system["port_80"] and not system["port_80"].startswith("nginx "):
         yield f"port 80, which nginx needs, is held by {system['port_80']}; stop it, or give the app a host of its own"
     if host["nofile"] > system["nofile_ceiling"] and not (system["nofile_raisable"] and host["sysctl"]):
-        way_out = "set tornado_app_sysctl: true" if system["nofile_raisable"] else "lower it, or raise the limit of the container or machine"
-        yield f"tornado_app_nofile {host['nofile']} is above {system['nofile_ceiling']}, the most that this host can give; {way_out}"
+        way_out = (
+            "set tornado_app_sysctl: true" if system["nofile_raisable"] else "lower it, or raise the limit of the container or machine"
+        )
+        ceiling = system["nofile_ceiling"]
+        yield f"tornado_app_nofile {host['nofile']} is above {ceiling}, the most that this host can give; {way_out}"
 
 
-def _app_problems(plan: Plan, apps: Mapping[str, Any]) -> Iterator[str]:
+def _app_problems(plan: Plan, facts: Facts) -> Iterator[str]:
     for name, app in plan.items():
-        state = apps[name]
+        state = facts["apps"][name]
+        running = state["supervisord"]
+        if running and running["nofile"] < app["nofile"] and not facts["host"]["nofile_raisable"]:
+            yield (
+                f"tornado_app_nofile {app['nofile']}: {name}'s supervisord runs with {running['nofile']}, and this host does not let anyone "
+                "raise the limit of a running process; run --tags stop (the app is down until the next run), then this again"
+            )
         if state["foreign_user"]:
             yield f"tornado_apps.{name}: there is a user {name} already that does not live in {app['home']}; rename the app"
         if state["foreign_unit"]:

@@ -121,12 +121,17 @@ def _setting_problems(where: str, app: Mapping[str, Any], stride: int) -> Iterat
             yield f"{where}.environment.{name} is no text: write it in quotes"
 
 
+def slot_ports(app: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str, range]:
+    """Slot -> the ports of its processes."""
+    first = app["port"]
+    return {slot: range(start, start + app["processes"]) for slot, start in zip(SLOTS, (first, first + host["slot_stride"]), strict=True)}
+
+
 def _cross_problems(apps: Mapping[str, Mapping[str, Any]], host: Mapping[str, Any]) -> Iterator[str]:
     """What two slots or two apps of a host do to each other."""
     ranges = []
     for name, app in apps.items():
-        for slot, start in zip(SLOTS, (app["port"], app["port"] + host["slot_stride"])):
-            ports = range(start, start + app["processes"])
+        for slot, ports in slot_ports(app, host).items():
             if ports and (ports[0] not in PORTS or ports[-1] not in PORTS):
                 yield (
                     f"tornado_apps.{name}.port {app['port']}: the {slot} slot would use {ports[0]}-{ports[-1]} on {host['name']}, "
@@ -185,15 +190,13 @@ def plan(apps: Any, defaults: Mapping[str, Any], host: Mapping[str, Any]) -> dic
 
 def _planned(name: str, settings: dict[str, Any], host: Mapping[str, Any]) -> dict[str, Any]:
     home, etc, run = f"/srv/{name}", f"/etc/{name}", f"/run/{name}"
-    count = settings["processes"]
     slots = {}
-    for slot, start in zip(SLOTS, (settings["port"], settings["port"] + host["slot_stride"])):
-        ports = list(range(start, start + count))
+    for slot, ports in slot_ports(settings, host).items():
         slots[slot] = {
             "name": slot,
             "group": f"{name}-{slot}",
             "upstream": f"{name}_{slot}",
-            "ports": ports,
+            "ports": list(ports),
             "addresses": [f"127.0.0.1:{port}" for port in ports],
             "cwd": f"{home}/slots/{slot}",
             "config": f"{etc}/slots/{slot}.conf",
@@ -220,7 +223,7 @@ def _planned(name: str, settings: dict[str, Any], host: Mapping[str, Any]) -> di
         "socket": f"{run}/supervisor.sock",
         "logs": f"/var/log/{name}",
         # Each process has a current and one rotated log file, in both slots.
-        "log_max_bytes": min(LOG_FILE_MAX, LOG_BUDGET // (len(SLOTS) * count * 2)),
+        "log_max_bytes": min(LOG_FILE_MAX, LOG_BUDGET // (len(SLOTS) * settings["processes"] * 2)),
         "site_config": f"conf.d/{name}.conf",
         "slots": slots,
         "directories": [

@@ -198,7 +198,7 @@ def status_table(rows: Iterable[Mapping[str, str]]) -> str:
     """The rows as aligned text with a heading."""
     table = [STATUS_COLUMNS, *(tuple(row[column] for column in STATUS_COLUMNS) for row in rows)]
     widths = [max(len(line[index]) for line in table) for index in range(len(STATUS_COLUMNS))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in table)
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in table)
 
 
 class FilterModule:

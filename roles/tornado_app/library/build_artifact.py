@@ -15,6 +15,7 @@ description:
     pattern; it matches names at any depth, or a path from the source's root when it contains a slash before its end; a slash at its end
     makes it match directories only; empty lines and lines that begin with C(#) do not count.
   - The archive is a tar file without compression, whose bytes depend on no library's version.
+  - An archive that is there already counts as new, so that building other sources does not remove it.
 options:
   source:
     description: The directory.
@@ -89,7 +90,11 @@ from ansible.module_utils.basic import AnsibleModule
 IGNORED = (".git", "__pycache__", "*.pyc", ".deployignore")
 OLDEST_TIME = 1_000_000_000  # in 2001: no tool takes the derived times for times of the future
 INCLUDE = re.compile(r"^\s*(?:-r|-c|--requirement|--constraint)[ =]?\s*(\S+)", re.MULTILINE)
-LOCAL = re.compile(r"^\s*(-e\b|--editable|\.{1,2}/|/|file:|\.(\[|\s|$))|@\s*file:", re.MULTILINE)
+# An option or a path that leads pip to a directory or an archive of the source; `name @ https://…` and `git+https://…` do not.
+LOCAL = re.compile(
+    r"^\s*(-e\b|--editable|(-f|--find-links)[ =]?\s*(?!\w+://)|/|file:|\.(\[|\s|$)|[\w.][^\s:@#;]*(/|\.whl\b|\.zip\b|\.tar\b|\.tgz\b))|@\s*file:",
+    re.MULTILINE,
+)
 
 
 class SourceError(Exception):
@@ -115,7 +120,7 @@ def read_ignored(source: Path) -> list[str]:
     patterns = list(IGNORED)
     listed = source / ".deployignore"
     if listed.is_file():
-        lines = (line.strip() for line in listed.read_text(encoding="utf-8").splitlines())
+        lines = (line.strip() for line in listed.read_text(encoding="utf-8", errors="surrogateescape").splitlines())
         patterns += [line for line in lines if line and not line.startswith("#")]
     negated = [pattern for pattern in patterns if pattern.startswith("!")]
     if negated:
@@ -148,7 +153,9 @@ def entries(source: Path) -> Iterator[Entry]:
             if stat.S_ISLNK(mode):
                 target = os.readlink(item)
                 inside = os.path.normpath(os.path.join(os.path.dirname(path), target))
-                if os.path.isabs(target) or inside == ".." or inside.startswith("../"):
+                # By its words it may stay inside and yet be led out by another link on its way.
+                led = Path(os.path.realpath(item)).is_relative_to(os.path.realpath(source))
+                if os.path.isabs(target) or inside == ".." or inside.startswith("../") or not led:
                     raise SourceError(f"{item} is a link out of the source, to {target}; copy the file, or name it in .deployignore")
                 yield Entry(path, 0o777, target, b"")
             elif stat.S_ISDIR(mode):
@@ -190,9 +197,19 @@ def write_archive(packed: list[Entry], dest: Path) -> None:
         raise
 
 
+def followed(entry: Entry, by_path: dict[str, Entry]) -> Entry:
+    """What a link leads to, over other links too."""
+    for _ in by_path:
+        if not entry.target:
+            break
+        entry = by_path.get(os.path.normpath(os.path.join(os.path.dirname(entry.path), entry.target)), entry)
+    return entry
+
+
 def requirements_digest(packed: list[Entry], name: str, release: str) -> str:
     """Digest of a requirements file and of those that it includes."""
-    contents = {entry.path: entry.content.decode("utf-8", "replace") for entry in packed}
+    by_path = {entry.path: entry for entry in packed}
+    contents = {path: followed(entry, by_path).content.decode("utf-8", "replace") for path, entry in by_path.items()}
     seen: dict[str, str] = {}
     waiting = [name] if name in contents else []
     while waiting:
@@ -239,10 +256,12 @@ def main() -> None:
             dest.mkdir(parents=True, exist_ok=True)
             write_archive(packed, archive)
             prune(dest, module.params["keep"])
+        elif not module.check_mode:
+            os.utime(archive)
     except SourceError as problem:
         module.fail_json(msg=str(problem))
     except OSError as problem:
-        module.fail_json(msg=f"source {source}: cannot read or write {problem.filename}: {problem.strerror}")
+        module.fail_json(msg=f"source {source}: cannot read or write {problem.filename or dest}: {problem.strerror}")
     module.exit_json(
         changed=changed,
         release=release,

@@ -182,7 +182,7 @@ def main() -> None:
     for file in module.params["files"]:
         if file["force"] or not (root / file["path"]).exists():
             wanted[file["path"]] = file["content"]
-    wanted.update({path: None for path in module.params["absent"]})
+    wanted.update(dict.fromkeys(module.params["absent"]))
     before = {path: text(root / path) for path in wanted}
     differing = {path: content for path, content in wanted.items() if content != before[path]}
 

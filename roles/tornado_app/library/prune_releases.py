@@ -48,7 +48,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 
 def obsolete(home: Path, keep: int) -> list[Path]:
-    """What can go, releases before environments."""
+    """What can go, leftovers first and releases before environments."""
     releases = sorted(
         (path for path in (home / "releases").glob("*") if path.is_dir() and not path.name.startswith(".")),
         key=lambda path: path.stat().st_ctime,
@@ -66,7 +66,17 @@ def obsolete(home: Path, keep: int) -> list[Path]:
         except (OSError, ValueError, KeyError):
             continue
     gone += [path for path in (home / "environments").glob("*") if path.name not in needed]
-    return sorted(gone)
+    return sorted(gone, key=lambda path: (not path.name.startswith("."), path.parent.name != "releases", path))
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or a directory in one step: what is left of it when this is interrupted is no release and no environment any more."""
+    if path.is_symlink() or not path.is_dir():
+        path.unlink()
+        return
+    doomed = path if path.name.startswith(".") else path.with_name(f".{path.name}.removed")
+    path.rename(doomed)
+    shutil.rmtree(doomed)
 
 
 def main() -> None:
@@ -78,10 +88,7 @@ def main() -> None:
     gone = obsolete(Path(module.params["home"]), max(1, module.params["keep"]))
     if not module.check_mode:
         for path in gone:
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
+            remove(path)
     module.exit_json(changed=bool(gone), removed=[str(path) for path in gone])
 
 

@@ -156,10 +156,11 @@ def look(params: Dict[str, Any], request_timeout: float) -> List[Dict[str, Any]]
     for port, answer in zip(ports, answers):
         info = infos.get(port, {"statename": "UNKNOWN", "spawnerr": "", "description": "not known to supervisord"})
         healthy = not answer["error"] and info["statename"] == "RUNNING"
-        error = answer["error"]
-        if not healthy and info["statename"] != "RUNNING":
-            error = "; ".join(part for part in (error, f"supervisord: {info['statename']} {info['spawnerr'] or info['description']}".strip()) if part)
-        found.append({"name": f"{params['group']}:{port}", "port": port, "state": info["statename"], **answer, "healthy": healthy, "error": error})
+        errors = [answer["error"]] if answer["error"] else []
+        if info["statename"] != "RUNNING":
+            errors.append(f"supervisord: {info['statename']} {info['spawnerr'] or info['description']}".strip())
+        process = {"name": f"{params['group']}:{port}", "port": port, "state": info["statename"], "healthy": healthy}
+        found.append({**process, **answer, "error": "; ".join(errors)})
     return found
 
 

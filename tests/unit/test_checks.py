@@ -1,0 +1,212 @@
+"""What stands against a run, and what is short after it: each finding names host, setting and figure."""
+
+import copy
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.loading import load
+from tests.unit.test_slots import PLAN, facts, slot
+
+checks = load("filter_plugins/checks.py")
+HOST = {"name": "web-1", "distribution": "Debian", "distribution_version": "12.7", "nofile": 65536, "sysctl": True}
+SYSTEM = {
+    "python": "3.11",
+    "nginx_version": "1.22.1",
+    "port_80": "nginx (pid 812)",
+    "nofile_ceiling": 1048576,
+    "nofile_raisable": True,
+    "free_bytes": 10**9,
+    "nginx": [{"pid": 813, "nofile": 65536, "uid": 33}],
+}
+
+
+def state(system: dict[str, Any] | None = None, app: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The facts of a host where all is well, but for what is given."""
+    found = copy.deepcopy(facts())
+    found["host"] = {**SYSTEM, **(system or {})}
+    found["apps"]["shop"] |= {
+        "foreign_user": False,
+        "foreign_unit": "",
+        "foreign_ports": {},
+        "supervisord": {"pid": 7, "nofile": 65536, "uid": 998},
+        "static_file": "app.css",
+        **(app or {}),
+    }
+    return found
+
+
+def test_a_host_where_all_is_well_has_no_problem() -> None:
+    assert checks.host_problems(PLAN, state(), HOST) == []
+    assert checks.host_problems(PLAN, state({"nginx_version": "", "port_80": ""}, {"supervisord": None}), HOST) == []
+
+
+@pytest.mark.parametrize(
+    ("system", "app", "host", "said"),
+    [
+        ({}, {}, {"distribution": "Fedora"}, "Fedora 12.7 is not supported; supported are Debian 11 or newer, Ubuntu 22.04 or newer"),
+        ({}, {}, {"distribution_version": "10.13"}, "Debian 10.13 is not supported"),
+        ({}, {}, {"distribution": "Ubuntu", "distribution_version": "20.04"}, "Ubuntu 20.04 is not supported"),
+        ({"python": "3.8"}, {}, {}, "/usr/bin/python3 is 3.8; 3.9 or newer is needed"),
+        ({"python": ""}, {}, {}, "/usr/bin/python3 is missing"),
+        ({"nginx_version": "1.14.2"}, {}, {}, "nginx 1.14.2 is too old; 1.18.0 or newer is needed"),
+        ({"port_80": "apache2 (pid 9)"}, {}, {}, "port 80, which nginx needs, is held by apache2 (pid 9)"),
+        ({"nofile_ceiling": 4096, "nofile_raisable": False}, {}, {}, "tornado_app_nofile 65536 is above 4096"),
+        ({"nofile_ceiling": 4096}, {}, {"sysctl": False}, "set tornado_app_sysctl: true"),
+        ({}, {"foreign_user": True}, {}, "tornado_apps.shop: there is a user shop already"),
+        ({}, {"foreign_unit": "/lib/systemd/system/shop.service"}, {}, "tornado_apps.shop: the distribution has a unit of that name"),
+        ({}, {"foreign_ports": {"9001": "redis (pid 5)"}}, {}, "tornado_apps.shop.port 8000: port 9001 is held by redis (pid 5)"),
+        (
+            {"nofile_raisable": False},
+            {"supervisord": {"pid": 7, "nofile": 1024, "uid": 998}},
+            {},
+            "tornado_app_nofile 65536: shop's supervisord runs with 1024",
+        ),
+    ],
+)
+def test_what_stands_against_a_run_is_named(system: dict[str, Any], app: dict[str, Any], host: dict[str, Any], said: str) -> None:
+    (found,) = checks.host_problems(PLAN, state(system, app), {**HOST, **host})
+    assert found.startswith(f"web-1: {said}") or said in found
+
+
+def test_a_ceiling_that_can_be_raised_is_no_problem() -> None:
+    assert checks.host_problems(PLAN, state({"nofile_ceiling": 4096}), HOST) == []
+
+
+@pytest.mark.parametrize(
+    ("distribution", "release"), [("Debian", "11"), ("Debian", "13"), ("Ubuntu", "22.04"), ("Ubuntu", "22.10"), ("Ubuntu", "24.04")]
+)
+def test_supported_systems_are_supported(distribution: str, release: str) -> None:
+    assert checks.host_problems(PLAN, state(), {**HOST, "distribution": distribution, "distribution_version": release}) == []
+
+
+def test_a_release_without_room_is_refused_before_it_is_copied() -> None:
+    artifacts = {"shop": {"release": "cccccccccccc", "size": 600_000_000}}
+    (found,) = checks.room_problems(PLAN, state(), artifacts, "web-1")
+    assert found.startswith("web-1: /srv has 1000 MB free, releases of shop need 1300 MB")
+    assert checks.room_problems(PLAN, state({"free_bytes": 1_300_000_000}), artifacts, "web-1") == []
+    assert checks.room_problems(PLAN, state({"free_bytes": 0}), {"shop": {**artifacts["shop"], "release": "aaaaaaaaaaaa"}}, "web-1") == []
+
+
+def test_a_source_that_cannot_be_built_is_named_with_its_setting() -> None:
+    results = [{"item": {"app": "shop"}, "msg": "source /x is not there"}, {"item": {"app": "api"}, "release": "aaaaaaaaaaaa"}]
+    assert checks.build_problems(results) == ["tornado_apps.shop.source: source /x is not there"]
+
+
+LINUX = {
+    "net.core.somaxconn": "128",
+    "net.ipv4.ip_local_port_range": "32768 60999",
+    "net.ipv4.ip_local_reserved_ports": "",
+    "fs.file-max": "100000",
+    "fs.nr_open": "1048576",
+}
+
+
+def test_what_is_lower_is_raised_and_what_is_higher_is_left_alone() -> None:
+    assert checks.sysctls(LINUX, 65536, PLAN) == {
+        "net.core.somaxconn": "4096",
+        "fs.file-max": "262144",
+        "net.ipv4.ip_local_port_range": "10240 65535",
+    }
+
+
+@given(st.fixed_dictionaries({key: st.integers(1, 2**40).map(str) for key in ("net.core.somaxconn", "fs.file-max", "fs.nr_open")}))
+def test_nothing_is_ever_lowered_and_a_second_run_writes_the_same(current: dict[str, str]) -> None:
+    written = checks.sysctls(current, 65536, PLAN)
+    assert all(int(value) >= int(current[key]) for key, value in written.items())
+    assert checks.sysctls({**current, **written}, 65536, PLAN) == written
+
+
+def test_a_wider_port_range_is_left_alone_and_its_ports_are_reserved() -> None:
+    wide = {**LINUX, "net.ipv4.ip_local_port_range": "1024 65535", "net.ipv4.ip_local_reserved_ports": "7000,8001-8005"}
+    written = checks.sysctls(wide, 65536, PLAN)
+    assert "net.ipv4.ip_local_port_range" not in written
+    assert written["net.ipv4.ip_local_reserved_ports"] == "7000,8000-8005,9000-9001"
+    assert checks.sysctls({**wide, **written}, 65536, PLAN)["net.ipv4.ip_local_reserved_ports"] == "7000,8000-8005,9000-9001"
+
+
+@given(st.sets(st.integers(1, 65535), min_size=1))
+def test_port_numbers_survive_the_kernels_notation(ports: set[int]) -> None:
+    assert checks.numbers(checks.ranges(ports)) == ports
+
+
+def answer(cached: bool | None, status: int = 200, header: str = "") -> dict[str, Any]:
+    probe = {"app": "shop", "host": "web-1", "url": "http://127.0.0.1/static/app.css", "cached": cached}
+    return {"item": probe, "status": status, "cache_control": header, "msg": "said"}
+
+
+GOOD_ANSWERS = [answer(None), answer(True, header="max-age=315360000"), answer(False, header="no-cache")]
+
+
+def test_a_host_that_delivers_has_no_shortfall() -> None:
+    assert checks.shortfalls(PLAN, state(), [{"processes": [{"healthy": True}]}], GOOD_ANSWERS, "web-1") == []
+
+
+@pytest.mark.parametrize(
+    ("system", "app", "said"),
+    [
+        ({"nginx": []}, {}, "nginx has no worker running"),
+        ({"nginx": [{"pid": 813, "nofile": 1024, "uid": 33}]}, {}, "nginx worker 813 may open 1024 files instead of 65536"),
+        ({"nginx": [{"pid": 813, "nofile": 65536, "uid": 0}]}, {}, "nginx worker 813 runs as root"),
+        ({}, {"supervisord": None}, "shop's supervisord does not answer"),
+        (
+            {},
+            {"supervisord": {"pid": 7, "nofile": 1024, "uid": 998}},
+            "shop's supervisord (pid 7) may open 1024 files instead of 65536",
+        ),
+        ({}, {"supervisord": {"pid": 7, "nofile": 65536, "uid": 0}}, "shop's supervisord (pid 7) runs as root"),
+    ],
+)
+def test_what_is_short_is_named_with_its_figure(system: dict[str, Any], app: dict[str, Any], said: str) -> None:
+    (found,) = checks.shortfalls(PLAN, state(system, app), [], [], "web-1")
+    assert found.startswith(f"web-1: {said}")
+
+
+def test_missing_processes_and_low_limits_are_named() -> None:
+    short = state()
+    short["apps"]["shop"]["slots"]["blue"]["processes"][1]["state"] = "FATAL"
+    assert checks.shortfalls(PLAN, short, [], [], "web-1") == ["web-1: shop-blue has 1 of 2 processes running"]
+    low = state()
+    low["apps"]["shop"]["slots"]["blue"]["processes"][1] |= {"nofile": 1024, "uid": 0}
+    assert checks.shortfalls(PLAN, low, [], [], "web-1") == [
+        "web-1: shop-blue:8001 (pid 8001) may open 1024 files instead of 65536",
+        "web-1: shop-blue:8001 (pid 8001) runs as root",
+    ]
+
+
+def test_an_app_without_release_is_named() -> None:
+    bare = state()
+    bare["apps"]["shop"]["slots"]["blue"] = slot()
+    assert checks.shortfalls(PLAN, bare, [], [], "web-1") == ["web-1: shop has no release yet; run --tags deploy"]
+    assert checks.probes(PLAN, bare) == []
+
+
+def test_an_unhealthy_process_is_named() -> None:
+    health = [{"processes": [{"name": "shop-blue:8000", "healthy": False, "error": "/ answered 500"}]}]
+    assert checks.shortfalls(PLAN, state(), health, [], "web-1") == ["web-1: shop-blue:8000: / answered 500"]
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        (answer(None, 502), "answered 502: said"),
+        (answer(True, 404), "answered 404"),
+        (answer(True, header="no-cache"), "has Cache-Control 'no-cache', too short"),
+        (answer(True, header=""), "too short"),
+        (answer(False, header="max-age=315360000"), "too long"),
+    ],
+)
+def test_what_nginx_answers_wrongly_is_named(bad: dict[str, Any], said: str) -> None:
+    (found,) = checks.shortfalls(PLAN, state(), [], [bad], "web-1")
+    assert said in found
+
+
+def test_nginx_is_asked_for_the_health_path_and_a_static_file() -> None:
+    assert [(probe["url"], probe["cached"]) for probe in checks.probes(PLAN, state(app={"static_file": "a b.css"}))] == [
+        ("http://127.0.0.1/", None),
+        ("http://127.0.0.1/static/a%20b.css?v=1", True),
+        ("http://127.0.0.1/static/a%20b.css", False),
+    ]
+    assert len(checks.probes(PLAN, state(app={"static_file": ""}))) == 1

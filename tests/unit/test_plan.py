@@ -1,0 +1,229 @@
+"""The plan: its invariants, its conversions, and what it refuses."""
+
+from collections.abc import Mapping
+from itertools import chain
+from typing import Any
+
+import pytest
+import yaml
+from ansible.errors import AnsibleFilterError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.loading import ROLE, load
+
+plan = load("filter_plugins/plan.py")
+HOST = {"name": "web-1", "nofile": 65536, "slot_stride": 1000}
+DEFAULTS = {
+    **yaml.safe_load((ROLE / "defaults/main.yml").read_text())["tornado_app_defaults"],
+    # Ansible renders these two from the host's facts.
+    "processes": 4,
+    "server_names": ["web-1"],
+}
+SHOP = {"source": "files/app", "command": "{python} app.py --port={port}"}
+
+
+def problems(apps: Any, **host: Any) -> list[str]:
+    found: list[str] = plan.plan_problems(apps, DEFAULTS, {**HOST, **host})
+    return found
+
+
+def problem(**settings: Any) -> str:
+    """The only problem of the app shop with these settings."""
+    (found,) = problems({"shop": {**SHOP, **settings}})
+    return found
+
+
+def ports(planned: Mapping[str, Any]) -> list[int]:
+    return list(chain.from_iterable(slot["ports"] for app in planned.values() for slot in app["slots"].values()))
+
+
+names = st.from_regex(r"[a-z][a-z0-9_-]{0,31}", fullmatch=True).filter(lambda name: name not in plan.RESERVED_NAMES)
+
+
+@st.composite
+def fleets(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Apps whose ports may or may not overlap, and a host."""
+    apps = {
+        name: {**SHOP, "port": draw(st.integers(0, 70000)), "processes": draw(st.integers(1, 128)), "server_names": [f"{name}.example.com"]}
+        for name in draw(st.lists(names, min_size=1, max_size=4, unique=True))
+    }
+    return apps, {**HOST, "slot_stride": draw(st.integers(1, 5000))}
+
+
+@given(fleets())
+def test_a_plan_shares_no_port_and_is_the_same_each_time(fleet: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    apps, host = fleet
+    if plan.plan_problems(apps, DEFAULTS, host):
+        with pytest.raises(AnsibleFilterError):
+            plan.plan(apps, DEFAULTS, host)
+        return
+    planned = plan.plan(apps, DEFAULTS, host)
+    used = ports(planned)
+    assert len(used) == len(set(used))
+    assert all(1024 <= port <= 65535 for port in used)
+    for name, app in planned.items():
+        for slot in app["slots"].values():
+            assert len(slot["ports"]) == len(slot["addresses"]) == apps[name]["processes"]
+    assert plan.plan(apps, DEFAULTS, host) == planned
+
+
+@given(st.integers(1, 128))
+def test_as_many_processes_as_cpus(cpus: int) -> None:
+    planned = plan.plan({"shop": SHOP}, {**DEFAULTS, "processes": cpus}, HOST)["shop"]
+    assert planned["slots"]["blue"]["ports"] == list(range(8000, 8000 + cpus))
+    assert planned["slots"]["green"]["ports"] == list(range(9000, 9000 + cpus))
+
+
+@given(st.integers(1, 128))
+def test_all_log_files_together_stay_within_their_budget(processes: int) -> None:
+    app = plan.plan({"shop": {**SHOP, "processes": processes}}, DEFAULTS, HOST)["shop"]
+    files = 2 * processes * 2  # slots, processes, current and rotated
+    assert files * app["log_max_bytes"] <= plan.LOG_BUDGET
+
+
+def test_an_apps_own_values_go_before_the_defaults_key_by_key() -> None:
+    app = plan.plan({"shop": {**SHOP, "health": {"path": "/healthz"}, "stop_timeout": 3}}, DEFAULTS, HOST)["shop"]
+    assert app["health"] == {"path": "/healthz", "timeout": 60}
+    assert app["stop_timeout"] == 3
+    assert app["drain"] == {"timeout": 60}
+
+
+def test_types_are_converted() -> None:
+    app = plan.plan({"shop": {**SHOP, "processes": "2", "port": "8100", "environment": {"WORKERS": 3}}}, DEFAULTS, HOST)["shop"]
+    assert (app["processes"], app["port"]) == (2, 8100)
+    assert app["environment"] == {"WORKERS": "3"}
+
+
+def test_names_and_paths_follow_from_the_apps_name() -> None:
+    app = plan.plan({"shop": SHOP}, DEFAULTS, HOST)["shop"]
+    assert (app["user"], app["unit"], app["home"], app["etc"]) == ("shop", "shop.service", "/srv/shop", "/etc/shop")
+    assert app["slots"]["green"]["group"] == "shop-green"
+    assert app["slots"]["green"]["upstream"] == "shop_green"
+    assert app["argv"] == ["{python}", "app.py", "--port={port}"]
+
+
+@pytest.mark.parametrize("name", ["Shop", "1shop", "shop.example", "../shop", "my shop", "", "-shop", "a" * 33, "nginx", "root", "café", 7])
+def test_a_name_that_is_no_user_unit_and_path_is_refused(name: Any) -> None:
+    (found,) = problems({name: SHOP})
+    assert f"tornado_apps.{name}: {name!r} cannot name a user" in found
+
+
+def test_a_name_of_32_characters_is_the_longest() -> None:
+    assert problems({"a" * 32: SHOP}) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "near"), [("proceses", "processes"), ("sorce", "source"), ("helth", "health"), ("server_name", "server_names")]
+)
+def test_an_unknown_key_is_named_with_the_nearest_one(key: str, near: str) -> None:
+    assert problem(**{key: 1}) == f"tornado_apps.shop.{key} is not a setting; did you mean {near}?"
+
+
+def test_an_unknown_key_that_is_near_nothing_lists_the_known_ones() -> None:
+    assert problem(xyzzy=1).startswith("tornado_apps.shop.xyzzy is not a setting; known keys: source, command, ")
+
+
+def test_an_unknown_key_in_a_nested_dictionary_is_named() -> None:
+    assert problem(health={"pth": "/"}) == "tornado_apps.shop.health.pth is not a setting; did you mean path?"
+
+
+@pytest.mark.parametrize("count", [0, -1])
+def test_no_processes_are_refused(count: int) -> None:
+    assert problem(processes=count) == f"tornado_apps.shop.processes is {count}: at least 1 is needed"
+
+
+def test_a_number_in_words_is_refused() -> None:
+    assert problem(processes="many").startswith("tornado_apps.shop.processes: ")
+    assert "many" in problem(processes="many")
+
+
+@pytest.mark.parametrize(("port", "shown"), [(80, "80-83"), (1023, "1023-1026"), (65000, "66000-66003"), (65534, "65534-65537")])
+def test_ports_out_of_range_are_refused(port: int, shown: str) -> None:
+    found = problems({"shop": {**SHOP, "port": port}})
+    assert any(f"tornado_apps.shop.port {port}: " in text and f"{shown} on web-1" in text for text in found)
+
+
+def test_two_apps_that_overlap_are_named_with_ports_and_host() -> None:
+    apps = {"shop": {**SHOP, "server_names": ["a"]}, "api": {**SHOP, "port": 8001, "server_names": ["b"]}}
+    assert "tornado_apps.api.port 8001 overlaps shop's 8000-8003 on web-1" in problems(apps)
+
+
+def test_an_app_whose_blue_meets_anothers_green_is_refused() -> None:
+    apps = {"shop": {**SHOP, "server_names": ["a"]}, "api": {**SHOP, "port": 9003, "server_names": ["b"]}}
+    assert problems(apps) == ["tornado_apps.api.port 9003 overlaps shop's 9000-9003 on web-1"]
+
+
+def test_slots_that_overlap_are_refused() -> None:
+    assert problems({"shop": SHOP}, slot_stride=3) == [
+        "tornado_apps.shop.processes 4 is above tornado_app_slot_stride 3: raise the stride",
+    ]
+
+
+def test_two_apps_of_one_server_name_are_refused() -> None:
+    apps = {"shop": SHOP, "api": {**SHOP, "port": 8100}}
+    (found,) = problems(apps)
+    assert found.startswith("tornado_apps.api.server_names: web-1 on web-1 is shop's already")
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("{python} app.py", "has no {port}"),
+        ("{python} app.py --port={port} {prot}", "{prot} is not known"),
+        ("{python} app.py --port={port} {", "cannot be read"),
+        ("{python} app.py --port={port} 'open", "cannot be read"),
+        ("{python} app.py --port={}", "has no {port}"),
+    ],
+)
+def test_a_command_that_cannot_work_is_refused(command: str, said: str) -> None:
+    found = problems({"shop": {**SHOP, "command": command}})
+    assert any(said in text and "tornado_apps.shop.command" in text for text in found)
+
+
+def test_a_literal_brace_is_written_twice() -> None:
+    assert problems({"shop": {**SHOP, "command": "{python} app.py --port={port} --json={{}}"}}) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"health": {"path": "healthz"}}, "tornado_apps.shop.health.path"),
+        ({"health": {"path": "/a b"}}, "tornado_apps.shop.health.path"),
+        ({"health": {"timeout": 0}}, "tornado_apps.shop.health.timeout"),
+        ({"drain": {"timeout": -1}}, "tornado_apps.shop.drain.timeout"),
+        ({"stop_timeout": 0}, "tornado_apps.shop.stop_timeout"),
+        ({"proxy_read_timeout": 0}, "tornado_apps.shop.proxy_read_timeout"),
+        ({"server_names": []}, "tornado_apps.shop.server_names"),
+        ({"server_names": ["a; return 200"]}, "tornado_apps.shop.server_names"),
+        ({"client_max_body_size": "50 MB"}, "tornado_apps.shop.client_max_body_size"),
+        ({"static": "../secrets"}, "tornado_apps.shop.static"),
+        ({"static": "/etc"}, "tornado_apps.shop.static"),
+        ({"requirements": "a/../../b"}, "tornado_apps.shop.requirements"),
+        ({"environment": {"A=B": "x"}}, "tornado_apps.shop.environment"),
+        ({"environment": {"DEBUG": True}}, "tornado_apps.shop.environment.DEBUG"),
+        ({"environment": {"NUL": "a\0b"}}, "tornado_apps.shop.environment.NUL"),
+    ],
+)
+def test_a_value_that_cannot_work_is_named(settings: dict[str, Any], named: str) -> None:
+    assert problem(**settings).startswith(named)
+
+
+def test_what_is_required_is_named() -> None:
+    assert problems({"shop": {}}) == ["tornado_apps.shop.source is missing", "tornado_apps.shop.command is missing"]
+
+
+@pytest.mark.parametrize("apps", [{}, None, [], "shop"])
+def test_no_apps_are_refused(apps: Any) -> None:
+    (found,) = problems(apps)
+    assert found.startswith("tornado_apps is empty")
+
+
+def test_all_problems_are_told_at_once() -> None:
+    assert len(problems({"Shop": SHOP, "api": {**SHOP, "processes": 0}, "web": {**SHOP, "port": 1}}, nofile=10)) >= 4
+
+
+def test_defaults_that_lack_a_key_are_refused() -> None:
+    defaults = {key: value for key, value in DEFAULTS.items() if key != "stop_timeout"}
+    (found,) = plan.plan_problems({"shop": SHOP}, defaults, HOST)
+    assert found.startswith("tornado_app_defaults.stop_timeout is missing")
