@@ -37,9 +37,7 @@ UPLOAD_LIMIT = 1024**3
 """Largest upload, which is streamed, in bytes. A proxy in front may well allow less."""
 WEBSOCKET_CLOSE_WINDOW = 2.0
 """Seconds over which a stopping process says goodbye to its websockets, so that they do not all return at once."""
-CONTENT_SECURITY_POLICY = (
-    "default-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-)
+CONTENT_SECURITY_POLICY = "default-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 
 define("port", default=8888, help="port to listen on")
 define("address", default="127.0.0.1", help="address to listen on; X-Real-IP and the like are believed from there")
@@ -200,7 +198,7 @@ class Echo(WebSocketHandler):
 class Static(web.StaticFileHandler):
     """Static files, for development: in production the proxy serves them from disk."""
 
-    def set_extra_headers(self, path: str) -> None:
+    def set_default_headers(self) -> None:
         """Make browsers trust the content type."""
         self.set_header("X-Content-Type-Options", "nosniff")
 

@@ -25,7 +25,8 @@ def slot(release: str = "", deployed: bool = False, processes: tuple[dict[str, A
 def facts(live: str = "blue", **given: dict[str, Any]) -> dict[str, Any]:
     """A host where blue is live and runs two processes, unless said otherwise."""
     running = slot("aaaaaaaaaaaa", True, (process(8000), process(8001)))
-    return {"apps": {"shop": {"live": live, "releases": ["aaaaaaaaaaaa"], "slots": {"blue": running, "green": slot(), **given}}}}
+    both = {"blue": running, "green": slot(), **given}
+    return {"apps": {"shop": {"live": live, "releases": ["aaaaaaaaaaaa"], "supervisord": {"nofile": 65536}, "slots": both}}}
 
 
 def test_nothing_has_to_be_done_when_the_live_slot_runs_what_is_wanted() -> None:
@@ -136,14 +137,24 @@ def test_the_smoke_check_takes_success_for_success(status: int, passes: bool) ->
     assert slots.unanswered([host]) == ({} if passes else {"web-1": "said"})
 
 
+def test_a_host_that_cannot_be_reached_after_the_switch_did_not_answer() -> None:
+    hosts = [
+        {"inventory_hostname": "web-1", "__tornado_app_smoke": {"unreachable": True, "msg": "no route"}},
+        {"inventory_hostname": "web-2", "__tornado_app_smoke": {"results": [{"skipped": True}]}},
+    ]
+    assert slots.unanswered(hosts) == {"web-1": "no route"}
+
+
 def test_the_status_has_a_row_for_each_app() -> None:
     half = slot("aaaaaaaaaaaa", True, (process(8000, uptime=7200, nofile=4096), process(8001, "BACKOFF")))
     host = {"inventory_hostname": "web-1", "__tornado_app_plan": PLAN, "__tornado_app_facts": facts(blue=half)}
     bare = {"inventory_hostname": "web-22", "__tornado_app_plan": PLAN, "__tornado_app_facts": facts(blue=slot())}
-    assert slots.status_table(slots.status_rows(host) + slots.status_rows(bare)).splitlines() == [
-        "host    app   live  release       processes  nofile  uptime",
-        "web-1   shop  blue  aaaaaaaaaaaa  1/2        4096    2h",
-        "web-22  shop  -     -             0/2        -       -",
+    down = {"inventory_hostname": "web-3"}
+    assert slots.status_table(slots.status_rows(host) + slots.status_rows(bare) + slots.status_rows(down)).splitlines() == [
+        "host    app          live  release       processes  nofile  uptime",
+        "web-1   shop         blue  aaaaaaaaaaaa  1/2        4096    2h",
+        "web-22  shop         -     -             0/2        -       -",
+        "web-3   (no answer)  -     -             -          -       -",
     ]
 
 

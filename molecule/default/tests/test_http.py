@@ -11,6 +11,7 @@ from testinfra.host import Host
 from tornado.httpclient import HTTPClientError, HTTPResponse
 from tornado.httputil import HTTPHeaders
 from websockets.sync.client import connect
+from websockets.typing import Origin
 
 Fetch = Callable[..., HTTPResponse]
 YEAR = 31_536_000  # seconds
@@ -103,7 +104,7 @@ def test_text_is_compressed(fetch: Fetch) -> None:
 
 
 def test_a_websocket_makes_the_round_trip(address: str) -> None:
-    with connect(f"ws://{address}/ws", origin=f"http://{address}") as websocket:  # type: ignore[arg-type]
+    with connect(f"ws://{address}/ws", origin=Origin(f"http://{address}")) as websocket:
         for message in ("grüße", b"\x00\xff"):
             websocket.send(message)
             assert websocket.recv(timeout=10) == message

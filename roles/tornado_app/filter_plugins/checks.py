@@ -59,13 +59,20 @@ def _app_problems(plan: Plan, facts: Facts) -> Iterator[str]:
         running = state["supervisord"]
         if running and running["nofile"] < app["nofile"] and not facts["host"]["nofile_raisable"]:
             yield (
-                f"tornado_app_nofile {app['nofile']}: {name}'s supervisord runs with {running['nofile']}, and this host does not let anyone "
-                "raise the limit of a running process; run --tags stop (the app is down until the next run), then this again"
+                f"tornado_app_nofile {app['nofile']}: {name}'s supervisord runs with {running['nofile']}, and this host lets nobody raise "
+                "the limit of a running process; run --tags stop (the app is down until the next run), then this again"
             )
         if state["foreign_user"]:
             yield f"tornado_apps.{name}: there is a user {name} already that does not live in {app['home']}; rename the app"
         if state["foreign_unit"]:
             yield f"tornado_apps.{name}: the distribution has a unit of that name, {state['foreign_unit']}; rename the app"
+        live = state["slots"][state["live"]]
+        for slot in (slot for slot in app["slots"].values() if slot["name"] != state["live"]):
+            for port in sorted({process["port"] for process in live["processes"]} & set(slot["ports"])):
+                yield (
+                    f"tornado_apps.{name}.port {app['port']}: the {slot['name']} slot would need port {port}, "
+                    f"on which the live {state['live']} slot runs; choose another port"
+                )
         for port, holder in state["foreign_ports"].items():
             yield f"tornado_apps.{name}.port {app['port']}: port {port} is held by {holder}; stop it, or choose another port"
 
@@ -180,7 +187,7 @@ def probes(plan: Plan, facts: Facts) -> list[dict[str, Any]]:
     for name, app in plan.items():
         if not facts["apps"][name]["slots"][facts["apps"][name]["live"]]["deployed"]:
             continue
-        base = {"app": name, "host": app["server_names"][0].replace("*", "www")}
+        base = {"app": name, "host": app["host"]}
         found.append({**base, "url": f"http://127.0.0.1{app['health']['path']}", "cached": None})
         file = facts["apps"][name]["static_file"]
         if file:

@@ -209,6 +209,7 @@ def _planned(name: str, settings: dict[str, Any], host: Mapping[str, Any]) -> di
         "name": name,
         "user": name,
         "unit": f"{name}.service",
+        "host": settings["server_names"][0].replace("*", "www"),
         "nofile": host["nofile"],
         "argv": shlex.split(settings["command"]),
         "environment": {str(key): str(value) for key, value in settings["environment"].items()},

@@ -97,10 +97,12 @@ def slot_record(app: Mapping[str, Any], slot: str, release: Mapping[str, str]) -
 
 
 def serves(app: Mapping[str, Any], facts: Facts) -> bool:
-    """Whether the live slot runs as many processes as the plan wants, with the plan's limit."""
-    live = facts["apps"][app["name"]]["slots"][facts["apps"][app["name"]]["live"]]
-    alive = [process for process in live["processes"] if process["state"] in ALIVE and process["nofile"] >= app["nofile"]]
-    return live["deployed"] and len(alive) == app["processes"]
+    """Whether the live slot runs as many processes as the plan wants, with the plan's limit as far as supervisord has it to give."""
+    state = facts["apps"][app["name"]]
+    live = state["slots"][state["live"]]
+    nofile = min(app["nofile"], (state["supervisord"] or {"nofile": 0})["nofile"])
+    alive = [process for process in live["processes"] if process["state"] in ALIVE and process["nofile"] >= nofile]
+    return bool(live["deployed"]) and len(alive) == app["processes"]
 
 
 def changes(plan: Plan, facts: Facts, releases: Releases, differing: Iterable[str], everything: bool) -> dict[str, dict[str, Any]]:
@@ -130,18 +132,25 @@ def unhealthy(hosts: Iterable[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def unanswered(hosts: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """Host -> what nginx answered after the switch, where that was no success."""
+    """Host -> what nginx answered after the switch, or why it could not be asked, where that was no success."""
     return _failures(hosts, "__tornado_app_smoke", lambda result: 200 <= result.get("status", 0) < 400)
 
 
 def _failures(hosts: Iterable[Mapping[str, Any]], register: str, passed: Callable[[Mapping[str, Any]], bool]) -> dict[str, str]:
     found = {}
     for host in hosts:
-        results = host.get(register, {}).get("results", [])
-        messages = [str(result.get("msg", "")) for result in results if not result.get("skipped") and not passed(result)]
+        outcome = host.get(register, {})
+        messages = [str(result.get("msg", "")) for result in outcome.get("results", []) if not result.get("skipped") and not passed(result)]
+        if outcome.get("unreachable"):
+            messages.append(str(outcome.get("msg", "")))
         if messages:
             found[host["inventory_hostname"]] = "\n".join(messages)
     return found
+
+
+def leftovers(plan: Plan, facts: Facts) -> dict[str, dict[str, Any]]:
+    """The idle slots in which an interrupted run left something deployed or running."""
+    return retiring(plan, facts, [])
 
 
 def retiring(plan: Plan, facts: Facts, changed: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -172,9 +181,11 @@ STATUS_COLUMNS = ("host", "app", "live", "release", "processes", "nofile", "upti
 def status_rows(host: Mapping[str, Any]) -> list[dict[str, str]]:
     """One row for each app of a host (its hostvars), with the keys of STATUS_COLUMNS.
 
-    ``processes`` is up/expected, ``nofile`` the lowest and ``uptime`` the oldest of them.
+    ``processes`` is up/expected, ``nofile`` the lowest and ``uptime`` the oldest of them. A host that did not answer has one row.
     """
-    facts = host["__tornado_app_facts"]
+    facts = host.get("__tornado_app_facts")
+    if facts is None:
+        return [{**dict.fromkeys(STATUS_COLUMNS, "-"), "host": host["inventory_hostname"], "app": "(no answer)"}]
     rows = []
     for name, app in host["__tornado_app_plan"].items():
         state = facts["apps"][name]
@@ -216,6 +227,7 @@ class FilterModule:
             "tornado_app_changes": changes,
             "tornado_app_unhealthy": unhealthy,
             "tornado_app_unanswered": unanswered,
+            "tornado_app_leftovers": leftovers,
             "tornado_app_retiring": retiring,
             "tornado_app_status_rows": status_rows,
             "tornado_app_status_table": status_table,

@@ -72,7 +72,6 @@ apps:
     static_file: {description: One static file of the live slot; empty when there is none., type: str}
 """
 
-import http.client
 import json
 import os
 import pwd
@@ -84,7 +83,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.tornado_app_proc import children, describe, listeners, nofile_ceiling
-from ansible.module_utils.tornado_app_supervisor import connect, processes
+from ansible.module_utils.tornado_app_supervisor import UNANSWERED, connect, processes
 
 SYSCTLS = (
     "net.core.somaxconn",
@@ -170,7 +169,7 @@ def supervised(socket: str) -> tuple[int, list[dict[str, Any]]]:
     try:
         supervisor = connect(socket)
         return supervisor.getPID(), processes(supervisor)
-    except (OSError, http.client.HTTPException):
+    except UNANSWERED:
         return 0, []
 
 
@@ -219,7 +218,7 @@ def user_id(user: str) -> int:
 def foreign_user(app: dict[str, Any]) -> bool:
     """Whether there is a user of the app's name that the role did not make."""
     try:
-        return pwd.getpwnam(app["user"]).pw_dir != app["home"]
+        return pwd.getpwnam(app["user"]).pw_dir != str(app["home"])
     except KeyError:
         return False
 

@@ -59,7 +59,7 @@ path:
   type: path
   returned: success
 size:
-  description: Bytes of all files together.
+  description: Bytes of the archive; of all files together when there is none, in check mode.
   type: int
   returned: success
 files:
@@ -92,7 +92,7 @@ OLDEST_TIME = 1_000_000_000  # in 2001: no tool takes the derived times for time
 INCLUDE = re.compile(r"^\s*(?:-r|-c|--requirement|--constraint)[ =]?\s*(\S+)", re.MULTILINE)
 # An option or a path that leads pip to a directory or an archive of the source; `name @ https://…` and `git+https://…` do not.
 LOCAL = re.compile(
-    r"^\s*(-e\b|--editable|(-f|--find-links)[ =]?\s*(?!\w+://)|/|file:|\.(\[|\s|$)|[\w.][^\s:@#;]*(/|\.whl\b|\.zip\b|\.tar\b|\.tgz\b))|@\s*file:",
+    r"^\s*(-e\b|--editable|(-f|--find-links)[ =]?\s*(?![\s=]|\w+://)|/|file:|\.(\[|\s|$)|[\w.][^\s:@#;]*(/|\.(whl|zip|tar|tgz)\b))|@\s*file:",
     re.MULTILINE,
 )
 
@@ -209,19 +209,18 @@ def followed(entry: Entry, by_path: dict[str, Entry]) -> Entry:
 def requirements_digest(packed: list[Entry], name: str, release: str) -> str:
     """Digest of a requirements file and of those that it includes."""
     by_path = {entry.path: entry for entry in packed}
-    contents = {path: followed(entry, by_path).content.decode("utf-8", "replace") for path, entry in by_path.items()}
     seen: dict[str, str] = {}
-    waiting = [name] if name in contents else []
+    waiting = [name]
     while waiting:
         path = waiting.pop()
-        if path in seen or path not in contents:
+        if path in seen or path not in by_path:
             continue
-        seen[path] = contents[path]
-        waiting += [os.path.normpath(os.path.join(os.path.dirname(path), found)) for found in INCLUDE.findall(contents[path])]
+        seen[path] = followed(by_path[path], by_path).content.decode("utf-8", "replace")
+        waiting += [os.path.normpath(os.path.join(os.path.dirname(path), found)) for found in INCLUDE.findall(seen[path])]
     if not seen:
         return ""
     text = "\0".join(f"{path}\0{seen[path]}" for path in sorted(seen))
-    return hashlib.sha256((text + (release if LOCAL.search(text) else "")).encode()).hexdigest()
+    return hashlib.sha256((text + (release if any(LOCAL.search(content) for content in seen.values()) else "")).encode()).hexdigest()
 
 
 def prune(directory: Path, keep: int) -> None:
@@ -266,7 +265,7 @@ def main() -> None:
         changed=changed,
         release=release,
         path=str(archive),
-        size=sum(len(entry.content) for entry in packed),
+        size=archive.stat().st_size if archive.exists() else sum(len(entry.content) for entry in packed),
         files=sum(1 for entry in packed if stat.S_IFMT(entry.mode) == 0 and not entry.target),
         requirements_digest=requirements_digest(packed, module.params["requirements"], release),
     )

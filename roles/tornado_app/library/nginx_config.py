@@ -89,10 +89,12 @@ def copy_with(root: Path, wanted: dict[str, Optional[str]], candidate: Path) -> 
     """Make the tree as it would be: the present one with the wanted files."""
     if root.is_dir():
         shutil.copytree(root, candidate, symlinks=True)
-        for link in candidate.rglob("*"):  # a relative link would lead out of the copy
-            if link.is_symlink() and not os.path.isabs(os.readlink(link)):
-                original = (root / link.relative_to(candidate)).resolve()
-                link.unlink()
+        for link in [path for path in candidate.rglob("*") if path.is_symlink()]:
+            original = (root / link.relative_to(candidate)).resolve()
+            link.unlink()
+            if original.is_dir():  # what is put there must not reach the original
+                shutil.copytree(original, link, ignore_dangling_symlinks=True)
+            else:  # a relative link would lead out of the copy
                 link.symlink_to(original)
     for relative, content in wanted.items():
         path = candidate / relative
@@ -113,9 +115,9 @@ def judge(module: AnsibleModule, root: Path, wanted: dict[str, Optional[str]]) -
             module.fail_json(msg=f"nginx refuses the new configuration, the present one stays in place: {message.strip()}")
 
 
-def loaded_digest(module: AnsibleModule) -> str:
+def loaded_digest(module: AnsibleModule, root: Path) -> str:
     """Digest of the configuration on disk with all that it includes."""
-    code, dump, errors = module.run_command([NGINX, "-T", "-q"])
+    code, dump, errors = module.run_command([NGINX, "-T", "-q", "-c", str(root / "nginx.conf")])
     if code:
         module.fail_json(msg=f"nginx refuses the configuration on disk: {errors.strip()}")
     return hashlib.sha256(dump.encode()).hexdigest()
@@ -206,7 +208,7 @@ def main() -> None:
             }
         )
     if installed and not module.check_mode:
-        digest = loaded_digest(module)
+        digest = loaded_digest(module, root)
         if text(state_file) != digest:
             if master():
                 reload(module)

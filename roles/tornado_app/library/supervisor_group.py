@@ -55,7 +55,7 @@ import time
 import xmlrpc.client
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.tornado_app_supervisor import BAD_NAME, connect, processes
+from ansible.module_utils.tornado_app_supervisor import BAD_NAME, UNANSWERED, connect, processes
 
 STOPPED = ("STOPPED", "EXITED", "FATAL", "UNKNOWN")
 
@@ -82,9 +82,10 @@ def main() -> None:
                 supervisor.reloadConfig()
                 supervisor.addProcessGroup(group)
             else:
-                supervisor.stopProcessGroup(group, False)
                 deadline = start + module.params["timeout"]
                 while any(info["statename"] not in STOPPED for info in processes(supervisor, group)):
+                    # Told again each time: supervisord may just have been starting one anew that had died.
+                    supervisor.stopProcessGroup(group, False)
                     if time.monotonic() > deadline:
                         module.fail_json(msg=f"{group} was still running {module.params['timeout']:.0f} s after it was told to stop")
                     time.sleep(0.1)
@@ -92,7 +93,7 @@ def main() -> None:
     except xmlrpc.client.Fault as fault:
         hint = " (its configuration file is not among those that supervisord includes)" if fault.faultCode == BAD_NAME else ""
         module.fail_json(msg=f"supervisord refused {state} of {group}: {fault.faultString}{hint}")
-    except OSError as problem:
+    except UNANSWERED as problem:
         module.fail_json(msg=f"supervisord does not answer on {module.params['socket']}: {problem}; look at its unit with systemctl status")
     module.exit_json(changed=changed, elapsed=round(time.monotonic() - start, 3))
 

@@ -104,7 +104,7 @@ from pathlib import Path
 from typing import Any, Dict, List
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.tornado_app_supervisor import connect, processes
+from ansible.module_utils.tornado_app_supervisor import UNANSWERED, connect, processes
 
 LOG_LINES = 20
 REQUEST_TIMEOUT = 5.0  # seconds; a health path that takes longer is asked again
@@ -142,7 +142,7 @@ def supervised(socket: str, group: str) -> Dict[int, Dict[str, Any]]:
     """Port -> what supervisord says of the process; empty when supervisord does not answer."""
     try:
         return {int(info["name"]): info for info in processes(connect(socket), group)}
-    except (OSError, http.client.HTTPException):
+    except UNANSWERED:
         return {}
 
 
@@ -152,9 +152,10 @@ def look(params: Dict[str, Any], request_timeout: float) -> List[Dict[str, Any]]
     with ThreadPoolExecutor(max_workers=min(len(ports), 64)) as pool:
         answers = list(pool.map(lambda port: ask(params["address"], port, params["path"], params["host"], request_timeout), ports))
     infos = supervised(params["socket"], params["group"])
+    unknown = {"statename": "UNKNOWN", "spawnerr": "", "description": f"none on {params['socket']} answers and knows it"}
     found = []
     for port, answer in zip(ports, answers):
-        info = infos.get(port, {"statename": "UNKNOWN", "spawnerr": "", "description": "not known to supervisord"})
+        info = infos.get(port, unknown)
         healthy = not answer["error"] and info["statename"] == "RUNNING"
         errors = [answer["error"]] if answer["error"] else []
         if info["statename"] != "RUNNING":

@@ -30,10 +30,15 @@ class Socket(NamedTuple):
     inode: int
 
 
+def read(path: Path) -> str:
+    """What a file of /proc says. A process may name itself with any bytes."""
+    return path.read_text(encoding="utf-8", errors="replace")
+
+
 def nofile(pid: int, proc: Path = PROC) -> int:
     """The soft limit of open files of a live process; 0 when there is no such process."""
     try:
-        limits = (proc / str(pid) / "limits").read_text()
+        limits = read(proc / str(pid) / "limits")
     except OSError:
         return 0
     found = re.search(r"^Max open files\s+(\d+|unlimited)", limits, re.MULTILINE)
@@ -43,9 +48,9 @@ def nofile(pid: int, proc: Path = PROC) -> int:
 def describe(pid: int, proc: Path = PROC) -> Optional[Process]:
     """A live process, or None when it is gone."""
     try:
-        uid = int(re.search(r"^Uid:\s+(\d+)", (proc / str(pid) / "status").read_text(), re.MULTILINE).group(1))  # type: ignore[union-attr]
-        cgroup = (proc / str(pid) / "cgroup").read_text()
-        started = int((proc / str(pid) / "stat").read_text().rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
+        uid = int(re.search(r"^Uid:\s+(\d+)", read(proc / str(pid) / "status"), re.MULTILINE).group(1))  # type: ignore[union-attr]
+        cgroup = read(proc / str(pid) / "cgroup")
+        started = int(read(proc / str(pid) / "stat").rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
         uptime = float((proc / "uptime").read_text().split()[0])
     except (OSError, AttributeError):
         return None
@@ -56,7 +61,7 @@ def describe(pid: int, proc: Path = PROC) -> Optional[Process]:
 def name(pid: int, proc: Path = PROC) -> str:
     """The process's short name, or an empty string when it is gone."""
     try:
-        return (proc / str(pid) / "comm").read_text().strip()
+        return read(proc / str(pid) / "comm").strip()
     except OSError:
         return ""
 
@@ -67,7 +72,7 @@ def children(pid: int, proc: Path = PROC) -> List[int]:
     for entry in proc.iterdir():
         if entry.name.isdigit():
             try:
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                fields = read(entry / "stat").rpartition(")")[2].split()
             except OSError:
                 continue
             if fields[1] == str(pid):

@@ -9,6 +9,8 @@ from typing import Any, Dict, List
 
 # An answer of supervisord (supervisor/xmlrpc.py): there is no such group.
 BAD_NAME = 10
+# What a call raises when there is no supervisord that answers it: nobody listens, it is ending, it is something else.
+UNANSWERED = (OSError, http.client.HTTPException, xmlrpc.client.Error)
 
 
 class _UnixConnection(http.client.HTTPConnection):

@@ -1,0 +1,15 @@
+"""The fleet of this scenario."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.fleet import ROOT, Fleet
+
+
+@pytest.fixture(scope="session")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Fleet:
+    source = tmp_path_factory.mktemp("source") / "app"
+    shutil.copytree(ROOT / "files/app", source, ignore=shutil.ignore_patterns("__pycache__"))
+    return Fleet(Path(__file__).resolve().parents[1] / "inventory", source)

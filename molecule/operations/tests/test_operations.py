@@ -1,0 +1,175 @@
+"""What each operation does, and that clients do not notice."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+
+from tests.fleet import ROOT, Fleet
+
+NASTY = "quotes ' \" back\\slash 100% %(process_num)d $HOME ;comment #hash\nsecond line grüße"
+
+
+def changed(output: str) -> list[int]:
+    """The figures of the recap: changed tasks of each host."""
+    return [int(count) for count in re.findall(r"changed=(\d+)", output)]
+
+
+def test_a_second_run_changes_nothing_and_keeps_every_process(fleet: Fleet) -> None:
+    fleet.play()
+    before = fleet.state()
+    assert changed(fleet.play()) == [0, 0]
+    assert fleet.state() == before
+
+
+def test_a_check_run_shows_what_a_deploy_would_change_and_changes_nothing(fleet: Fleet) -> None:
+    before = fleet.state()
+    fleet.change("checked")
+    output = fleet.play("--check", "--diff", client_max_body_size="51m")
+    assert fleet.state() == before
+    assert f'-    "release": "{before["web-1"].release}"' in output
+    assert re.search(r"\+ +client_max_body_size 51m;", output)
+
+
+def test_a_code_only_deploy_loses_no_request_and_installs_nothing_else(fleet: Fleet) -> None:
+    before = fleet.state()
+    environments = [host.check_output("ls /srv/shop/environments") for host in fleet.hosts.values()]
+    fleet.change("deployed")
+    with fleet.traffic() as seen:
+        fleet.play("--tags", "deploy")
+    after = fleet.state()
+    assert seen.failures == []
+    for name in before:
+        assert after[name].slot != before[name].slot
+        assert not after[name].pids & before[name].pids
+    (new,) = {state.release for state in after.values()}
+    (old,) = {state.release for state in before.values()}
+    assert new != old
+    assert seen.answers.keys() == {old, new}
+    assert [host.check_output("ls /srv/shop/environments") for host in fleet.hosts.values()] == environments
+    for host in fleet.hosts.values():  # the old slot is retired
+        assert host.check_output("ls /etc/shop/slots").split() == [f"{after['web-1'].slot}.conf", f"{after['web-1'].slot}.json"]
+
+
+def test_a_restart_replaces_every_process_of_the_same_release_without_losing_a_request(fleet: Fleet) -> None:
+    before = fleet.state()
+    with fleet.traffic() as seen:
+        fleet.play("--tags", "restart")
+    after = fleet.state()
+    assert seen.failures == []
+    assert seen.answers.keys() == {before["web-1"].release}
+    for name in before:
+        assert after[name].release == before[name].release
+        assert len(after[name].pids) == len(before[name].pids)
+        assert not after[name].pids & before[name].pids
+
+
+def test_a_restart_needs_no_source(fleet: Fleet) -> None:
+    fleet.play("--tags", "restart", source="/nonexistent")
+
+
+def test_hosts_can_be_switched_one_by_one_and_a_run_can_be_limited(fleet: Fleet) -> None:
+    before = fleet.state()
+    output = fleet.play("--tags", "restart", "--extra-vars", "tornado_app_serial=1")
+    assert output.count("TASK [tornado_app : Switch | Make the idle slot live]") == 2
+    between = fleet.state()
+    assert all(not between[name].pids & before[name].pids for name in before)
+    fleet.play("--tags", "restart", "--limit", "web-1")
+    after = fleet.state()
+    assert after["web-2"] == between["web-2"]
+    assert not after["web-1"].pids & between["web-1"].pids
+
+
+def test_a_changed_variable_is_a_deploy_and_arrives_unchanged(fleet: Fleet) -> None:
+    before = fleet.state()
+    with fleet.traffic() as seen:
+        fleet.play("--tags", "deploy", environment={"NASTY": NASTY})
+    assert seen.failures == []
+    after = fleet.state()
+    assert after["web-1"].release == before["web-1"].release
+    values = [
+        environment.get("NASTY") for pid in after["web-1"].pids if "TORNADO_APP_SLOT" in (environment := fleet.environment("web-1", pid))
+    ]
+    assert values == [NASTY, NASTY]
+
+
+def test_the_number_of_processes_can_change_and_the_upstream_follows(fleet: Fleet) -> None:
+    host = fleet.hosts["web-1"]
+    for count, settings in ((3, {"processes": 3}), (2, {})):
+        fleet.play(**settings)
+        slot = fleet.state()["web-1"].slot
+        assert int(host.check_output(f"grep -c 'server 127' /etc/nginx/conf.d/shop.{slot}.conf")) == count
+        assert int(host.check_output("pgrep --count --uid shop --full app.py")) == count
+        seen = {json.load(fleet.get("web-1", "/api/info"))["port"] for _ in range(30)}
+        assert len(seen) == count
+        assert changed(fleet.play(**settings)) == [0, 0]
+
+
+def test_status_shows_what_runs(fleet: Fleet) -> None:
+    state = fleet.state()
+    output = fleet.play("--tags", "status")
+    rows = {line.split()[0]: line.split() for line in output.splitlines() if re.match(r"\s+web-\d +shop ", line)}
+    assert rows["web-1"][1:6] == ["shop", state["web-1"].slot, state["web-1"].release, "2/2", "16384"]
+    assert rows["web-2"][4] == "1/1"
+
+
+def test_a_stopped_app_is_down_until_it_is_started(fleet: Fleet) -> None:
+    release = fleet.state()["web-1"].release
+    fleet.play("--tags", "stop")
+    assert all(state.pids == frozenset() for state in fleet.state().values())
+    assert fleet.get("web-1", "/").status == 502
+    assert " 0/2 " in fleet.play("--tags", "status")
+    assert fleet.run("--tags", "verify").returncode != 0
+    assert fleet.run("--tags", "restart").returncode != 0
+    fleet.play("--tags", "start")
+    fleet.answers()
+    assert fleet.state()["web-1"].release == release
+
+
+def test_verify_names_host_process_and_figure(fleet: Fleet) -> None:
+    host = fleet.hosts["web-1"]
+    pid = int(host.check_output("pgrep --uid shop --full app.py --newest"))
+    host.check_output(f"prlimit --pid {pid} --nofile=1000:1000")
+    done = fleet.run("--tags", "verify")
+    assert done.returncode != 0
+    folded = " ".join(done.stdout.split())
+    assert re.search(rf"web-1: shop-(blue|green):\d+ \(pid {pid}\) may open 1000 files instead of 16384", folded)
+    # The next run puts it right, though no setting has changed.
+    fleet.play("--tags", "deploy")
+    fleet.play("--tags", "verify")
+
+
+def test_verify_names_a_process_that_hangs(fleet: Fleet) -> None:
+    host = fleet.hosts["web-2"]
+    pid = int(host.check_output("pgrep --uid shop --full app.py --newest"))
+    host.check_output(f"kill -STOP {pid}")
+    try:
+        done = fleet.run("--tags", "verify")
+    finally:
+        host.check_output(f"kill -CONT {pid}")
+    assert done.returncode != 0
+    assert re.search(r"web-2: shop-(blue|green):\d+: /healthz: timed out", " ".join(done.stdout.split()))
+
+
+def test_a_run_that_was_killed_is_finished_by_the_next_one(fleet: Fleet) -> None:
+    before = fleet.state()
+    idle = "green" if before["web-1"].slot == "blue" else "blue"
+    fleet.change("killed")
+    with fleet.traffic() as seen:
+        controller = subprocess.Popen(
+            fleet.command("--tags", "deploy"), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        deadline = time.monotonic() + 120
+        while not fleet.hosts["web-1"].file(f"/etc/shop/slots/{idle}.conf").exists:
+            assert time.monotonic() < deadline
+            assert controller.poll() is None
+        os.killpg(controller.pid, signal.SIGKILL)
+        controller.wait()
+        assert fleet.hosts["web-1"].file(f"/etc/shop/slots/{idle}.conf").exists
+        fleet.play("--tags", "deploy")
+    assert seen.failures == []
+    after = fleet.state()
+    assert after["web-1"].release == after["web-2"].release != before["web-1"].release
+    assert changed(fleet.play()) == [0, 0]

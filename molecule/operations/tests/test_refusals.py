@@ -1,0 +1,156 @@
+"""What cannot work is refused by name, and every host keeps what it runs."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fleet import APP, ROOT, Fleet
+
+
+@pytest.fixture
+def broken(fleet: Fleet, tmp_path: Path) -> Iterator[Path]:
+    """A copy of the source that a test breaks; no idle slot may be left over from it."""
+    yield shutil.copytree(fleet.source, tmp_path / "broken")
+    for name, state in fleet.state().items():
+        assert fleet.hosts[name].check_output("ls /etc/shop/slots").split() == [f"{state.slot}.conf", f"{state.slot}.json"]
+
+
+def test_an_app_that_does_not_start(fleet: Fleet, broken: Path) -> None:
+    (broken / "app.py").write_text("import nonexistent\n")
+    output = fleet.refused("--tags", "deploy", source=str(broken))
+    assert "is not healthy" in output
+    assert "ModuleNotFoundError: No module named 'nonexistent'" in output
+    assert "The old release keeps serving on all hosts." in output
+
+
+def test_a_health_path_that_never_answers(fleet: Fleet) -> None:
+    command = "{python} -c 'import time; print(\"waiting in vain\"); time.sleep(600)' {port}"
+    output = fleet.refused("--tags", "deploy", command=command, health={"path": "/healthz", "timeout": 4})
+    assert "Connection refused" in output
+    assert "waiting in vain" in output
+
+
+def test_a_health_path_that_fails(fleet: Fleet) -> None:
+    assert "/nothing-here answered 404" in fleet.refused("--tags", "deploy", health={"path": "/nothing-here", "timeout": 4})
+
+
+def test_one_unhealthy_host_holds_the_others_back(fleet: Fleet) -> None:
+    command = "sh -c 'test $(hostname) = web-1 && exec {python} app.py --port={port}'"
+    output = fleet.refused("--tags", "deploy", command=command)
+    assert "Stopped because of web-2." in output
+
+
+@pytest.mark.parametrize("serial", ["100%", "1"])
+def test_an_app_that_is_healthy_but_not_through_nginx(fleet: Fleet, broken: Path, serial: str) -> None:
+    code = (broken / "app.py").read_text()
+    healthy = "self.set_status(503 if self.application.stopping else 200)"
+    assert healthy in code
+    # web-1 is well, web-2 is not: with one host at a time web-1 has switched when web-2 fails.
+    failing = 'self.set_status(500 if "X-Real-IP" in self.request.headers and socket.gethostname() == "web-2" else 200)'
+    (broken / "app.py").write_text(code.replace(healthy, failing))
+    with fleet.traffic() as seen:
+        output = fleet.refused("--tags", "deploy", "--extra-vars", f"tornado_app_serial={serial}", source=str(broken))
+    assert "Status code was 500" in output
+    assert "Stopped because of web-2." in output
+    assert "web-1 is back on the release that it had." in output
+    assert seen.failures == []
+
+
+def test_requirements_that_pip_cannot_resolve(fleet: Fleet, broken: Path) -> None:
+    (broken / "requirements.txt").write_text("no-such-package-of-any-index==1.0\n")
+    assert "No matching distribution found for no-such-package-of-any-index==1.0" in fleet.refused("--tags", "deploy", source=str(broken))
+
+
+def test_an_app_without_requirements_gets_an_empty_environment(fleet: Fleet, broken: Path) -> None:
+    (broken / "requirements.txt").unlink()
+    assert "No module named 'tornado'" in fleet.refused("--tags", "deploy", source=str(broken))
+
+
+def test_a_port_that_somebody_else_holds(fleet: Fleet) -> None:
+    host = fleet.hosts["web-2"]
+    host.check_output("systemd-run --unit=squatter --uid=nobody python3 -m http.server --bind 127.0.0.1 9000")
+    try:
+        host.check_output("timeout 20 sh -c 'until ss -Hltn | grep -q :9000; do sleep 0.2; done'")
+        output = fleet.refused("--tags", "deploy", port=8500)
+        assert "web-2: tornado_apps.shop.port 8500" not in output  # that is 8500 and 9500
+        output = fleet.refused("--tags", "provision", port=9000)
+        assert "web-2: tornado_apps.shop.port 9000: port 9000 is held by python3 (pid " in output
+        assert "web-1: tornado_apps" not in output
+    finally:
+        host.check_output("systemctl stop squatter")
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"source": "/nonexistent"}, "tornado_apps.shop.source: source /nonexistent is not there"),
+        ({"proceses": 4}, "tornado_apps.shop.proceses is not a setting; did you mean processes?"),
+        ({"command": "python app.py"}, "tornado_apps.shop.command has no {port}"),
+        ({"processes": 0}, "tornado_apps.shop.processes is 0: at least 1 is needed"),
+        ({"port": 80}, "tornado_apps.shop.port 80: the blue slot would use 80-81 on web-1, outside 1024-65535"),
+    ],
+)
+def test_a_setting_that_cannot_work(fleet: Fleet, settings: dict[str, Any], said: str) -> None:
+    assert said in fleet.refused(**settings)
+
+
+def test_more_open_files_than_the_host_can_give(fleet: Fleet) -> None:
+    assert "tornado_app_nofile 99999999 is above" in fleet.refused("--extra-vars", "tornado_app_nofile=99999999")
+
+
+def test_names_that_the_distribution_has_taken(fleet: Fleet) -> None:
+    ports = {"games": 8100, "ssh": 8200}
+    apps = {name: {"source": str(fleet.source), **APP, "port": port, "server_names": [name]} for name, port in ports.items()}
+    output = fleet.refused(apps=apps)
+    assert "tornado_apps.games: there is a user games already" in output
+    assert "tornado_apps.ssh: the distribution has a unit of that name" in output
+
+
+def test_a_disk_without_room(fleet: Fleet) -> None:
+    host = fleet.hosts["web-2"]
+    fleet.change("does not fit")
+    state = fleet.state()
+    host.check_output("mount -t tmpfs -o size=32m tmpfs /srv")
+    try:
+        done = fleet.run("--tags", "deploy")
+    finally:
+        host.check_output("umount /srv")
+    assert done.returncode != 0
+    assert "web-2: /srv has 33 MB free, releases of shop need" in " ".join(done.stdout.split())
+    assert fleet.state() == state
+
+
+def test_an_nginx_configuration_that_does_not_hold_together(fleet: Fleet) -> None:
+    host = fleet.hosts["web-1"]
+    before = host.file("/etc/nginx/conf.d/shop.conf").content_string
+    host.check_output("echo 'nonsense;' > /etc/nginx/conf.d/zz.conf")
+    try:
+        output = fleet.refused(client_max_body_size="60m")
+    finally:
+        host.check_output("rm /etc/nginx/conf.d/zz.conf")
+    assert 'unknown directive "nonsense" in /etc/nginx/conf.d/zz.conf:1' in output
+    assert host.file("/etc/nginx/conf.d/shop.conf").content_string == before
+
+
+def test_a_source_that_is_empty(fleet: Fleet, tmp_path: Path) -> None:
+    assert "is empty: no file is left to deploy" in fleet.refused("--tags", "deploy", source=str(tmp_path))
+
+
+def test_a_host_that_is_down_stops_a_deploy_but_not_a_look_at_the_others(fleet: Fleet, tmp_path: Path) -> None:
+    down = tmp_path / "down.yml"
+    down.write_text("tornado: {hosts: {web-9: {ansible_host: 127.0.0.1, ansible_port: 9}}}\n")
+    output = fleet.refused("-i", str(down))
+    assert "web-9 did not get this far, see above; put that right, or leave it out with --limit 'tornado:!web-9'" in output
+    done = fleet.run("-i", str(down), "--tags", "status")
+    assert "web-9 (no answer)" in " ".join(done.stdout.split())
+    assert " 2/2 " in done.stdout
+
+
+def test_an_inventory_that_is_not_there() -> None:
+    done = subprocess.run(["ansible-playbook", "site.yml", "-i", "prd"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "prd" in done.stderr + done.stdout
