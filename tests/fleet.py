@@ -3,6 +3,7 @@
 import base64
 import http.client
 import json
+import os
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping
@@ -53,7 +54,8 @@ class Fleet:
 
     def run(self, *arguments: str, **settings: Any) -> subprocess.CompletedProcess[str]:
         """Run site.yml; what it printed goes to the test's output."""
-        done = subprocess.run(self.command(*arguments, **settings), cwd=ROOT, capture_output=True, text=True, check=False)
+        plain = {**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"}
+        done = subprocess.run(self.command(*arguments, **settings), cwd=ROOT, env=plain, capture_output=True, text=True, check=False)
         print(done.stdout, done.stderr)
         return done
 
@@ -85,7 +87,7 @@ class Fleet:
     def state_of(host: Host) -> State:
         slot = "green" if host.file("/srv/shop/live/green").exists else "blue"
         release = host.check_output(f"basename $(readlink /srv/shop/slots/{slot})")
-        pids = host.run("pgrep --uid shop").stdout.split()
+        pids = host.run("pgrep --uid shop --full app.py").stdout.split()
         return State(slot, release, frozenset(int(pid) for pid in pids))
 
     def get(self, name: str, path: str) -> http.client.HTTPResponse:

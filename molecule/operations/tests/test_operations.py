@@ -73,7 +73,7 @@ def test_a_restart_needs_no_source(fleet: Fleet) -> None:
 def test_hosts_can_be_switched_one_by_one_and_a_run_can_be_limited(fleet: Fleet) -> None:
     before = fleet.state()
     output = fleet.play("--tags", "restart", "--extra-vars", "tornado_app_serial=1")
-    assert output.count("TASK [tornado_app : Switch | Make the idle slot live]") == 2
+    assert output.count("TASK [tornado_app : Switch | Make the idle slot live,") == 2
     between = fleet.state()
     assert all(not between[name].pids & before[name].pids for name in before)
     fleet.play("--tags", "restart", "--limit", "web-1")
@@ -89,14 +89,12 @@ def test_a_changed_variable_is_a_deploy_and_arrives_unchanged(fleet: Fleet) -> N
     assert seen.failures == []
     after = fleet.state()
     assert after["web-1"].release == before["web-1"].release
-    values = [
-        environment.get("NASTY") for pid in after["web-1"].pids if "TORNADO_APP_SLOT" in (environment := fleet.environment("web-1", pid))
-    ]
-    assert values == [NASTY, NASTY]
+    assert [fleet.environment("web-1", pid)["NASTY"] for pid in after["web-1"].pids] == [NASTY, NASTY]
 
 
 def test_the_number_of_processes_can_change_and_the_upstream_follows(fleet: Fleet) -> None:
     host = fleet.hosts["web-1"]
+    tasks: list[int] = []
     for count, settings in ((3, {"processes": 3}), (2, {})):
         fleet.play(**settings)
         slot = fleet.state()["web-1"].slot
@@ -104,7 +102,12 @@ def test_the_number_of_processes_can_change_and_the_upstream_follows(fleet: Flee
         assert int(host.check_output("pgrep --count --uid shop --full app.py")) == count
         seen = {json.load(fleet.get("web-1", "/api/info"))["port"] for _ in range(30)}
         assert len(seen) == count
-        assert changed(fleet.play(**settings)) == [0, 0]
+        again = fleet.play(**settings)
+        assert changed(again) == [0, 0]
+        tasks.append(again.count("TASK ["))
+    assert tasks[0] == tasks[1]  # tasks are for things, not for processes
+    # The slot that is idle now still has three servers: a deploy gives it two.
+    fleet.play("--tags", "restart")
 
 
 def test_status_shows_what_runs(fleet: Fleet) -> None:
@@ -131,7 +134,7 @@ def test_a_stopped_app_is_down_until_it_is_started(fleet: Fleet) -> None:
 def test_verify_names_host_process_and_figure(fleet: Fleet) -> None:
     host = fleet.hosts["web-1"]
     pid = int(host.check_output("pgrep --uid shop --full app.py --newest"))
-    host.check_output(f"prlimit --pid {pid} --nofile=1000:1000")
+    host.check_output(f"runuser --user shop -- prlimit --pid {pid} --nofile=1000:1000")
     done = fleet.run("--tags", "verify")
     assert done.returncode != 0
     folded = " ".join(done.stdout.split())

@@ -72,16 +72,22 @@ def test_an_app_without_requirements_gets_an_empty_environment(fleet: Fleet, bro
 
 def test_a_port_that_somebody_else_holds(fleet: Fleet) -> None:
     host = fleet.hosts["web-2"]
-    host.check_output("systemd-run --unit=squatter --uid=nobody python3 -m http.server --bind 127.0.0.1 9000")
+    host.check_output("systemd-run --unit=squatter --uid=nobody python3 -m http.server --bind 127.0.0.1 8500")
     try:
-        host.check_output("timeout 20 sh -c 'until ss -Hltn | grep -q :9000; do sleep 0.2; done'")
+        host.check_output("timeout 20 sh -c 'until ss -Hltn | grep -q :8500; do sleep 0.2; done'")
         output = fleet.refused("--tags", "deploy", port=8500)
-        assert "web-2: tornado_apps.shop.port 8500" not in output  # that is 8500 and 9500
-        output = fleet.refused("--tags", "provision", port=9000)
-        assert "web-2: tornado_apps.shop.port 9000: port 9000 is held by python3 (pid " in output
-        assert "web-1: tornado_apps" not in output
     finally:
         host.check_output("systemctl stop squatter")
+    assert "web-2: tornado_apps.shop.port 8500: port 8500 is held by python3 (pid " in output
+    assert "web-1: tornado_apps" not in output
+
+
+def test_ports_on_which_the_live_slot_runs(fleet: Fleet) -> None:
+    live = fleet.state()["web-1"].slot
+    port = 7000 if live == "blue" else 9000  # what is idle now would get the ports of what is live
+    stride = 1000 if live == "blue" else 5000
+    output = fleet.refused("--tags", "deploy", "--extra-vars", f"tornado_app_slot_stride={stride}", port=port)
+    assert f"on which the live {live} slot runs; choose another port" in output
 
 
 @pytest.mark.parametrize(

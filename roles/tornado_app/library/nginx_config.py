@@ -68,7 +68,7 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.tornado_app_proc import children
@@ -77,7 +77,7 @@ NGINX = "/usr/sbin/nginx"
 PID_FILE = Path("/run/nginx.pid")
 
 
-def text(path: Path) -> Optional[str]:
+def text(path: Path) -> str | None:
     """What a file says; None when it is not there."""
     try:
         return path.read_text(encoding="utf-8")
@@ -85,7 +85,7 @@ def text(path: Path) -> Optional[str]:
         return None
 
 
-def copy_with(root: Path, wanted: dict[str, Optional[str]], candidate: Path) -> None:
+def copy_with(root: Path, wanted: dict[str, str | None], candidate: Path) -> None:
     """Make the tree as it would be: the present one with the wanted files."""
     if root.is_dir():
         shutil.copytree(root, candidate, symlinks=True)
@@ -104,7 +104,7 @@ def copy_with(root: Path, wanted: dict[str, Optional[str]], candidate: Path) -> 
             path.write_text(content, encoding="utf-8")
 
 
-def judge(module: AnsibleModule, root: Path, wanted: dict[str, Optional[str]]) -> None:
+def judge(module: AnsibleModule, root: Path, wanted: dict[str, str | None]) -> None:
     """Let nginx itself judge the tree as it would be."""
     with tempfile.TemporaryDirectory(prefix="nginx-candidate-") as folder:
         candidate = Path(folder) / "nginx"
@@ -145,7 +145,7 @@ def reload(module: AnsibleModule) -> None:
         time.sleep(0.05)
 
 
-def install(module: AnsibleModule, path: Path, content: Optional[str]) -> None:
+def install(module: AnsibleModule, path: Path, content: str | None) -> None:
     """Put one file into place, whole or not at all; remove it when there is no content."""
     if content is None:
         path.unlink(missing_ok=True)
@@ -180,7 +180,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     root, state_file = Path(module.params["root"]), Path(module.params["state_file"])
-    wanted: dict[str, Optional[str]] = {}
+    wanted: dict[str, str | None] = {}
     for file in module.params["files"]:
         if file["force"] or not (root / file["path"]).exists():
             wanted[file["path"]] = file["content"]

@@ -47,6 +47,14 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 
 
+def environment_of(release: Path) -> str:
+    """The digest of the environment that a release needs; empty when nothing tells."""
+    try:
+        return str(json.loads(release.with_name(f"{release.name}.json").read_text())["environment"])
+    except (OSError, ValueError, KeyError):
+        return ""
+
+
 def obsolete(home: Path, keep: int) -> list[Path]:
     """What can go, leftovers first and releases before environments."""
     releases = sorted(
@@ -59,12 +67,7 @@ def obsolete(home: Path, keep: int) -> list[Path]:
     kept = sorted(releases, key=lambda path: path.name not in used)[: max(keep, len(used))]
     names = {path.name for path in kept}
     gone = [path for path in (home / "releases").glob("*") if path.name.removesuffix(".json") not in names]
-    needed = set()
-    for path in kept:
-        try:
-            needed.add(json.loads((home / "releases" / f"{path.name}.json").read_text())["environment"])
-        except (OSError, ValueError, KeyError):
-            continue
+    needed = {environment_of(path) for path in kept}
     gone += [path for path in (home / "environments").glob("*") if path.name not in needed]
     return sorted(gone, key=lambda path: (not path.name.startswith("."), path.parent.name != "releases", path))
 

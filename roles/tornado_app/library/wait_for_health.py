@@ -101,7 +101,7 @@ import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.tornado_app_supervisor import UNANSWERED, connect, processes
@@ -110,7 +110,7 @@ LOG_LINES = 20
 REQUEST_TIMEOUT = 5.0  # seconds; a health path that takes longer is asked again
 
 
-def ask(address: str, port: int, path: str, host: str, timeout: float) -> Dict[str, Any]:
+def ask(address: str, port: int, path: str, host: str, timeout: float) -> dict[str, Any]:
     """One request: status (0 when there was no answer), latency in milliseconds, error."""
     start = time.monotonic()
     connection = http.client.HTTPConnection(address, port, timeout=timeout)
@@ -129,7 +129,7 @@ def ask(address: str, port: int, path: str, host: str, timeout: float) -> Dict[s
     return {"status": status, "latency_ms": round((time.monotonic() - start) * 1000, 1), "error": error}
 
 
-def last_lines(path: Path, count: int = LOG_LINES) -> List[str]:
+def last_lines(path: Path, count: int = LOG_LINES) -> list[str]:
     """The last lines of a log file; a sentence when it cannot be read."""
     try:
         with path.open(encoding="utf-8", errors="replace") as lines:
@@ -138,7 +138,7 @@ def last_lines(path: Path, count: int = LOG_LINES) -> List[str]:
         return [f"({path}: {problem.strerror})"]
 
 
-def supervised(socket: str, group: str) -> Dict[int, Dict[str, Any]]:
+def supervised(socket: str, group: str) -> dict[int, dict[str, Any]]:
     """Port -> what supervisord says of the process; empty when supervisord does not answer."""
     try:
         return {int(info["name"]): info for info in processes(connect(socket), group)}
@@ -146,13 +146,13 @@ def supervised(socket: str, group: str) -> Dict[int, Dict[str, Any]]:
         return {}
 
 
-def look(params: Dict[str, Any], request_timeout: float) -> List[Dict[str, Any]]:
+def look(params: dict[str, Any], request_timeout: float) -> list[dict[str, Any]]:
     """Ask every process once, all at the same time."""
     ports = params["ports"]
     with ThreadPoolExecutor(max_workers=min(len(ports), 64)) as pool:
         answers = list(pool.map(lambda port: ask(params["address"], port, params["path"], params["host"], request_timeout), ports))
     infos = supervised(params["socket"], params["group"])
-    unknown = {"statename": "UNKNOWN", "spawnerr": "", "description": f"none on {params['socket']} answers and knows it"}
+    unknown = {"statename": "UNKNOWN", "spawnerr": "", "description": f"no supervisord that answers on {params['socket']} knows it"}
     found = []
     for port, answer in zip(ports, answers):
         info = infos.get(port, unknown)
@@ -165,7 +165,7 @@ def look(params: Dict[str, Any], request_timeout: float) -> List[Dict[str, Any]]
     return found
 
 
-def report(result: List[Dict[str, Any]], elapsed: float) -> str:
+def report(result: list[dict[str, Any]], elapsed: float) -> str:
     """What is wrong, for a person."""
     parts = []
     for process in result:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
+from typing import NamedTuple
 
 PROC = Path("/proc")
 ESTABLISHED = "01"
@@ -45,7 +46,7 @@ def nofile(pid: int, proc: Path = PROC) -> int:
     return 0 if not found else (1 << 30) if found.group(1) == "unlimited" else int(found.group(1))
 
 
-def describe(pid: int, proc: Path = PROC) -> Optional[Process]:
+def describe(pid: int, proc: Path = PROC) -> Process | None:
     """A live process, or None when it is gone."""
     try:
         uid = int(re.search(r"^Uid:\s+(\d+)", read(proc / str(pid) / "status"), re.MULTILINE).group(1))  # type: ignore[union-attr]
@@ -66,7 +67,7 @@ def name(pid: int, proc: Path = PROC) -> str:
         return ""
 
 
-def children(pid: int, proc: Path = PROC) -> List[int]:
+def children(pid: int, proc: Path = PROC) -> list[int]:
     """The direct children of a process, in the order of their ids."""
     found = []
     for entry in proc.iterdir():
@@ -93,10 +94,10 @@ def sockets(state: str, proc: Path = PROC) -> Iterator[Socket]:
                 yield Socket(int(fields[1].rpartition(":")[2], 16), int(fields[7]), int(fields[9]))
 
 
-def owners(inodes: Set[int], proc: Path = PROC) -> Dict[int, int]:
+def owners(inodes: set[int], proc: Path = PROC) -> dict[int, int]:
     """Socket inode -> id of a process that holds it."""
     wanted = {f"socket:[{inode}]": inode for inode in inodes}
-    found: Dict[int, int] = {}
+    found: dict[int, int] = {}
     for entry in proc.iterdir() if wanted else ():
         if not entry.name.isdigit():
             continue
@@ -114,28 +115,28 @@ def owners(inodes: Set[int], proc: Path = PROC) -> Dict[int, int]:
     return found
 
 
-def listeners(ports: Set[int], proc: Path = PROC, besides: int = -1) -> Dict[int, str]:
+def listeners(ports: set[int], proc: Path = PROC, besides: int = -1) -> dict[int, str]:
     """Port -> who listens on it, for those of ``ports`` that are taken by another user than ``besides`` (a user id)."""
     found = [listener for listener in sockets(LISTEN, proc) if listener.port in ports and listener.uid != besides]
     holders = owners({listener.inode for listener in found}, proc)
     return {listener.port: _holder(listener, holders.get(listener.inode), proc) for listener in found}
 
 
-def _holder(listener: Socket, pid: Optional[int], proc: Path) -> str:
+def _holder(listener: Socket, pid: int | None, proc: Path) -> str:
     # A container may not let root look into other users' processes.
     return f"{name(pid, proc)} (pid {pid})" if pid else f"a process of user id {listener.uid}"
 
 
-def connections(ports: Set[int], proc: Path = PROC) -> Dict[int, int]:
+def connections(ports: set[int], proc: Path = PROC) -> dict[int, int]:
     """Port -> number of its established connections, for those of ``ports`` that have any."""
-    count: Dict[int, int] = {}
+    count: dict[int, int] = {}
     for found in sockets(ESTABLISHED, proc):
         if found.port in ports:
             count[found.port] = count.get(found.port, 0) + 1
     return count
 
 
-def nofile_ceiling(proc: Path = PROC) -> Tuple[int, bool]:
+def nofile_ceiling(proc: Path = PROC) -> tuple[int, bool]:
     """What systemd can give a service: (number of files, whether root can raise it on this host).
 
     The hard limit of process 1 holds where the capability to raise it is missing (containers); else fs.nr_open does.

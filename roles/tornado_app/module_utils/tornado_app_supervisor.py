@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import socket
 import xmlrpc.client
-from typing import Any, Dict, List
+from typing import Any
 
 # An answer of supervisord (supervisor/xmlrpc.py): there is no such group.
 BAD_NAME = 10
@@ -42,7 +42,7 @@ def connect(path: str, timeout: float = 10.0) -> Any:
     return xmlrpc.client.ServerProxy("http://localhost", transport=_UnixTransport(path, timeout)).supervisor
 
 
-def processes(supervisor: Any, group: str = "") -> List[Dict[str, Any]]:
+def processes(supervisor: Any, group: str = "") -> list[dict[str, Any]]:
     """The processes that supervisord knows, those of one group when it is named, by port."""
     infos = [info for info in supervisor.getAllProcessInfo() if not group or info["group"] == group]
     return sorted(infos, key=lambda info: (info["group"], info["name"]))

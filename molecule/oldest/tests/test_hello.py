@@ -1,0 +1,23 @@
+"""An app without health path and static files, on a host of the oldest kind."""
+
+import json
+
+from testinfra.host import Host
+from tornado.httpclient import HTTPClient
+
+
+def test_both_processes_answer_with_the_hosts_python(host: Host) -> None:
+    address = host.ansible.get_variables()["ansible_host"]
+    answers = [json.loads(HTTPClient().fetch(f"http://{address}/").body) for _ in range(20)]
+    assert {answer["port"] for answer in answers} == {8000, 8001}
+    assert all(answer["python"].startswith("3.9.") for answer in answers)
+
+
+def test_live_processes_have_the_limit_and_the_sandbox(host: Host) -> None:
+    with host.sudo():
+        pids = host.check_output("pgrep --uid hello").split()
+        assert len(pids) == 3  # supervisord and two processes
+        for pid in pids:
+            assert host.check_output(f"awk '/^Max open files/ {{print $4}}' /proc/{pid}/limits") == "16384"
+            assert host.check_output(f"awk '$1 == \"CapBnd:\" {{print $2}}' /proc/{pid}/status").strip("0") == ""
+            assert " / ro," in host.check_output(f"awk '{{print \"\", $5, $6}}' /proc/{pid}/mountinfo")
