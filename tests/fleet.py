@@ -112,30 +112,30 @@ class Fleet:
         """Clients that send one request after the other over kept connections, to every host, until the block ends."""
         seen, stop, lock = Traffic(), threading.Event(), threading.Lock()
 
-        def client(address: str, method: str) -> None:
+        def client(address: str, method: str, path: str) -> None:
             connection = http.client.HTTPConnection(address, timeout=30)
             while not stop.is_set():
                 try:
-                    connection.request(
-                        method, "/api/info" if method == "GET" else "/upload", body=b"x" * 1000 if method == "POST" else None
-                    )
+                    connection.request(method, path, body=b"x" * 1000 if method == "POST" else None)
                     answer = connection.getresponse()
-                    body = json.load(answer)
+                    body = answer.read()
                     with lock:
                         if answer.status != 200:
-                            seen.failures.append(f"{address} {method}: {answer.status}")
-                        elif method == "GET":
-                            seen.answers[body["release"]] = seen.answers.get(body["release"], 0) + 1
+                            seen.failures.append(f"{address} {method} {path}: {answer.status}")
+                        elif path == "/api/info":
+                            release = json.loads(body)["release"]
+                            seen.answers[release] = seen.answers.get(release, 0) + 1
                 except (OSError, http.client.HTTPException, ValueError) as error:
                     with lock:
-                        seen.failures.append(f"{address} {method}: {error!r}")
+                        seen.failures.append(f"{address} {method} {path}: {error!r}")
                     connection.close()
                 stop.wait(0.02)  # bounded: at most 50 requests a second and client
 
+        requests = (("GET", "/api/info"), ("GET", "/static/app.css"), ("POST", "/upload"), ("POST", "/upload"))
         clients = [
-            threading.Thread(target=client, args=(address, method), daemon=True)
+            threading.Thread(target=client, args=(address, method, path), daemon=True)
             for address in self.addresses.values()
-            for method in ("GET", "GET", "POST")
+            for method, path in requests
         ]
         for thread in clients:
             thread.start()

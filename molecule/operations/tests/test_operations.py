@@ -96,7 +96,9 @@ def test_the_number_of_processes_can_change_and_the_upstream_follows(fleet: Flee
     host = fleet.hosts["web-1"]
     tasks: list[int] = []
     for count, settings in ((3, {"processes": 3}), (2, {})):
-        fleet.play(**settings)
+        with fleet.traffic() as clients:
+            fleet.play(**settings)
+        assert clients.failures == []
         slot = fleet.state()["web-1"].slot
         assert int(host.check_output(f"grep -c 'server 127' /etc/nginx/conf.d/shop.{slot}.conf")) == count
         assert int(host.check_output("pgrep --count --uid shop --full app.py")) == count
@@ -106,8 +108,18 @@ def test_the_number_of_processes_can_change_and_the_upstream_follows(fleet: Flee
         assert changed(again) == [0, 0]
         tasks.append(again.count("TASK ["))
     assert tasks[0] == tasks[1]  # tasks are for things, not for processes
-    # The slot that is idle now still has three servers: a deploy gives it two.
-    fleet.play("--tags", "restart")
+
+
+def test_a_setting_of_nginx_can_change_and_no_client_notices(fleet: Fleet) -> None:
+    fleet.play()
+    before = fleet.state()
+    for size in ("51m", "50m"):
+        with fleet.traffic() as seen:
+            assert changed(fleet.play(client_max_body_size=size)) == [1, 1]
+        assert seen.failures == []
+        assert f"client_max_body_size {size};" in fleet.hosts["web-1"].check_output("nginx -T 2>/dev/null")
+        assert not fleet.hosts["web-1"].file("/run/tornado_app/closing").exists
+    assert fleet.state() == before
 
 
 def test_status_shows_what_runs(fleet: Fleet) -> None:

@@ -82,7 +82,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.tornado_app_proc import children, describe, listeners, nofile_ceiling
+from ansible.module_utils.tornado_app_proc import describe, listeners, nginx_workers, nofile_ceiling
 from ansible.module_utils.tornado_app_supervisor import UNANSWERED, connect, processes
 
 SYSCTLS = (
@@ -109,22 +109,13 @@ def nearest(path: Path) -> Path:
     return next(parent for parent in (path, *path.parents) if parent.exists())
 
 
-def nginx_workers() -> list[dict[str, Any]]:
-    """The worker processes that accept connections, not those that a reload is ending."""
+def nginx_facts() -> list[dict[str, Any]]:
+    """The worker processes that accept connections."""
     try:
         master = int(Path("/run/nginx.pid").read_text())
     except (OSError, ValueError):
         return []
-    workers = []
-    for pid in children(master):
-        try:
-            title = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        found = describe(pid)
-        if found and title.startswith("nginx: worker process") and "shutting down" not in title:
-            workers.append(found._asdict())
-    return workers
+    return [worker._asdict() for worker in map(describe, nginx_workers(master)) if worker]
 
 
 def missing_packages(packages: list[str]) -> list[str]:
@@ -153,7 +144,7 @@ def host_facts(packages: list[str]) -> dict[str, Any]:
     return {
         "python": python.group(1) if python else "",
         "nginx_version": version.group(1) if version else "",
-        "nginx": nginx_workers(),
+        "nginx": nginx_facts(),
         "missing_packages": [package for package in missing if package in packages],
         "python_apt": "python3-apt" not in missing,
         "nofile_ceiling": ceiling,

@@ -10,6 +10,8 @@ description:
   - Puts the files into a copy of the configuration tree, lets C(nginx -t) judge the whole of it, and moves them into place only when it
     passes. The configuration that was there stays otherwise.
   - Reloads nginx when what is on disk is not what it last loaded, whoever changed it and whenever, and waits until the new workers serve.
+  - A reload cuts the idle connections of clients, and a request that is sent at that moment with them. So before it O(closing) is there,
+    upon which the sites are expected to answer with C(Connection: close), until the connections of before have ended.
   - Include directives of the files should be relative, so that the copy includes its own files.
 options:
   files:
@@ -34,6 +36,14 @@ options:
     description: Where the digest of what nginx last loaded is kept.
     type: path
     default: /var/lib/tornado_app/nginx.loaded
+  closing:
+    description: File that is there while clients are asked not to use their connections again.
+    type: path
+    default: /run/tornado_app/closing
+  keepalive_timeout:
+    description: Seconds after which an idle connection is over in any case; the longest wait before a reload.
+    type: float
+    default: 65
   timeout:
     description: Seconds that the new workers may take to appear.
     type: float
@@ -71,9 +81,10 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.tornado_app_proc import children
+from ansible.module_utils.tornado_app_proc import nginx_workers, peers
 
 NGINX = "/usr/sbin/nginx"
+HTTP = 80
 PID_FILE = Path("/run/nginx.pid")
 
 
@@ -133,15 +144,35 @@ def master() -> int:
     return pid
 
 
+def let_clients_go(module: AnsibleModule) -> None:
+    """Wait until no connection is left that was there before clients were asked to open new ones."""
+    before = peers(HTTP)
+    deadline = time.monotonic() + module.params["keepalive_timeout"]
+    while before & peers(HTTP) and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
 def reload(module: AnsibleModule) -> None:
+    """Reload nginx without cutting a request, and wait until workers with the new configuration have taken over."""
+    closing = Path(module.params["closing"])
+    closing.parent.mkdir(parents=True, exist_ok=True)
+    closing.touch()
+    try:
+        let_clients_go(module)
+        replace_workers(module)
+    finally:
+        closing.unlink()
+
+
+def replace_workers(module: AnsibleModule) -> None:
     """Reload nginx and wait until workers with the new configuration have taken over."""
     pid = master()
-    before = set(children(pid))
-    module.run_command(["/usr/bin/systemctl", "reload", "nginx.service"], check_rc=True)
+    before = set(nginx_workers(pid))
+    module.run_command([module.get_bin_path("systemctl", required=True), "reload", "nginx.service"], check_rc=True)
     deadline = time.monotonic() + module.params["timeout"]
-    while not set(children(pid)) - before:
+    while not (now := set(nginx_workers(pid))) or now & before:
         if time.monotonic() > deadline:
-            module.fail_json(msg="nginx was told to reload but started no new workers; see /var/log/nginx/error.log")
+            module.fail_json(msg="nginx was told to reload but did not replace its workers; see /var/log/nginx/error.log")
         time.sleep(0.05)
 
 
@@ -175,6 +206,8 @@ def main() -> None:
             "absent": {"type": "list", "elements": "str", "default": []},
             "root": {"type": "path", "default": "/etc/nginx"},
             "state_file": {"type": "path", "default": "/var/lib/tornado_app/nginx.loaded"},
+            "closing": {"type": "path", "default": "/run/tornado_app/closing"},
+            "keepalive_timeout": {"type": "float", "default": 65},
             "timeout": {"type": "float", "default": 15},
         },
         supports_check_mode=True,

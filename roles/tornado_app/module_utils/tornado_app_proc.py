@@ -24,9 +24,13 @@ class Process(NamedTuple):
 
 
 class Socket(NamedTuple):
-    """One TCP socket of this network namespace: its local port, its user and its inode (0 once no process owns it)."""
+    """One TCP socket of this network namespace: its ends, its user and its inode (0 once no process owns it).
+
+    ``remote`` is the other end's address and port in the kernel's notation.
+    """
 
     port: int
+    remote: str
     uid: int
     inode: int
 
@@ -81,6 +85,19 @@ def children(pid: int, proc: Path = PROC) -> list[int]:
     return sorted(found)
 
 
+def nginx_workers(master: int, proc: Path = PROC) -> list[int]:
+    """The workers of an nginx that accept connections, not those that a reload is ending."""
+    found = []
+    for pid in children(master, proc):
+        try:
+            title = (proc / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            title = ""
+        if title.startswith("nginx: worker process") and "shutting down" not in title:
+            found.append(pid)
+    return found
+
+
 def sockets(state: str, proc: Path = PROC) -> Iterator[Socket]:
     """The TCP sockets, over IPv4 and IPv6, that are in a state (``ESTABLISHED``, ``LISTEN``)."""
     for table in ("tcp", "tcp6"):
@@ -91,7 +108,7 @@ def sockets(state: str, proc: Path = PROC) -> Iterator[Socket]:
         for line in lines:
             fields = line.split()
             if fields[3] == state:
-                yield Socket(int(fields[1].rpartition(":")[2], 16), int(fields[7]), int(fields[9]))
+                yield Socket(int(fields[1].rpartition(":")[2], 16), fields[2], int(fields[7]), int(fields[9]))
 
 
 def owners(inodes: set[int], proc: Path = PROC) -> dict[int, int]:
@@ -134,6 +151,11 @@ def connections(ports: set[int], proc: Path = PROC) -> dict[int, int]:
         if found.port in ports:
             count[found.port] = count.get(found.port, 0) + 1
     return count
+
+
+def peers(port: int, proc: Path = PROC) -> set[str]:
+    """The other ends of the established connections on a local port."""
+    return {found.remote for found in sockets(ESTABLISHED, proc) if found.port == port}
 
 
 def nofile_ceiling(proc: Path = PROC) -> tuple[int, bool]:
