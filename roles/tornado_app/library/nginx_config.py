@@ -11,7 +11,7 @@ description:
     passes. The configuration that was there stays otherwise.
   - Reloads nginx when what is on disk is not what it last loaded, whoever changed it and whenever, and waits until the new workers serve.
   - A reload cuts the idle connections of clients, and a request that is sent at that moment with them. So before it O(closing) is there,
-    upon which the sites are expected to answer with C(Connection: close), until the connections of before have ended.
+    upon which the sites are expected to ask clients to close their connections, until the connections of before have ended.
   - Include directives of the files should be relative, so that the copy includes its own files.
 options:
   files:

@@ -1,0 +1,330 @@
+"""What the tests of the role share: its plugins by path, its modules called as Ansible calls them, its templates as it renders them.
+
+Test modules import it as `tests.unit.conftest`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import importlib
+import io
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import ansible.module_utils
+import pytest
+from ansible.module_utils.testing import patch_module_args
+from ansible.parsing.dataloader import DataLoader
+from ansible.plugins.loader import init_plugin_loader
+from ansible.template import Templar, trust_as_template
+from hypothesis import settings
+
+from tests.unit.loading import ROLE, ROOT, load
+
+NGINX = ROOT / ".tools/nginx/usr/sbin/nginx"
+PYTHON = "/usr/bin/python3"  # the hosts' own, which launch.py runs under
+PATIENCE = 60.0  # seconds after which a test gives up; a bound, never a measure
+
+# The role's module_utils under the name that Ansible gives them, so that its modules can be imported.
+ansible.module_utils.__path__.append(str(ROLE / "module_utils"))
+init_plugin_loader()
+# How long an example takes depends on what else the machine does.
+settings.register_profile("unit", deadline=None, max_examples=50)
+settings.load_profile("unit")
+
+Settings = Mapping[str, Any]
+Plan = dict[str, dict[str, Any]]
+
+
+def utils(name: str) -> Any:
+    """One of the role's module_utils: utils("proc")."""
+    return importlib.import_module(f"ansible.module_utils.tornado_app_{name}")
+
+
+def run_module(name: str, *, check: bool = False, tmpdir: Path | None = None, **arguments: Any) -> dict[str, Any]:
+    """Run one of the role's modules in this process and return its result; `failed` is set when it failed."""
+    internals = {"_ansible_check_mode": check, "_ansible_diff": True, **({"_ansible_tmpdir": str(tmpdir)} if tmpdir else {})}
+    output = io.StringIO()
+    with patch_module_args({**arguments, **internals}), contextlib.redirect_stdout(output), pytest.raises(SystemExit) as ended:
+        load(f"library/{name}.py").main()
+    result: dict[str, Any] = json.loads(output.getvalue())
+    assert bool(ended.value.code) == result.get("failed", False)
+    return result
+
+
+def wait_until(condition: Callable[[], Any], what: str) -> Any:
+    """Wait until a condition holds, and return what it returned."""
+    deadline = time.monotonic() + PATIENCE
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"waited {PATIENCE:.0f} s in vain: {what}"
+        time.sleep(0.02)
+    return value
+
+
+# Settings and templates
+
+
+def templar(variables: Settings) -> Any:
+    """Ansible's own template engine, with the role's variables and search path."""
+    loader = DataLoader()
+    own = loader.load_from_file(str(ROLE / "vars/main.yml"), trusted_as_template=True)
+    defaults = loader.load_from_file(str(ROLE / "defaults/main.yml"), trusted_as_template=True)
+    return Templar(loader=loader, variables={**defaults, **own, "ansible_search_path": [str(ROLE)], **variables})
+
+
+def facts(cpus: int = 1, ipv6: bool = True) -> dict[str, Any]:
+    """What the templates and the defaults ask of a host."""
+    return {
+        "processor_nproc": cpus,
+        "fqdn": "web-1.example.com",
+        "all_ipv4_addresses": ["192.0.2.1"],
+        "lo": {"ipv6": [{"address": "::1"}]} if ipv6 else {},
+    }
+
+
+def make_plan(apps: Settings, *, cpus: int = 1, nofile: int = 4096, stride: int = 1000) -> Plan:
+    """The plan that the role makes of these settings, with its own defaults."""
+    variables = {"ansible_facts": facts(cpus), "inventory_hostname": "web-1"}
+    defaults = templar(variables).template(trust_as_template("{{ tornado_app_defaults }}"))
+    host = {"name": "web-1", "nofile": nofile, "slot_stride": stride}
+    found: Plan = load("filter_plugins/plan.py").plan(apps, defaults, host)
+    return found
+
+
+def render(template: str, variables: Settings) -> str:
+    """Render a template of the role as its tasks do."""
+    common = {
+        "ansible_facts": facts(),
+        "tornado_app_nofile": 4096,
+        "__tornado_app_facts": {"host": {"python": "3.11"}},
+    }
+    text = trust_as_template(f"{{{{ lookup('ansible.builtin.template', {template!r}) }}}}")
+    return str(templar({**common, **variables}).template(text))
+
+
+def relocated(value: Any, root: Path) -> Any:
+    """The same with all paths of a host below a directory of the test."""
+    if isinstance(value, str):
+        return re.sub(r"(?<![\w.-])/(srv|etc|run|var/log)/", rf"{root}/\1/", value)
+    if isinstance(value, Mapping):
+        return {key: relocated(item, root) for key, item in value.items()}
+    return [relocated(item, root) for item in value] if isinstance(value, list) else value
+
+
+# Ports and processes
+
+
+@contextlib.contextmanager
+def held_ports(count: int = 1) -> Iterator[list[int]]:
+    """Ports on loopback, one after the other, that nobody else is given meanwhile and a server may listen on."""
+    for _ in range(200):
+        with contextlib.ExitStack() as stack:
+            first = 0
+            try:
+                for index in range(count):
+                    held = stack.enter_context(socket.socket())
+                    held.bind(("127.0.0.1", first + index if first else 0))
+                    first = first or held.getsockname()[1]
+                    # Only now: bound without it, the port was nobody's; with it, a server can listen beside a socket that does not.
+                    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            except (OSError, OverflowError):  # the next port is taken, or there is none
+                continue
+            yield list(range(first, first + count))
+            return
+    raise AssertionError(f"no {count} free ports in a row")
+
+
+@pytest.fixture
+def ports() -> Iterator[Callable[[int], list[int]]]:
+    """A function that holds that many ports until the end of the test."""
+    with contextlib.ExitStack() as stack:
+        yield lambda count: stack.enter_context(held_ports(count))
+
+
+@contextlib.contextmanager
+def process(*command: str | Path, **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that is ended, and its children too, whatever happens."""
+    with subprocess.Popen([str(part) for part in command], stdin=subprocess.DEVNULL, **options) as running:
+        try:
+            yield running
+        finally:
+            running.terminate()
+            try:
+                running.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                orphans = utils("proc").children(running.pid)
+                running.kill()
+                for pid in orphans:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+
+
+# supervisord
+
+PROGRAM = """
+import http.server, json, os, signal, sys, time
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        if how == "hang":
+            time.sleep(3600)
+        answer = json.dumps({"path": self.path, "host": self.headers["Host"]}).encode()
+        with open(f"{port}.asked", "ab") as asked:
+            asked.write(answer + b"\\n")
+        self.send_response(int(how))
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *arguments):
+        pass
+
+port = int(sys.argv[1])
+how = os.environ[f"HOW_{port}"]
+for number in range(30):
+    print("line", number, "of", port, flush=True)
+if how == "crash":
+    sys.exit("no database")
+if how == "stubborn":
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    how = "200"
+if how == "refuse":
+    time.sleep(3600)
+http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
+"""
+
+
+class Supervisor:
+    """A supervisord that runs as the role's templates say, below a directory, with slots of a small HTTP program.
+
+    How a process of it behaves: "200" or another status that it answers, "refuse" (does not listen), "hang", "crash",
+    "stubborn" (does not end when it is told to).
+    """
+
+    def __init__(self, root: Path, stack: contextlib.ExitStack) -> None:
+        self.root = root
+        self.stack = stack
+        self.program = root / "program.py"
+        self.program.write_text(PROGRAM)
+        settings = {"source": "app", "command": f"{{python}} {self.program} {{port}}", "server_names": ["shop.test"], "stop_timeout": 1}
+        # The lowest limit that the plan takes, so that supervisord gets it anywhere.
+        self.app = relocated(make_plan({"shop": settings}, nofile=1024)["shop"], root)
+        self.socket = self.app["socket"]
+        for directory in (self.app["run"], self.app["logs"], self.app["shared"], f"{self.app['etc']}/slots"):
+            Path(directory).mkdir(parents=True)
+        Path(self.app["config"]).write_text(render("supervisord.conf.j2", {"app": self.app}))
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        with (self.root / "supervisord.log").open("wb") as log:
+            running = self.stack.enter_context(
+                process(sys.executable, "-m", "supervisor.supervisord", "--configuration", self.app["config"], stdout=log, stderr=log)
+            )
+        wait_until(lambda: Path(self.socket).exists() or running.poll() is not None, "supervisord's socket")
+        assert running.poll() is None, (self.root / "supervisord.log").read_text()
+        self.pid = running.pid
+
+    def write_slot(self, name: str, behaviours: list[str], **changed: str) -> dict[str, Any]:
+        """Write what a slot runs and how it is supervised, with `changed` settings; the slot as in a plan, with ports of its own."""
+        ports = self.stack.enter_context(held_ports(len(behaviours)))
+        slot: dict[str, Any] = {
+            "name": name,
+            "group": f"shop-{name}",
+            "ports": ports,
+            "cwd": f"{self.app['home']}/slots/{name}",
+            "config": f"{self.app['etc']}/slots/{name}.conf",
+            "record": f"{self.app['etc']}/slots/{name}.json",
+        }
+        Path(slot["cwd"]).mkdir(parents=True, exist_ok=True)
+        record = load("filter_plugins/slots.py").slot_record(self.app, name, {"release": "0123456789ab", "environment": "ba9876543210"})
+        record["python"] = sys.executable
+        record["environment"] |= {f"HOW_{port}": how for port, how in zip(ports, behaviours, strict=True)}
+        Path(slot["record"]).write_text(json.dumps(record))
+        config = render("slot.conf.j2", {"app": self.app, "slot": slot, "__tornado_app_root": str(ROLE / "files")})
+        assert PYTHON in config
+        for key, value in changed.items():
+            config, count = re.subn(rf"^{key} = .*$", f"{key} = {value}", config, flags=re.MULTILINE)
+            assert count == 1
+        Path(slot["config"]).write_text(config)
+        return slot
+
+    def group(self, slot: Mapping[str, Any], state: str, **arguments: Any) -> dict[str, Any]:
+        """Start or remove the slot's group, by the role's module."""
+        return run_module("supervisor_group", socket=self.socket, group=slot["group"], state=state, **arguments)
+
+    def health(self, slot: Mapping[str, Any], **arguments: Any) -> dict[str, Any]:
+        """Ask for the slot's health, by the role's module."""
+        given = {"socket": self.socket, "group": slot["group"], "ports": slot["ports"], "logs": self.app["logs"], **arguments}
+        return run_module("wait_for_health", **given)
+
+    def pids(self) -> dict[str, int]:
+        """Process ids by name, of all processes that supervisord knows; 0 when one does not run."""
+        processes = utils("supervisor").processes(utils("supervisor").connect(self.socket))
+        return {f"{info['group']}:{info['name']}": info["pid"] for info in processes}
+
+
+@pytest.fixture(scope="module")
+def supervisor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Supervisor]:
+    """A running supervisord without any group; one for all tests of a module, which give their slots names of their own."""
+    with contextlib.ExitStack() as stack:
+        made = Supervisor(tmp_path_factory.mktemp("s"), stack)  # a short name: a unix socket's path may have 107 bytes
+        made.start()
+        yield made
+
+
+# nginx
+
+
+@pytest.fixture(scope="session")
+def nginx() -> Path:
+    """The nginx binary."""
+    found = NGINX if NGINX.exists() else shutil.which("nginx", path="/usr/sbin:/usr/bin")
+    assert found, "no nginx: run tools/bootstrap.py --with-nginx"
+    return Path(found)
+
+
+def nginx_tree(folder: Path, files: Mapping[str, str], port: int) -> Path:
+    """A whole configuration tree of nginx from rendered templates, with what is the machine's own replaced: paths, user, port 80.
+
+    Returns the path of nginx.conf.
+    """
+    root = folder / "nginx"
+    temporary = "".join(f"    {kind}_temp_path {folder}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+    for path, text in {"mime.types": "types { text/css css; text/plain txt; }\n", **files}.items():
+        target = root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        adapted = text.replace("/run/nginx.pid", f"{folder}/nginx.pid").replace("/var/log/nginx/", f"{folder}/")
+        adapted = adapted.replace("user www-data;", f"user {getpass.getuser()};").replace("http {\n", f"http {{\n{temporary}")
+        adapted = adapted.replace("listen 80", f"listen 127.0.0.1:{port}").replace("listen [::]:80", f"listen [::1]:{port}")
+        target.write_text(adapted)
+    for directory in ("modules-enabled", "sites-enabled", "conf.d"):
+        (root / directory).mkdir(exist_ok=True)
+    return root / "nginx.conf"
+
+
+def nginx_test(nginx: Path, config: Path) -> tuple[bool, str]:
+    """What nginx itself says of a configuration tree."""
+    done = subprocess.run([nginx, "-t", "-e", "stderr", "-c", config], capture_output=True, text=True, check=False)
+    return done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="session")
+def has_ipv6() -> bool:
+    """Whether this machine has the IPv6 loopback address."""
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True

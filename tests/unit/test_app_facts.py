@@ -1,0 +1,258 @@
+"""app_facts: what it reads of made-up directories, of a real supervisord and of this machine."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import resource
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.conftest import PATIENCE, PYTHON, Supervisor, make_plan, process, relocated, run_module, utils
+from tests.unit.loading import load
+
+app_facts = load("library/app_facts.py")
+
+App = dict[str, Any]
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> App:
+    """An app of two processes with all its paths below a directory of the test; nothing is there."""
+    settings = {"shop": {"source": "app", "command": "{python} app.py {port}", "processes": 2}}
+    found: App = relocated(make_plan(settings)["shop"], tmp_path)
+    return found
+
+
+def provision(app: App) -> None:
+    for directory in app["directories"]:
+        Path(directory["path"]).mkdir(parents=True, exist_ok=True)
+
+
+def install(app: App, release: str, note: str | None = None, files: Mapping[str, str] | None = None) -> Path:
+    path = Path(app["releases"]) / release
+    for name, text in {"app.py": "", **(files or {})}.items():
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / name).write_text(text)
+    if note is not None:
+        path.with_name(f"{release}.json").write_text(note)
+    return path
+
+
+def run(app: App, **arguments: Any) -> dict[str, Any]:
+    """The facts of the one app."""
+    result = run_module("app_facts", plan={"shop": app}, **arguments)
+    assert not result.get("failed")
+    assert not result["changed"]
+    facts: dict[str, Any] = result["apps"]["shop"]
+    return facts
+
+
+# The state of an app
+
+
+def test_fresh_host(app: App) -> None:
+    """Green counts as live, so that the first release goes to blue; nothing is made."""
+    facts = run(app)
+    empty = {"deployed": False, "release": "", "environment": "", "processes": []}
+    assert facts == {
+        "foreign_user": False,
+        "foreign_unit": "",
+        "live": "green",
+        "provisioned": False,
+        "needs_reload": False,
+        "supervisord": None,
+        "slots": {"blue": empty, "green": empty},
+        "releases": [],
+        "foreign_ports": {},
+        "static_file": "",
+    }
+    assert not Path(app["home"]).exists()
+
+
+def test_flag_tells_the_live_slot(app: App) -> None:
+    provision(app)
+    assert run(app)["live"] == "blue"
+    Path(app["flag"]).touch()
+    assert run(app)["live"] == "green"
+
+
+def test_provisioned_needs_every_directory(app: App) -> None:
+    provision(app)
+    assert run(app)["provisioned"]
+    shutil.rmtree(app["shared"])
+    assert not run(app)["provisioned"]
+
+
+def test_releases_are_the_whole_ones(app: App) -> None:
+    provision(app)
+    for release in ("bbb", "aaa"):
+        install(app, release, "{}")
+    (Path(app["releases"]) / ".ccc").mkdir()
+    (Path(app["releases"]) / "ddd.json").write_text("{}")
+    assert run(app)["releases"] == ["aaa", "bbb"]
+
+
+@pytest.mark.parametrize("absolute", [True, False])
+def test_slot_facts(app: App, absolute: bool) -> None:
+    provision(app)
+    release = install(app, "aaa", json.dumps({"release": "aaa", "environment": "eee"}))
+    slot = app["slots"]["blue"]
+    Path(slot["cwd"]).symlink_to(release if absolute else "../releases/aaa")
+    expected = {"deployed": False, "release": "aaa", "environment": "eee", "processes": []}
+    assert app_facts.slot_facts(slot, Path(app["releases"]), []) == expected
+    Path(slot["config"]).touch()
+    assert app_facts.slot_facts(slot, Path(app["releases"]), []) == {**expected, "deployed": True}
+
+
+@pytest.mark.parametrize("note", [None, "", "[", "{}"])
+def test_slot_of_a_release_without_a_proper_note(app: App, note: str | None) -> None:
+    provision(app)
+    Path(app["slots"]["blue"]["cwd"]).symlink_to(install(app, "aaa", note))
+    facts = app_facts.slot_facts(app["slots"]["blue"], Path(app["releases"]), [])
+    assert (facts["release"], facts["environment"]) == ("aaa", "")
+
+
+@pytest.mark.parametrize(
+    ("files", "first"),
+    [
+        ([], ""),
+        (["b.css", "a.js"], "a.js"),
+        (["deep/er/x.css"], "deep/er/x.css"),
+        (["z.css", "deep/x y.css"], "deep/x y.css"),
+    ],
+)
+def test_static_file(tmp_path: Path, files: list[str], first: str) -> None:
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert app_facts.static_file(tmp_path) == first
+    assert app_facts.static_file(tmp_path / "nowhere") == ""
+
+
+def test_static_file_is_the_live_slots(app: App) -> None:
+    provision(app)
+    for slot, name in (("blue", "blue.css"), ("green", "green.css")):
+        release = install(app, f"r-{slot}", files={f"static/{name}": "a {}"})
+        Path(app["slots"][slot]["cwd"]).symlink_to(release)
+    assert run(app)["static_file"] == "blue.css"
+    Path(app["flag"]).touch()
+    assert run(app)["static_file"] == "green.css"
+    assert run({**app, "static": ""})["static_file"] == ""
+
+
+def test_foreign_user(app: App) -> None:
+    """A user of the app's name is the role's own when it lives where the role puts it."""
+    assert not app_facts.foreign_user({**app, "user": "no-such-user"})
+    assert app_facts.foreign_user({**app, "user": getpass.getuser()})
+    assert not app_facts.foreign_user({"user": getpass.getuser(), "home": os.path.expanduser("~" + getpass.getuser())})
+
+
+def test_foreign_ports(app: App) -> None:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        port = listening.getsockname()[1]
+        app["slots"]["green"]["ports"] = [port]
+        assert app_facts.foreign_ports({**app, "user": "no-such-user"}) == {
+            str(port): f"{utils('proc').name(os.getpid())} (pid {os.getpid()})"
+        }
+        assert app_facts.foreign_ports({**app, "user": getpass.getuser()}) == {}
+
+
+# What runs
+
+
+def test_running_app(supervisor: Supervisor) -> None:
+    """supervisord's word for the state, the kernel's for all else."""
+    blue = supervisor.write_slot("blue", ["200", "200"])
+    green = supervisor.write_slot("green", ["crash"])
+    for slot in (blue, green):
+        supervisor.group(slot, "started")
+    assert supervisor.health(blue, timeout=PATIENCE)["healthy"]
+    facts = run({**supervisor.app, "user": getpass.getuser(), "slots": {"blue": blue, "green": green}})
+    pids = supervisor.pids()
+    assert [(found["name"], found["port"], found["pid"]) for found in facts["slots"]["blue"]["processes"]] == [
+        (f"shop-blue:{port}", port, pids[f"shop-blue:{port}"]) for port in blue["ports"]
+    ]
+    assert facts["supervisord"]["pid"] == supervisor.pid
+    for found in (*facts["slots"]["blue"]["processes"], facts["supervisord"]):
+        assert found["uid"] == os.getuid()
+        assert found["nofile"] == resource.prlimit(found["pid"], resource.RLIMIT_NOFILE)[0]
+        assert found["uptime"] >= 0
+    assert {found["state"] for found in facts["slots"]["blue"]["processes"]} == {"RUNNING"}
+    (crashed,) = facts["slots"]["green"]["processes"]
+    assert crashed["state"] in ("STARTING", "BACKOFF", "FATAL")
+    assert facts["slots"]["blue"]["deployed"]
+    assert facts["foreign_ports"] == {}
+
+
+def test_process_that_does_not_run() -> None:
+    info = {"group": "shop-blue", "name": "8000", "statename": "FATAL", "pid": 0}
+    expected = {"name": "shop-blue:8000", "port": 8000, "state": "FATAL", "pid": 0, "nofile": 0, "uid": -1, "unit": "", "uptime": 0}
+    assert app_facts.process_facts(info) == expected
+
+
+def test_process_that_ended_meanwhile() -> None:
+    with process(sys.executable, "-c", "pass") as short:
+        short.wait()
+    facts = app_facts.process_facts({"group": "shop-blue", "name": "8000", "statename": "RUNNING", "pid": short.pid})
+    assert (facts["pid"], facts["state"]) == (0, "RUNNING")
+
+
+def test_socket_without_a_supervisord(app: App) -> None:
+    Path(app["run"]).mkdir(parents=True)
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(app["socket"])
+    assert run(app)["supervisord"] is None
+
+
+# The host
+
+
+def test_host(app: App) -> None:
+    host = run_module("app_facts", plan={"shop": app}, packages=["no-such-package"])["host"]
+    version = subprocess.run(
+        [PYTHON, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"], capture_output=True, text=True, check=True
+    )
+    assert host["python"] == version.stdout.strip()
+    assert host["missing_packages"] == ["no-such-package"]
+    assert (host["nofile_ceiling"], host["nofile_raisable"]) == utils("proc").nofile_ceiling()
+    assert host["sysctls"]["fs.nr_open"] == Path("/proc/sys/fs/nr_open").read_text().strip()
+    assert host["free_bytes"] > 0
+    assert isinstance(host["python_apt"], bool)
+
+
+def test_sysctls_have_no_tabs() -> None:
+    """The kernel writes a range with a tab; Ansible's sysctl module compares with a space."""
+    first, last = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
+    assert app_facts.sysctls()["net.ipv4.ip_local_port_range"] == f"{first} {last}"
+
+
+@pytest.mark.skipif(not shutil.which("dpkg-query"), reason="no dpkg here")
+def test_missing_packages() -> None:
+    assert app_facts.missing_packages(["dpkg", "no-such-package", "base-files", "n"]) == ["no-such-package", "n"]
+    assert app_facts.missing_packages([]) == []
+
+
+def test_output_of_both_streams_and_of_nothing() -> None:
+    assert app_facts.output("sh", "-c", "echo out; echo err >&2; exit 3") == "out\nerr\n"
+    assert app_facts.output("no-such-command") == ""
+
+
+def test_nearest(tmp_path: Path) -> None:
+    assert app_facts.nearest(tmp_path / "a/b/c") == tmp_path
+    assert app_facts.nearest(tmp_path) == tmp_path
+
+
+def test_user_id() -> None:
+    assert app_facts.user_id(getpass.getuser()) == os.getuid()
+    assert app_facts.user_id("no-such-user") == -1

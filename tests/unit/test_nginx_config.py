@@ -1,0 +1,246 @@
+"""nginx_config: nginx itself judges the whole before any file is touched."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.conftest import nginx_tree, process, run_module, utils, wait_until
+from tests.unit.loading import load
+
+config = load("library/nginx_config.py")
+
+MAIN = """\
+user www-data;
+pid /run/nginx.pid;
+worker_processes 1;
+error_log /var/log/nginx/error.log;
+events {}
+http {
+    access_log off;
+    include mime.types;
+    include conf.d/*.conf;
+    include sites-enabled/*;
+}
+"""
+SITE = "server { listen 80; return 200; }\n"
+
+
+class Host:
+    """A configuration tree with its nginx, which may run, and the files it shows to the module."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        self.folder = folder
+        self.port = port
+        self.root = nginx_tree(folder, {"nginx.conf": MAIN, "conf.d/site.conf": SITE}, port).parent
+        self.state = folder / "state/nginx.loaded"
+
+    def run(self, files: Mapping[str, str] | None = None, *, force: bool = True, **arguments: Any) -> dict[str, Any]:
+        """Run the module."""
+        given = [{"path": path, "content": text, "force": force} for path, text in (files or {}).items()]
+        return run_module("nginx_config", files=given, root=str(self.root), state_file=str(self.state), tmpdir=self.folder, **arguments)
+
+    def text(self, path: str) -> str | None:
+        found: str | None = config.text(self.root / path)
+        return found
+
+    def tree(self) -> dict[str, bytes | str]:
+        """All of it, to compare."""
+        found: dict[str, bytes | str] = {}
+        for path in self.root.rglob("*"):
+            if path.is_symlink():
+                found[str(path)] = os.readlink(path)
+            elif path.is_file():
+                found[str(path)] = path.read_bytes()
+        return found
+
+
+@pytest.fixture
+def host(tmp_path: Path, nginx: Path, ports: Callable[[int], list[int]], monkeypatch: pytest.MonkeyPatch) -> Host:
+    """An nginx that does not run."""
+    monkeypatch.setattr(config, "NGINX", str(nginx))
+    monkeypatch.setattr(config, "PID_FILE", tmp_path / "nginx.pid")
+    return Host(tmp_path, ports(1)[0])
+
+
+def site(answer: int, port: int) -> str:
+    return f"server {{ listen 127.0.0.1:{port}; return {answer}; }}\n"
+
+
+# The copy that is judged
+
+
+def copy(root: Path, wanted: dict[str, str | None], candidate: Path) -> dict[str, str]:
+    """What the copy says, by path."""
+    config.copy_with(root, wanted, candidate)
+    return {path.relative_to(candidate).as_posix(): path.read_text() for path in candidate.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    root = tmp_path / "nginx"
+    for name in ("nginx.conf", "conf.d/old.conf", "sites-available/default"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(name)
+    return root
+
+
+def test_copy_is_the_present_with_the_wanted(root: Path, tmp_path: Path) -> None:
+    wanted = {"conf.d/new.conf": "new", "nginx.conf": "changed", "conf.d/old.conf": None, "not/there.conf": None, "deep/er/x.conf": "x"}
+    assert copy(root, wanted, tmp_path / "candidate") == {
+        "nginx.conf": "changed",
+        "conf.d/new.conf": "new",
+        "deep/er/x.conf": "x",
+        "sites-available/default": "sites-available/default",
+    }
+    assert (root / "nginx.conf").read_text() == "nginx.conf"
+    assert (root / "conf.d/old.conf").exists()
+
+
+def test_copy_of_nothing(tmp_path: Path) -> None:
+    assert copy(tmp_path / "nowhere", {"nginx.conf": "x"}, tmp_path / "candidate") == {"nginx.conf": "x"}
+
+
+@pytest.mark.parametrize("target", ["../sites-available/default", "{root}/sites-available/default"])
+def test_copy_keeps_links_working(root: Path, tmp_path: Path, target: str) -> None:
+    (root / "sites-enabled").mkdir()
+    (root / "sites-enabled/default").symlink_to(target.format(root=root))
+    found = copy(root, {}, tmp_path / "elsewhere/deep/candidate")
+    assert found["sites-enabled/default"] == "sites-available/default"
+
+
+def test_copy_keeps_links_that_lead_nowhere(root: Path, tmp_path: Path) -> None:
+    """nginx has to see them, since it refuses them."""
+    (root / "conf.d/lost.conf").symlink_to("gone.conf")
+    copy(root, {}, tmp_path / "candidate")
+    assert (tmp_path / "candidate/conf.d/lost.conf").is_symlink()
+
+
+@pytest.mark.parametrize("target", ["{base}/managed", "../managed"])
+def test_copy_writes_through_no_link(root: Path, tmp_path: Path, target: str) -> None:
+    """Neither to a file nor into a directory that is somewhere else."""
+    managed = tmp_path / "managed"
+    managed.mkdir()
+    for name in ("a.conf", "b.conf"):
+        (managed / name).write_text("mine")
+    (root / "sites-enabled").symlink_to(target.format(base=tmp_path))
+    (root / "conf.d/a.conf").symlink_to(managed / "a.conf")
+    wanted = {"sites-enabled/a.conf": "new", "sites-enabled/b.conf": None, "sites-enabled/c.conf": "new", "conf.d/a.conf": "new"}
+    found = copy(root, wanted, tmp_path / "candidate")
+    assert {path: text for path, text in found.items() if text == "new"} == dict.fromkeys(
+        ("sites-enabled/a.conf", "sites-enabled/c.conf", "conf.d/a.conf"), "new"
+    )
+    assert {path.name: path.read_text() for path in managed.iterdir()} == {"a.conf": "mine", "b.conf": "mine"}
+
+
+def test_text(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("ä\n", encoding="utf-8")
+    assert config.text(tmp_path / "file") == "ä\n"
+    assert config.text(tmp_path / "none") is None
+
+
+# The module
+
+
+def test_installs_and_records(host: Host) -> None:
+    result = host.run({"conf.d/new.conf": site(204, host.port), "deep/x.conf": "# x\n"}, absent=["conf.d/site.conf"])
+    assert (result.get("failed", False), result["changed"], result["reloaded"]) == (False, True, False)
+    assert host.text("conf.d/new.conf") == site(204, host.port)
+    assert host.text("deep/x.conf") == "# x\n"
+    assert host.text("conf.d/site.conf") is None
+    assert (host.root / "conf.d/new.conf").stat().st_mode & 0o777 == 0o644
+    assert len(host.state.read_text()) == 64
+    assert not [path for path in host.root.rglob(".*") if path.is_file()]
+
+
+def test_twice_is_once(host: Host) -> None:
+    files = {"conf.d/new.conf": site(204, host.port)}
+    assert host.run(files, absent=["conf.d/site.conf"])["changed"]
+    inode = (host.root / "conf.d/new.conf").stat().st_ino
+    again = host.run(files, absent=["conf.d/site.conf"])
+    assert (again["changed"], again["reloaded"], again["diff"]) == (False, False, [])
+    assert (host.root / "conf.d/new.conf").stat().st_ino == inode
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_refused_by_nginx(host: Host, check: bool) -> None:
+    """All files stay as they are, and the message names the real file and nginx's reason."""
+    before = host.tree()
+    result = host.run({"conf.d/good.conf": "# good\n", "conf.d/site.conf": "server { listn 80; }\n"}, check=check)
+    assert result["failed"]
+    assert "nginx refuses the new configuration, the present one stays in place" in result["msg"]
+    assert 'unknown directive "listn"' in result["msg"]
+    assert f"{host.root}/conf.d/site.conf:1" in result["msg"]
+    assert host.tree() == before
+    assert not host.state.exists()
+
+
+def test_judged_as_a_whole(host: Host) -> None:
+    """Files that are right each for itself may not go together; a file that is in the way may leave in the same step."""
+    upstream = "upstream shop { server 127.0.0.1:8000; }\n"
+    assert not host.run({"conf.d/one.conf": upstream}).get("failed")
+    assert 'duplicate upstream "shop"' in host.run({"conf.d/two.conf": upstream})["msg"]
+    assert not host.run({"conf.d/two.conf": upstream}, absent=["conf.d/one.conf"]).get("failed")
+
+
+def test_present_configuration_is_bad_already(host: Host) -> None:
+    (host.root / "conf.d/other.conf").write_text("nonsense;\n")
+    assert 'unknown directive "nonsense"' in host.run({"conf.d/new.conf": "# fine\n"})["msg"]
+    assert "nginx refuses the configuration on disk" in host.run()["msg"]
+
+
+def test_check_mode_writes_nothing(host: Host) -> None:
+    before = host.tree()
+    result = host.run({"conf.d/new.conf": "# new\n"}, absent=["conf.d/site.conf"], check=True)
+    assert (result["changed"], result["reloaded"]) == (True, False)
+    assert host.tree() == before
+    assert not host.state.exists()
+
+
+def test_diff(host: Host) -> None:
+    before = host.text("conf.d/site.conf")
+    result = host.run({"conf.d/new.conf": "# new\n", "nginx.conf": host.text("nginx.conf") or ""}, absent=["conf.d/site.conf"], check=True)
+    found = {Path(diff["after_header"]).name: (diff["before"], diff["after"]) for diff in result["diff"]}
+    assert found == {"new.conf": ("", "# new\n"), "site.conf": (before, "")}
+
+
+def test_files_that_are_not_forced(host: Host) -> None:
+    assert host.run({"conf.d/slot.conf": "# first\n"}, force=False)["changed"]
+    assert not host.run({"conf.d/slot.conf": "# second\n"}, force=False)["changed"]
+    assert host.text("conf.d/slot.conf") == "# first\n"
+
+
+def test_without_nginx(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Check mode tells what would be done; otherwise there is nothing to install for."""
+    monkeypatch.setattr(config, "NGINX", str(host.folder / "none"))
+    assert host.run({"conf.d/new.conf": "# new\n"}, check=True)["changed"]
+    result = host.run({"conf.d/new.conf": "# new\n"})
+    assert result["failed"]
+    assert "install nginx first" in result["msg"]
+    assert host.text("conf.d/new.conf") is None
+
+
+def test_no_reload_for_what_is_loaded(host: Host, nginx: Path) -> None:
+    """The recorded digest decides: the same workers go on."""
+    assert host.run({"conf.d/new.conf": "# new\n"})["changed"]
+    with process(nginx, "-e", "stderr", "-c", host.root / "nginx.conf", "-g", "daemon off;") as master:
+        wait_until(lambda: config.master() == master.pid and utils("proc").children(master.pid), "nginx's workers")
+        workers = utils("proc").children(master.pid)
+        result = host.run({"conf.d/new.conf": "# new\n"})
+        assert (result.get("failed", False), result["changed"], result["reloaded"]) == (False, False, False)
+        assert utils("proc").children(master.pid) == workers
+
+
+def test_master(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config, "PID_FILE", tmp_path / "nginx.pid")
+    assert config.master() == 0
+    with process(sys.executable, "-c", "pass") as short:
+        short.wait()
+    for text, pid in (("", 0), ("soon", 0), (f"{short.pid}\n", 0), (f"{os.getpid()}\n", os.getpid())):
+        (tmp_path / "nginx.pid").write_text(text)
+        assert config.master() == pid

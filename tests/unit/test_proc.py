@@ -1,0 +1,189 @@
+"""tornado_app_proc: what the kernel says, from made-up /proc trees and from the one of this machine."""
+
+from __future__ import annotations
+
+import os
+import resource
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.unit.conftest import process, utils, wait_until
+
+proc = utils("proc")
+
+LIMITS = """\
+Limit                     Soft Limit           Hard Limit           Units
+Max cpu time              unlimited            unlimited            seconds
+Max open files            {soft:<20} {hard:<20} files
+Max locked memory         8388608              8388608              bytes
+"""
+TCP = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
+SOCKET = "   0: {address}:{port:04X} 00000000:0000 {state} 00000000:00000000 00:00000000 00000000  {uid:>4}        0 {inode} 1 0\n"
+
+
+def write(path: Path, text: str | bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+
+
+def add_process(tree: Path, pid: int, *, comm: bytes = b"python3", parent: int = 1, cgroup: str = "0::/\n", soft: str = "1024") -> None:
+    write(tree / f"{pid}/comm", comm + b"\n")
+    write(tree / f"{pid}/stat", b"%d (%s) S %d %s 5000 0\n" % (pid, comm, parent, b" ".join(b"0" for _ in range(17))))
+    write(tree / f"{pid}/status", b"Name:\t%s\nPPid:\t%d\nUid:\t998\t999\t998\t998\n" % (comm, parent))
+    write(tree / f"{pid}/limits", LIMITS.format(soft=soft, hard="4096"))
+    write(tree / f"{pid}/cgroup", cgroup)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A /proc with two sockets that listen on 8000 and 8001, connections to 8000, and some processes."""
+    v4 = [
+        SOCKET.format(address="0100007F", port=8000, state="0A", uid=998, inode=11),
+        SOCKET.format(address="0100007F", port=8000, state="01", uid=998, inode=12),
+        SOCKET.format(address="0100007F", port=8000, state="06", uid=0, inode=0),  # TIME_WAIT
+        SOCKET.format(address="0100007F", port=8000, state="08", uid=998, inode=13),  # CLOSE_WAIT
+        SOCKET.format(address="0100007F", port=9999, state="01", uid=998, inode=14),
+    ]
+    v6 = [
+        SOCKET.format(address="0" * 32, port=8001, state="0A", uid=0, inode=21),
+        SOCKET.format(address="0" * 24 + "0100007F", port=8000, state="01", uid=998, inode=22),
+    ]
+    write(tmp_path / "net/tcp", TCP + "".join(v4))
+    write(tmp_path / "net/tcp6", TCP + "".join(v6))
+    write(tmp_path / "uptime", "1000.50 2000.00\n")
+    add_process(tmp_path, 40)
+    add_process(tmp_path, 41, comm=b"a) S 1 (b", parent=40, cgroup="0::/system.slice/shop.service\n", soft="65536")
+    add_process(tmp_path, 42, comm=b"caf\xc3", parent=40)
+    write(tmp_path / "self/stat", "not a process")
+    (tmp_path / "41/fd").mkdir()
+    (tmp_path / "41/fd/3").symlink_to("socket:[21]")
+    (tmp_path / "41/fd/4").symlink_to("/dev/null")
+    return tmp_path
+
+
+def test_connections_counts_established_ones_of_both_families(tree: Path) -> None:
+    assert proc.connections({8000, 8001}, tree) == {8000: 2}
+
+
+def test_connections_without_ipv6(tree: Path) -> None:
+    (tree / "net/tcp6").unlink()
+    assert proc.connections({8000, 8001}, tree) == {8000: 1}
+
+
+def test_listeners_names_who_listens(tree: Path) -> None:
+    assert proc.listeners({8000, 8001, 9999}, tree) == {8000: "a process of user id 998", 8001: "a) S 1 (b (pid 41)"}
+
+
+def test_listeners_leaves_out_a_user(tree: Path) -> None:
+    assert set(proc.listeners({8000, 8001}, tree, besides=998)) == {8001}
+
+
+def test_children_whatever_they_call_themselves(tree: Path) -> None:
+    assert proc.children(40, tree) == [41, 42]
+    assert proc.children(41, tree) == []
+
+
+def test_describe(tree: Path) -> None:
+    ticks = os.sysconf("SC_CLK_TCK")
+    assert proc.describe(41, tree) == (41, 65536, 998, "shop.service", int(1000.5 - 5000 / ticks))
+    assert proc.describe(42, tree).unit == ""
+    assert proc.describe(43, tree) is None
+
+
+@pytest.mark.parametrize(
+    ("cgroup", "unit"),
+    [
+        ("0::/system.slice/shop-2.service\n", "shop-2.service"),
+        ("12:pids:/system.slice/nginx.service\n1:name=systemd:/system.slice/nginx.service\n0::/\n", "nginx.service"),
+        ("0::/machine.slice/libpod-1.scope/container/system.slice/shop.service\n", "shop.service"),
+        ("0::/user.slice/user-0.slice/session-1.scope\n", ""),
+    ],
+)
+def test_describe_finds_the_unit(tree: Path, cgroup: str, unit: str) -> None:
+    add_process(tree, 50, cgroup=cgroup)
+    assert proc.describe(50, tree).unit == unit
+
+
+def test_nofile(tree: Path) -> None:
+    add_process(tree, 60, soft="unlimited")
+    assert [proc.nofile(pid, tree) for pid in (41, 60, 61)] == [65536, 1 << 30, 0]
+
+
+@pytest.mark.parametrize(("capabilities", "ceiling"), [("000001ffffffffff", (1048576, True)), ("00000000a80425fb", (4096, False))])
+def test_nofile_ceiling(tree: Path, capabilities: str, ceiling: tuple[int, bool]) -> None:
+    """The hard limit holds only where the capability to raise it is missing."""
+    add_process(tree, 1)
+    write(tree / "1/status", f"Name:\tinit\nUid:\t0\t0\t0\t0\nCapBnd:\t{capabilities}\n")
+    write(tree / "sys/fs/nr_open", "1048576\n")
+    assert proc.nofile_ceiling(tree) == ceiling
+
+
+def test_nofile_ceiling_is_never_above_the_kernels(tree: Path) -> None:
+    add_process(tree, 1)
+    write(tree / "1/status", "Name:\tinit\nCapBnd:\t0000000000000000\n")
+    write(tree / "sys/fs/nr_open", "2048\n")
+    assert proc.nofile_ceiling(tree) == (2048, False)
+
+
+# The real /proc
+
+
+def test_this_process() -> None:
+    me = proc.describe(os.getpid())
+    assert (me.pid, me.uid, me.nofile) == (os.getpid(), os.getuid(), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+    assert 0 <= me.uptime <= float(Path("/proc/uptime").read_text().split()[0])
+    assert proc.name(os.getpid()) == Path("/proc/self/comm").read_text().strip()
+    assert os.getpid() in proc.children(os.getppid())
+
+
+def test_a_process_that_is_gone() -> None:
+    with process(sys.executable, "-c", "pass") as short:
+        short.wait()
+    assert proc.describe(short.pid) is None
+    assert proc.nofile(short.pid) == 0
+    assert proc.name(short.pid) == ""
+    assert short.pid not in proc.children(os.getpid())
+
+
+def test_a_name_that_is_no_text() -> None:
+    """Any process of a host may have one, by a letter cut in two after 15 bytes."""
+    rename = "import ctypes, time; ctypes.CDLL(None).prctl(15, b'caf\\xc3', 0, 0, 0); time.sleep(3600)"
+    with process(sys.executable, "-c", rename) as strange:
+        wait_until(lambda: Path(f"/proc/{strange.pid}/comm").read_bytes() == b"caf\xc3\n", "the new name")
+        assert strange.pid in proc.children(os.getpid())
+        assert proc.describe(strange.pid).pid == strange.pid
+        assert proc.name(strange.pid) == "caf\N{REPLACEMENT CHARACTER}"
+
+
+@pytest.fixture
+def listener(has_ipv6: bool, request: pytest.FixtureRequest) -> Iterator[socket.socket]:
+    family = getattr(request, "param", socket.AF_INET)
+    if family == socket.AF_INET6 and not has_ipv6:
+        pytest.skip("no IPv6 here")
+    with socket.socket(family) as listening:
+        listening.bind(("::1" if family == socket.AF_INET6 else "127.0.0.1", 0))
+        listening.listen()
+        yield listening
+
+
+@pytest.mark.parametrize("listener", [socket.AF_INET, socket.AF_INET6], indirect=True)
+def test_own_sockets(listener: socket.socket) -> None:
+    port = listener.getsockname()[1]
+    assert proc.listeners({port}) == {port: f"{proc.name(os.getpid())} (pid {os.getpid()})"}
+    assert proc.listeners({port}, besides=os.getuid()) == {}
+    assert proc.connections({port}) == {}
+    with socket.create_connection(listener.getsockname()[:2]), socket.create_connection(listener.getsockname()[:2]):
+        accepted = [listener.accept()[0], listener.accept()[0]]
+        assert proc.connections({port, 1}) == {port: 2}
+        for one in accepted:
+            one.close()
+    assert proc.connections({port}) == {}
+
+
+def test_a_bound_socket_is_no_listener(ports: Callable[[int], list[int]]) -> None:
+    (port,) = ports(1)
+    assert proc.listeners({port}) == {}

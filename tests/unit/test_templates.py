@@ -1,0 +1,649 @@
+"""Every template, rendered from the real plan, judged by the program that will read it, and for nginx tried with requests."""
+
+from __future__ import annotations
+
+import asyncio
+import configparser
+import gzip
+import http.client
+import json
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tornado.httpclient import HTTPRequest
+from tornado.websocket import websocket_connect
+
+from tests.unit.conftest import (
+    PATIENCE,
+    facts,
+    held_ports,
+    make_plan,
+    nginx_test,
+    nginx_tree,
+    process,
+    relocated,
+    render,
+    run_module,
+    wait_until,
+)
+from tests.unit.loading import ROLE
+
+Plan = Mapping[str, Mapping[str, Any]]
+
+LONG = "a-name-as-long-as-those-that-clouds-give-to-machines.eu-central-1.compute.internal"
+SHOP = {
+    "source": "files/app",
+    "command": "{python} app.py --port={port}",
+    "server_names": ["shop.example.com", "*.shop.example.com", "192.0.2.1", "[2001:db8::1]", LONG, "shop.example.com"],
+    "client_max_body_size": "64k",
+}
+API = {"source": "files/api", "command": "{python} -m api {port}", "server_names": ["api.example.com"], "port": 12000, "static": ""}
+SHAPES: dict[str, dict[str, Any]] = {
+    "one process": {"processes": 1},
+    "64 processes": {"processes": 64},
+    "without static files": {"processes": 2, "static": ""},
+    "static files deep inside": {"processes": 2, "static": "web/public"},
+    "a long name": {"processes": 2, "name": "a" + "b-_1" * 7 + "cde"},
+}
+
+
+@pytest.fixture(params=SHAPES)
+def plan(request: pytest.FixtureRequest) -> Plan:
+    """Plans of two apps each."""
+    shape = dict(SHAPES[request.param])
+    return make_plan({shape.pop("name", "shop"): {**SHOP, **shape}, "api": {**API, "processes": shape["processes"]}}, nofile=65536)
+
+
+def nginx_files(plan: Plan, *, cpus: int = 1, ipv6: bool = True) -> dict[str, str]:
+    """The files of nginx by path, as tasks/nginx.yml and tasks/slot.yml write them."""
+    common = {"ansible_facts": facts(cpus, ipv6)}
+    files = {
+        "nginx.conf": render("nginx.conf.j2", common),
+        "conf.d/tornado_app.conf": render("nginx_default.conf.j2", common),
+    }
+    for app in plan.values():
+        files[app["site_config"]] = render("nginx_site.conf.j2", {**common, "app": app})
+        for slot in app["slots"].values():
+            files[slot["upstream_config"]] = render("nginx_upstream.conf.j2", {**common, "app": app, "slot": slot})
+    return files
+
+
+def supervisord_files(app: Mapping[str, Any]) -> dict[str, str]:
+    """The files of an app's supervisord by path."""
+    slots = app["slots"].values()
+    return {
+        app["config"]: render("supervisord.conf.j2", {"app": app}),
+        **{slot["config"]: render("slot.conf.j2", {"app": app, "slot": slot}) for slot in slots},
+    }
+
+
+def sections(text: str) -> configparser.RawConfigParser:
+    """An INI file, with nothing expanded."""
+    parser = configparser.RawConfigParser(strict=True)
+    parser.optionxform = str  # type: ignore[assignment]
+    parser.read_string(text)
+    return parser
+
+
+def directives(text: str) -> list[str]:
+    """nginx's simple directives, without comments and with single spaces."""
+    bare = re.sub(r"#.*", "", text)
+    return [" ".join(part.split()) for part in re.findall(r"[^;{}]+;", bare)]
+
+
+def test_each_template_has_its_test() -> None:
+    """A new template belongs into one of the functions here, which every parser below goes through."""
+    tested = {"nginx.conf", "nginx_default.conf", "nginx_site.conf", "nginx_upstream.conf"}
+    tested |= {"supervisord.conf", "slot.conf", "app.service", "limits.conf"}
+    assert {path.name for path in (ROLE / "templates").iterdir()} == {f"{name}.j2" for name in tested}
+
+
+# limits.conf, the unit
+
+
+def test_limits(plan: Plan) -> None:
+    for name, app in plan.items():
+        lines = [line.split() for line in render("limits.conf.j2", {"app": app}).splitlines() if not line.startswith("#")]
+        assert lines == [[name, "soft", "nofile", "65536"], [name, "hard", "nofile", "65536"]]
+
+
+def test_unit(plan: Plan) -> None:
+    for name, app in plan.items():
+        unit = sections(render("app.service.j2", {"app": app}))
+        service = dict(unit["Service"])
+        program, *arguments = service["ExecStart"].split()
+        assert re.fullmatch(r"/opt/tornado_app/environments/[0-9a-f]{12}/bin/supervisord", program)
+        assert arguments == ["--nodaemon", f"--configuration={app['config']}"]
+        expected = {
+            "User": name,
+            "Group": name,
+            "KillMode": "mixed",
+            "LimitNOFILE": "65536",
+            "NoNewPrivileges": "yes",
+            "ProtectSystem": "strict",
+            "CapabilityBoundingSet": "",
+            "RuntimeDirectory": name,
+            "LogsDirectory": name,
+            "ReadWritePaths": app["shared"],
+        }
+        assert service | expected == service
+        assert int(service["TimeoutStopSec"]) > app["stop_timeout"]
+        assert "ExecReload" not in service
+        assert unit["Install"]["WantedBy"] == "multi-user.target"
+
+
+@pytest.fixture(scope="session")
+def systemd_verify(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], str]:
+    """A function that returns systemd's complaints about a unit; empty when there are none."""
+    program = shutil.which("systemd-analyze")
+    if not program:
+        pytest.skip("no systemd-analyze here")
+
+    def verify(unit: Path) -> str:
+        done = subprocess.run([program, "verify", "--recursive-errors=no", unit], capture_output=True, text=True, check=False)
+        return "\n".join(line for line in done.stderr.splitlines() if unit.name in line)
+
+    folder = tmp_path_factory.mktemp("units")
+    (folder / "good.service").write_text("[Service]\nExecStart=/bin/true\n")
+    (folder / "bad.service").write_text("[Service]\nExecStart=/bin/true\nKillMode=mixd\n")
+    if verify(folder / "good.service") or not verify(folder / "bad.service"):
+        pytest.skip("systemd-analyze does not work here")
+    return verify
+
+
+def test_systemd_takes_the_unit(plan: Plan, tmp_path: Path, systemd_verify: Callable[[Path], str]) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/supervisord").symlink_to("/bin/true")
+    for app in plan.values():
+        (tmp_path / app["unit"]).write_text(render("app.service.j2", {"app": app, "__tornado_app_supervisor": str(tmp_path)}))
+        assert systemd_verify(tmp_path / app["unit"]) == ""
+
+
+# supervisord
+
+
+def check_supervisord(*paths: Path) -> subprocess.CompletedProcess[str]:
+    """supervisord's own parser, as the role calls it."""
+    command: list[str | Path] = [sys.executable, ROLE / "files/check_supervisord.py", *paths]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def write(root: Path, files: Mapping[str, str]) -> dict[str, Path]:
+    """Write files of a host below a directory, with all paths in them; by their paths on the host."""
+    found = {}
+    for path, text in files.items():
+        found[path] = Path(relocated(path, root))
+        found[path].parent.mkdir(parents=True, exist_ok=True)
+        found[path].write_text(relocated(text, root))
+    return found
+
+
+def test_supervisord_takes_its_files(plan: Plan, tmp_path: Path) -> None:
+    for app in plan.values():
+        files = write(tmp_path, supervisord_files(app))
+        # On a fresh host systemd has made no directory yet when the main file is judged.
+        done = check_supervisord(files[app["config"]])
+        assert (done.returncode, done.stderr) == (0, "")
+        Path(relocated(app["logs"], tmp_path)).mkdir(parents=True)
+        for slot in app["slots"].values():
+            done = check_supervisord(files[app["config"]], files[slot["config"]])
+            assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        ("numprocs = many", "many"),
+        ("stopsignal = HELLO", "HELLO"),
+        ("[program", "[program"),
+        ("environment = A=%(nothing)s", "nothing"),
+        ("priority = high", "high"),
+    ],
+)
+@pytest.mark.parametrize("which", ["config", "slot"])
+def test_supervisord_refuses_a_bad_file(tmp_path: Path, bad: str, words: str, which: str) -> None:
+    """With exit code 2, so that the task fails, and its own words; whichever of the two files it is in."""
+    app = make_plan({"shop": SHOP})["shop"]
+    files = write(tmp_path, supervisord_files(app))
+    Path(relocated(app["logs"], tmp_path)).mkdir(parents=True)
+    config, slot = files[app["config"]], files[app["slots"]["blue"]["config"]]
+    with (config if which == "config" else slot).open("a") as stream:
+        stream.write(f"[program:extra]\ncommand = /bin/true\n{bad}\n" if which == "config" else f"{bad}\n")
+    done = check_supervisord(config, slot)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_slot_of_supervisord(plan: Plan) -> None:
+    for app in plan.values():
+        for slot in app["slots"].values():
+            (group,) = (parser := sections(supervisord_files(app)[slot["config"]])).sections()
+            program = dict(parser[group])
+            assert group == f"program:{slot['group']}"
+            assert int(program["numprocs"]) == app["processes"]
+            assert int(program["numprocs_start"]) == slot["ports"][0]
+            assert program["process_name"] == "%(process_num)d"
+            assert program["command"].split()[-2:] == [slot["record"], "%(process_num)d"]
+            assert program["directory"] == slot["cwd"]
+            assert (program["stopsignal"], int(program["stopwaitsecs"])) == ("TERM", app["stop_timeout"])
+            assert program["killasgroup"] == "true"
+            assert program["stdout_logfile"] == f"{app['logs']}/%(process_num)d.log"
+            # Files of all processes of both slots together, the rotated ones too.
+            kept = int(program["stdout_logfile_maxbytes"]) * (int(program["stdout_logfile_backups"]) + 1)
+            assert kept * app["processes"] * 2 <= 1_000_000_000
+
+
+def test_main_file_of_supervisord(plan: Plan) -> None:
+    for app in plan.values():
+        parser = sections(supervisord_files(app)[app["config"]])
+        assert parser["unix_http_server"]["file"] == app["socket"]
+        assert parser["unix_http_server"]["chmod"] == "0700"
+        assert parser["supervisord"]["minfds"] == "65536"
+        assert parser["supervisord"]["nodaemon"] == "true"
+        assert "inet_http_server" not in parser
+        assert {Path(slot["config"]).parent for slot in app["slots"].values()} == {Path(parser["include"]["files"]).parent}
+
+
+# nginx: what its parser says
+
+
+@pytest.mark.parametrize("ipv6", [True, False])
+def test_nginx_takes_its_files(
+    plan: Plan, tmp_path: Path, nginx: Path, has_ipv6: bool, ipv6: bool, ports: Callable[[int], list[int]]
+) -> None:
+    if ipv6 and not has_ipv6:
+        pytest.skip("no IPv6 here")
+    config = nginx_tree(tmp_path, nginx_files(plan, ipv6=ipv6), ports(1)[0])
+    passed, words = nginx_test(nginx, config)
+    assert passed, words
+    # Whoever is not root hears that `user` has no effect.
+    assert not [line for line in words.splitlines() if "[warn]" in line and 'the "user" directive makes sense only' not in line]
+
+
+def test_nginx_refuses_what_is_wrong(plan: Plan, tmp_path: Path, nginx: Path, ports: Callable[[int], list[int]]) -> None:
+    """The judge above does look into each of the files."""
+    for path, text in nginx_files(plan, ipv6=False).items():
+        config = nginx_tree(tmp_path, {**nginx_files(plan, ipv6=False), path: f"{text}\nnonsense;\n"}, ports(1)[0])
+        passed, words = nginx_test(nginx, config)
+        assert not passed
+        assert 'unknown directive "nonsense"' in words
+        assert path in words
+
+
+def test_upstreams(plan: Plan) -> None:
+    files = nginx_files(plan)
+    for app in plan.values():
+        for slot in app["slots"].values():
+            text = files[slot["upstream_config"]]
+            (name,) = re.findall(r"upstream (\S+) \{", text)
+            assert name == slot["upstream"] == f"{app['name']}_{slot['name']}"
+            found = directives(text.split("{", 1)[1])
+            assert [line for line in found if line.startswith("server ")] == [
+                f"server 127.0.0.1:{port} max_fails=0;" for port in slot["ports"]
+            ]
+            assert {"least_conn;", f"zone {name} 256k;", "keepalive_timeout 2s;"} <= set(found)
+
+
+def test_sites(plan: Plan) -> None:
+    files = nginx_files(plan)
+    for app in plan.values():
+        text = files[app["site_config"]]
+        found = directives(text)
+        names = list(dict.fromkeys(app["server_names"]))
+        assert f"server_name {' '.join(names)};" in found
+        assert "proxy_next_upstream error;" in found
+        assert "open_file_cache off;" in found
+        assert f"client_max_body_size {app['client_max_body_size']};" in found
+        assert f"proxy_read_timeout {app['proxy_read_timeout']}s;" in found
+        assert f"if (-e {app['flag']})" in text
+        assert set(re.findall(r"proxy_pass (\S+);", text)) == {f"http://{app['name']}_$slot"}
+        assert {f"{app['name']}_{slot}" for slot in ("blue", "green")} == {slot["upstream"] for slot in app["slots"].values()}
+        if app["static"]:
+            assert f"alias {app['home']}/slots/$slot/{app['static']}/;" in found
+            assert "expires $tornado_app_expires;" in found
+        else:
+            assert "static" not in text
+
+
+@pytest.mark.parametrize("ipv6", [True, False])
+def test_listening_addresses(plan: Plan, ipv6: bool) -> None:
+    files = nginx_files(plan, ipv6=ipv6)
+    default = [line for line in directives(files["conf.d/tornado_app.conf"]) if "listen" in line]
+    assert [line.split("listen ")[1] for line in default] == ["80 default_server;", *(["[::]:80 default_server;"] if ipv6 else [])]
+    for app in plan.values():
+        text = files[app["site_config"]]
+        assert re.findall(r"listen (.*);", text) == ["80", *(["[::]:80"] if ipv6 else [])]
+
+
+def test_shared_site(plan: Plan) -> None:
+    text = nginx_files(plan)["conf.d/tornado_app.conf"]
+    assert "return 444;" in directives(text)
+    maps = {
+        name: dict(re.findall(r"^\s+(default|\"\")\s+(\S+);", body, re.MULTILINE))
+        for name, body in re.findall(r"map (\S+ \S+) \{(.*?)\n\}", text, re.DOTALL)
+    }
+    assert maps == {
+        "$http_upgrade $tornado_app_connection": {"default": "upgrade", '""': '""'},
+        "$arg_v $tornado_app_expires": {"default": "max", '""': "-1"},
+        "$uri $tornado_app_static_file": {},
+    }
+
+
+@pytest.mark.parametrize("cpus", [1, 64])
+def test_main_file_of_nginx(cpus: int) -> None:
+    variables = {"ansible_facts": facts(cpus), "tornado_app_nofile": 65537}
+    found = directives(render("nginx.conf.j2", variables))
+    assert {f"worker_processes {cpus};", "worker_rlimit_nofile 65537;", "worker_shutdown_timeout 1h;", "server_tokens off;"} <= set(found)
+    (connections,) = (line for line in found if "worker_connections" in line)
+    assert "worker_connections 32768;" in connections
+    assert next(line for line in found if line.startswith("include conf.d")) == "include conf.d/*.conf;"
+    (types,) = (line.split()[1:] for line in found if line.startswith("gzip_types"))
+    assert {"text/css", "application/javascript", "text/javascript", "application/json", "image/svg+xml"} <= {
+        kind.rstrip(";") for kind in types
+    }
+    # A relative path is what a copy of the tree can be judged by.
+    assert not [line for line in found if line.startswith("include /")]
+
+
+# nginx: what a client sees
+
+PROGRAM = """
+import json, logging, sys
+from tornado import ioloop, web, websocket
+
+class Tell(web.RequestHandler):
+    async def answer(self, status=200):
+        request = self.request
+        self.set_status(status)
+        self.set_header("Content-Type", self.get_argument("type", "application/json"))
+        await self.finish(json.dumps({
+            "port": int(sys.argv[1]),
+            "peer": request.connection.context.address[1],
+            "method": request.method,
+            "uri": request.uri,
+            "headers": dict(request.headers.get_all()),
+            "size": len(request.body),
+            "padding": " " * int(self.get_argument("padding", "0")),
+        }))
+
+    async def get(self):
+        status = int(self.get_argument("status", "200"))
+        if status == 302:
+            self.redirect("http://elsewhere.example.com/there")
+        else:
+            await self.answer(status)
+
+    async def post(self):
+        await self.answer()
+
+class Echo(websocket.WebSocketHandler):
+    async def on_message(self, message):
+        await self.write_message(f"{sys.argv[1]} {message}")
+
+logging.getLogger("tornado.access").disabled = True
+web.Application([("/ws", Echo), (".*", Tell)]).listen(int(sys.argv[1]), "127.0.0.1")
+ioloop.IOLoop.current().start()
+"""
+
+
+def listens(port: int) -> bool:
+    """Whether somebody accepts connections there."""
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+        return True
+    return False
+
+
+class Site:
+    """A running nginx with the files of two apps, a Tornado process for each port of theirs but one, and a client."""
+
+    def __init__(self, root: Path, nginx: Path, stack: ExitStack) -> None:
+        held = stack.enter_context(held_ports(9))
+        self.port = held[8]
+        apps = {
+            "shop": {**SHOP, "port": held[0], "processes": 2},
+            "api": {**API, "port": held[4], "processes": 2, "client_max_body_size": "1m"},
+        }
+        # Shop has the first four; of api's, one runs and its neighbour does not.
+        running = held[:5]
+        self.plan = relocated(make_plan(apps, stride=2), root)
+        self.shop = self.plan["shop"]
+        self.api, self.gone = self.plan["api"]["slots"]["blue"]["ports"]
+        self.program = root / "program.py"
+        self.program.write_text(PROGRAM)
+        for port in running:
+            stack.enter_context(process(sys.executable, self.program, str(port)))
+        for slot, text in (("blue", "a { color: blue }\n"), ("green", "a { color: green }\n")):
+            static = Path(self.shop["slots"][slot]["cwd"]) / "static"
+            static.mkdir(parents=True)
+            for name, content in {"app.css": text, "robots.txt": slot, "large.css": text * 100, "deep/x.css": text}.items():
+                (static / name).parent.mkdir(exist_ok=True)
+                (static / name).write_text(content)
+        self.flag = Path(self.shop["flag"])
+        self.flag.parent.mkdir()
+        config = nginx_tree(root, nginx_files(self.plan, ipv6=False), self.port)
+        master = stack.enter_context(process(nginx, "-e", "stderr", "-c", config, "-g", "daemon off;"))
+        for port in (*running, self.port):
+            wait_until(partial(listens, port), f"port {port}")
+        assert master.poll() is None
+
+    def ask(
+        self, path: str = "/", method: str = "GET", host: str = "shop.example.com", body: bytes | None = None, **headers: str
+    ) -> tuple[http.client.HTTPResponse, bytes]:
+        """One request on a connection of its own."""
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)) as connection:
+            named = {key.replace("_", "-"): value for key, value in headers.items()}
+            connection.request(method, path, body=body, headers={"Host": host, **named})
+            answer = connection.getresponse()
+            return answer, answer.read()
+
+    def tell(self, path: str = "/", **arguments: Any) -> dict[str, Any]:
+        """What the process that got the request tells of it."""
+        answer, body = self.ask(path, **arguments)
+        assert answer.status == 200
+        found: dict[str, Any] = json.loads(body)
+        return found
+
+    @contextmanager
+    def green(self) -> Iterator[None]:
+        """The other slot is live meanwhile."""
+        self.flag.touch()
+        try:
+            yield
+        finally:
+            self.flag.unlink()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, nginx: Path) -> Iterator[Site]:
+    with ExitStack() as stack:
+        yield Site(tmp_path_factory.mktemp("site"), nginx, stack)
+
+
+def test_flag_switches_each_request(site: Site) -> None:
+    """Also on a connection that was open before; nothing is reloaded."""
+    blue, green = (set(site.shop["slots"][slot]["ports"]) for slot in ("blue", "green"))
+    with closing(http.client.HTTPConnection("127.0.0.1", site.port, timeout=PATIENCE)) as connection:
+
+        def port() -> int:
+            connection.request("GET", "/", headers={"Host": "shop.example.com"})
+            answered: int = json.loads(connection.getresponse().read())["port"]
+            return answered
+
+        port()
+        opened = connection.sock
+        for _ in range(10):
+            assert port() in blue
+            with site.green():
+                assert port() in green
+        assert connection.sock is opened
+
+
+def test_flag_switches_static_files(site: Site) -> None:
+    for path in ("/static/app.css", "/static/app.css?v=1", "/robots.txt"):
+        assert b"blue" in site.ask(path)[1]
+        with site.green():
+            assert b"green" in site.ask(path)[1]
+        assert b"blue" in site.ask(path)[1]
+
+
+def test_drained_slot_has_no_connection(site: Site) -> None:
+    """nginx itself closes what it kept open to the slot that is not live any more."""
+    blue = site.shop["slots"]["blue"]["ports"]
+    for _ in range(4):
+        site.tell()
+    assert not run_module("wait_for_drain", ports=blue, timeout=0)["drained"]
+    with site.green():
+        assert run_module("wait_for_drain", ports=blue, timeout=PATIENCE)["drained"]
+        assert site.tell()["port"] not in blue
+
+
+def test_a_process_that_is_gone_costs_no_request(site: Site) -> None:
+    """Its neighbour gets them, and it has its share again as soon as it is back."""
+    for _ in range(10):
+        assert site.tell(host="api.example.com")["port"] == site.api
+        assert site.tell(host="api.example.com", method="POST", body=b"x")["port"] == site.api
+    with process(sys.executable, site.program, str(site.gone)):
+        wait_until(lambda: listens(site.gone), "the process that is back")
+        assert {site.tell(host="api.example.com")["port"] for _ in range(4)} == {site.api, site.gone}
+    assert {site.tell(host="api.example.com")["port"] for _ in range(4)} == {site.api}
+
+
+def test_each_process_gets_requests(site: Site) -> None:
+    assert {site.tell()["port"] for _ in range(20)} == set(site.shop["slots"]["blue"]["ports"])
+
+
+def test_apps_by_host(site: Site) -> None:
+    assert site.tell(host="api.example.com")["port"] == site.api
+    for host in (
+        "shop.example.com",
+        "SHOP.example.com",
+        "www.shop.example.com",
+        "192.0.2.1",
+        "[2001:db8::1]",
+        "shop.example.com:8080",
+        LONG,
+    ):
+        assert site.tell(host=host)["port"] in site.shop["slots"]["blue"]["ports"]
+
+
+@pytest.mark.parametrize("host", ["other.example.com", "127.0.0.1", "example.com"])
+def test_unknown_host_gets_no_answer(site: Site, host: str) -> None:
+    with socket.create_connection(("127.0.0.1", site.port), timeout=PATIENCE) as connection:
+        connection.sendall(f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        assert connection.recv(1000) == b""
+
+
+def test_what_the_app_learns_of_the_client(site: Site) -> None:
+    """What the client says of itself is not believed, but in X-Forwarded-For it can be read."""
+    found = site.tell(host="shop.example.com:8080", X_Real_IP="198.51.100.1", X_Forwarded_For="198.51.100.1", X_Scheme="https")["headers"]
+    expected = {
+        "Host": "shop.example.com:8080",
+        "X-Real-Ip": "127.0.0.1",
+        "X-Scheme": "http",
+        "X-Forwarded-Proto": "http",
+        "X-Forwarded-For": "198.51.100.1, 127.0.0.1",
+    }
+    assert found | expected == found
+    assert "Upgrade" not in found
+
+
+def test_connections_to_processes_are_kept(site: Site) -> None:
+    """Several requests of different clients come over one connection of nginx."""
+    seen = [site.tell(host="api.example.com", Connection="close") for _ in range(5)]
+    assert len({found["peer"] for found in seen}) == 1
+    assert all("Connection" not in found["headers"] for found in seen)
+
+
+def test_websockets_pass(site: Site) -> None:
+    async def talk() -> str | bytes | None:
+        request = HTTPRequest(f"ws://127.0.0.1:{site.port}/ws", headers={"Host": "api.example.com"}, connect_timeout=PATIENCE)
+        connection = await websocket_connect(request)
+        try:
+            await connection.write_message("hello")
+            return await connection.read_message()
+        finally:
+            connection.close()
+
+    assert asyncio.run(talk()) == f"{site.api} hello"
+
+
+def test_versioned_static_file_is_kept_for_ever(site: Site) -> None:
+    answer, body = site.ask("/static/app.css?v=0123")
+    assert (answer.status, body) == (200, b"a { color: blue }\n")
+    assert int(re.findall(r"max-age=(\d+)", answer.headers["Cache-Control"])[0]) > 31_536_000
+    assert answer.headers["Content-Type"] == "text/css"
+
+
+def test_plain_static_file_is_asked_for_again(site: Site) -> None:
+    answer, _ = site.ask("/static/deep/x.css")
+    assert (answer.status, answer.headers["Cache-Control"]) == (200, "no-cache")
+    again, body = site.ask("/static/deep/x.css", If_None_Match=answer.headers["ETag"])
+    assert (again.status, body) == (304, b"")
+
+
+def test_icons_are_kept_for_a_day(site: Site) -> None:
+    answer, body = site.ask("/robots.txt")
+    assert (answer.status, body, answer.headers["Cache-Control"]) == (200, b"blue", "max-age=86400")
+
+
+@pytest.mark.parametrize("path", ["/static/made-by-the-app.css?v=1", "/static/deep/none", "/favicon.ico", "/apple-touch-icon.png"])
+def test_missing_static_file_is_the_apps(site: Site, path: str) -> None:
+    """Which may well answer it, and whose headers count."""
+    answer, body = site.ask(path)
+    assert answer.status == 200
+    assert json.loads(body)["uri"] == path
+    assert "Cache-Control" not in answer.headers
+    assert site.ask(f"{path}{'&' if '?' in path else '?'}status=404")[0].status == 404
+
+
+def test_app_without_static_files_gets_them_all(site: Site) -> None:
+    for path in ("/static/app.css", "/robots.txt"):
+        assert site.tell(path, host="api.example.com")["uri"] == path
+
+
+@pytest.mark.parametrize("path", ["/static/../../../secret", "/static/%2e%2e/app.py", "/static/..%2fapp.py"])
+def test_nothing_beside_static_files(site: Site, path: str) -> None:
+    (Path(site.shop["slots"]["blue"]["cwd"]) / "app.py").write_text("SECRET")
+    assert b"SECRET" not in site.ask(path)[1]
+
+
+def test_compression(site: Site) -> None:
+    for path in ("/?padding=5000", "/static/large.css"):
+        answer, body = site.ask(path, Accept_Encoding="gzip")
+        assert answer.headers["Content-Encoding"] == "gzip"
+        assert "Accept-Encoding" in answer.headers["Vary"]
+        assert gzip.decompress(body)
+        plain, _ = site.ask(path)
+        assert "Content-Encoding" not in plain.headers
+    for path in ("/", "/?padding=5000&type=image/png"):  # too short; compressed already
+        assert "Content-Encoding" not in site.ask(path, Accept_Encoding="gzip")[0].headers
+
+
+def test_largest_body(site: Site) -> None:
+    """What is larger than the setting allows does not reach the app."""
+    found = site.tell("/", method="POST", body=bytes(64 * 1024))
+    assert (found["method"], found["size"]) == ("POST", 64 * 1024)
+    assert site.ask("/", method="POST", body=bytes(64 * 1024 + 1))[0].status == 413
+    assert site.tell("/", method="POST", body=bytes(64 * 1024 + 1), host="api.example.com")["size"] == 64 * 1024 + 1
+
+
+def test_answers_pass_unchanged(site: Site) -> None:
+    assert site.ask("/?status=302")[0].headers["Location"] == "http://elsewhere.example.com/there"
+    for status in (404, 500, 503):
+        answer, body = site.ask(f"/?status={status}")
+        assert (answer.status, json.loads(body)["uri"]) == (status, f"/?status={status}")
+    assert site.tell("/a%20b//%2F;c?x=%20+%26&y")["uri"] == "/a%20b//%2F;c?x=%20+%26&y"
+
+
+def test_version_of_nginx_is_nobodys_business(site: Site) -> None:
+    assert site.ask("/static/app.css")[0].headers["Server"] == "nginx"

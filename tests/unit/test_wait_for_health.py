@@ -1,0 +1,144 @@
+"""wait_for_health, with processes of a real supervisord that behave well and badly."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.conftest import PATIENCE, Supervisor, run_module
+
+Slot = Mapping[str, Any]
+SLOTS = {
+    "fine": ["200", "204", "302", "399"],
+    "mixed": ["200", "500", "404", "200"],
+    "deaf": ["refuse"],
+    "hung": ["hang", "200"],
+    "crashing": ["200", "crash"],
+    "young": ["200"],
+}
+
+
+@pytest.fixture(scope="module")
+def slots(supervisor: Supervisor) -> dict[str, Slot]:
+    """All groups, started at the same time."""
+    settings = {"young": {"startsecs": "3600"}}
+    made: dict[str, Slot] = {name: supervisor.write_slot(name, behaviours, **settings.get(name, {})) for name, behaviours in SLOTS.items()}
+    for slot in made.values():
+        supervisor.group(slot, "started")
+    return made
+
+
+def by_port(result: Mapping[str, Any], slot: Slot) -> list[dict[str, Any]]:
+    """What the result says of each process; in the order of the ports, each once."""
+    assert [process["port"] for process in result["processes"]] == slot["ports"]
+    assert [process["name"] for process in result["processes"]] == [f"{slot['group']}:{port}" for port in slot["ports"]]
+    return list(result["processes"])
+
+
+def test_all_healthy(supervisor: Supervisor, slots: Mapping[str, Slot]) -> None:
+    """It returns once supervisord calls them running, too."""
+    result = supervisor.health(slots["fine"], timeout=PATIENCE)
+    found = by_port(result, slots["fine"])
+    assert result["healthy"]
+    assert not result.get("failed")
+    assert not result["changed"]
+    assert [process["status"] for process in found] == [200, 204, 302, 399]
+    assert {process["state"] for process in found} == {"RUNNING"}
+    assert all(process["healthy"] and process["error"] == "" and process["log"] == [] for process in found)
+
+
+def test_asks_for_the_path_of_the_host(supervisor: Supervisor, slots: Mapping[str, Slot]) -> None:
+    supervisor.health(slots["fine"], timeout=PATIENCE, path="/healthz?deep=1", host="shop.example.com")
+    for port in slots["fine"]["ports"]:
+        asked = (Path(slots["fine"]["cwd"]) / f"{port}.asked").read_text().splitlines()
+        assert json.loads(asked[-1]) == {"path": "/healthz?deep=1", "host": "shop.example.com"}
+
+
+def test_one_of_several_answers_badly(supervisor: Supervisor, slots: Mapping[str, Slot]) -> None:
+    supervisor.health(slots["fine"], timeout=PATIENCE)  # the others are running by now, too
+    result = supervisor.health(slots["mixed"], timeout=1)
+    found = by_port(result, slots["mixed"])
+    assert (result["failed"], result["healthy"]) == (True, False)
+    assert [process["healthy"] for process in found] == [True, False, False, True]
+    assert [process["status"] for process in found] == [200, 500, 404, 200]
+    assert [process["error"] for process in found] == ["", "/ answered 500", "/ answered 404", ""]
+    bad, good = slots["mixed"]["ports"][1], slots["mixed"]["ports"][0]
+    assert found[1]["log"] == [f"line {number} of {bad}" for number in range(10, 30)]
+    assert found[0]["log"] == []
+    assert f"{slots['mixed']['group']}:{bad} is not healthy" in result["msg"]
+    assert "/ answered 500" in result["msg"]
+    assert f"    line 29 of {bad}" in result["msg"]
+    assert f"line 9 of {bad}" not in result["msg"]
+    assert f":{good} " not in result["msg"]
+
+
+def test_nobody_listens(supervisor: Supervisor, slots: Mapping[str, Slot]) -> None:
+    result = supervisor.health(slots["deaf"], timeout=0.5)
+    (process,) = by_port(result, slots["deaf"])
+    assert (result["failed"], process["status"]) == (True, 0)
+    assert "Connection refused" in process["error"]
+
+
+def test_one_hangs(supervisor: Supervisor, slots: Mapping[str, Slot]) -> None:
+    """It neither makes the deadline longer nor hides what the other one answered."""
+    result = supervisor.health(slots["hung"], timeout=1)
+    hung, good = by_port(result, slots["hung"])
+    assert (result["failed"], hung["status"], hung["error"]) == (True, 0, "/: timed out")
+    assert good["status"] == 200
+
+
+def test_crash_at_start_ends_the_wait(supervisor: Supervisor, slots: Mapping[str, Slot]) -> None:
+    """There is no need to wait for the deadline once supervisord has given up."""
+    result = supervisor.health(slots["crashing"], timeout=5 * PATIENCE)
+    assert result["elapsed"] < 5 * PATIENCE
+    good, crashed = by_port(result, slots["crashing"])
+    assert (result["failed"], good["status"], crashed["state"], crashed["status"]) == (True, 200, "FATAL", 0)
+    assert "supervisord: FATAL Exited too quickly" in crashed["error"]
+    assert crashed["log"][-2:] == [f"line 29 of {crashed['port']}", "no database"]
+    assert len(crashed["log"]) == 20
+    assert "no database" in result["msg"]
+
+
+def test_answering_is_not_enough(supervisor: Supervisor, slots: Mapping[str, Slot]) -> None:
+    """A process that supervisord may still give up is not healthy."""
+    supervisor.health(slots["fine"], timeout=PATIENCE)
+    result = supervisor.health(slots["young"], timeout=1)
+    (process,) = by_port(result, slots["young"])
+    assert (result["failed"], process["status"], process["state"]) == (True, 200, "STARTING")
+    assert "supervisord: STARTING" in process["error"]
+
+
+def test_group_that_supervisord_does_not_know(supervisor: Supervisor, slots: Mapping[str, Slot], tmp_path: Path) -> None:
+    """Somebody else's answer on its port does not make it healthy."""
+    result = supervisor.health({**slots["fine"], "group": "shop-other"}, timeout=0.1, logs=str(tmp_path / "nowhere"))
+    assert result["failed"]
+    for process in result["processes"]:
+        assert (process["healthy"], process["state"]) == (False, "UNKNOWN")
+        assert process["log"] == [f"({tmp_path}/nowhere/{process['port']}.log: No such file or directory)"]
+
+
+def test_supervisord_does_not_answer(slots: Mapping[str, Slot], tmp_path: Path) -> None:
+    slot = slots["fine"]
+    arguments = {"group": slot["group"], "ports": slot["ports"], "logs": str(tmp_path), "timeout": 0.1}
+    result = run_module("wait_for_health", socket=str(tmp_path / "none.sock"), **arguments)
+    assert result["failed"]
+    assert f"supervisord: UNKNOWN no supervisord that answers on {tmp_path}/none.sock knows it" in result["msg"]
+
+
+def test_check_mode_asks_once(supervisor: Supervisor, slots: Mapping[str, Slot]) -> None:
+    """It returns although the group never becomes healthy."""
+    result = run_module(
+        "wait_for_health",
+        check=True,
+        socket=supervisor.socket,
+        group=slots["deaf"]["group"],
+        ports=slots["deaf"]["ports"],
+        logs=supervisor.app["logs"],
+        timeout=PATIENCE,
+    )
+    assert result["elapsed"] < PATIENCE
+    assert (result["failed"], result["healthy"]) == (True, False)
