@@ -305,6 +305,7 @@ def nginx_tree(folder: Path, files: Mapping[str, str], port: int) -> Path:
         target = root / path
         target.parent.mkdir(parents=True, exist_ok=True)
         adapted = text.replace("/run/nginx.pid", f"{folder}/nginx.pid").replace("/var/log/nginx/", f"{folder}/")
+        adapted = adapted.replace("/run/tornado_app/", f"{folder}/")
         adapted = adapted.replace("user www-data;", f"user {getpass.getuser()};").replace("http {\n", f"http {{\n{temporary}")
         adapted = adapted.replace("listen 80", f"listen 127.0.0.1:{port}").replace("listen [::]:80", f"listen [::1]:{port}")
         target.write_text(adapted)

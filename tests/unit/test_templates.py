@@ -428,6 +428,7 @@ class Site:
             for name, content in {"app.css": text, "robots.txt": slot, "large.css": text * 100, "deep/x.css": text}.items():
                 (static / name).parent.mkdir(exist_ok=True)
                 (static / name).write_text(content)
+        self.closing = root / "closing"
         self.flag = Path(self.shop["flag"])
         self.flag.parent.mkdir()
         config = nginx_tree(root, nginx_files(self.plan, ipv6=False), self.port)
@@ -494,6 +495,42 @@ def test_flag_switches_static_files(site: Site) -> None:
         with site.green():
             assert b"green" in site.ask(path)[1]
         assert b"blue" in site.ask(path)[1]
+
+
+def essence(body: bytes) -> object:
+    """What an answer says, but for the process that gave it."""
+    if not body.startswith(b"{"):
+        return body
+    told = json.loads(body)
+    return told["method"], told["uri"], told["size"], told["headers"].get("X-Real-Ip")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/"),
+        ("GET", "/a%2fb?c=d"),
+        ("POST", "/"),
+        ("GET", "/static/app.css?v=1"),
+        ("GET", "/static/app.css"),
+        ("GET", "/static/deep/x.css?v=1"),
+        ("GET", "/static/the-apps-own.css"),
+    ],
+)
+def test_before_a_reload_clients_are_asked_to_close(site: Site, method: str, path: str) -> None:
+    """Every answer says so, and is the same otherwise."""
+    sent = b"x" * 1000 if method == "POST" else None
+    usual, body = site.ask(path, method, body=sent)
+    site.closing.touch()
+    try:
+        last, last_body = site.ask(path, method, body=sent)
+    finally:
+        site.closing.unlink()
+    assert (usual.headers["Connection"], last.headers["Connection"]) == ("keep-alive", "close")
+    assert essence(last_body) == essence(body)
+    for header in ("Cache-Control", "Content-Type", "Content-Length"):
+        assert last.headers[header] == usual.headers[header]
+    assert last.status == usual.status == 200
 
 
 def test_drained_slot_has_no_connection(site: Site) -> None:
