@@ -74,6 +74,17 @@ def test_connections_without_ipv6(tree: Path) -> None:
     assert proc.connections({8000, 8001}, tree) == {8000: 1}
 
 
+def test_peers(tree: Path) -> None:
+    """Of connections only, and each end that is somewhere else apart."""
+    line = SOCKET.format(address="0100007F", port=80, state="{state}", uid=33, inode=31)
+    others = [("01", "0A00A8C0:C350"), ("01", "0A00A8C0:C351"), ("06", "0A00A8C0:C352")]
+    with (tree / "net/tcp").open("a") as table:
+        for state, remote in others:
+            table.write(line.format(state=state).replace("00000000:0000", remote, 1))
+    assert proc.peers(80, tree) == {"0A00A8C0:C350", "0A00A8C0:C351"}
+    assert proc.peers(81, tree) == set()
+
+
 def test_listeners_names_who_listens(tree: Path) -> None:
     assert proc.listeners({8000, 8001, 9999}, tree) == {8000: "a process of user id 998", 8001: "a) S 1 (b (pid 41)"}
 

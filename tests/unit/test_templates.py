@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -425,7 +425,8 @@ class Site:
         for slot, text in (("blue", "a { color: blue }\n"), ("green", "a { color: green }\n")):
             static = Path(self.shop["slots"][slot]["cwd"]) / "static"
             static.mkdir(parents=True)
-            for name, content in {"app.css": text, "robots.txt": slot, "large.css": text * 100, "deep/x.css": text}.items():
+            files = {"app.css": text, "a b.css": text, "robots.txt": slot, "large.css": text * 100, "deep/x.css": text}
+            for name, content in files.items():
                 (static / name).parent.mkdir(exist_ok=True)
                 (static / name).write_text(content)
         self.closing = root / "closing"
@@ -462,6 +463,15 @@ class Site:
             yield
         finally:
             self.flag.unlink()
+
+    @contextmanager
+    def near_reload(self) -> Iterator[None]:
+        """Clients are asked to close meanwhile."""
+        self.closing.touch()
+        try:
+            yield
+        finally:
+            self.closing.unlink()
 
 
 @pytest.fixture(scope="module")
@@ -521,16 +531,25 @@ def test_before_a_reload_clients_are_asked_to_close(site: Site, method: str, pat
     """Every answer says so, and is the same otherwise."""
     sent = b"x" * 1000 if method == "POST" else None
     usual, body = site.ask(path, method, body=sent)
-    site.closing.touch()
-    try:
+    with site.near_reload():
         last, last_body = site.ask(path, method, body=sent)
-    finally:
-        site.closing.unlink()
     assert (usual.headers["Connection"], last.headers["Connection"]) == ("keep-alive", "close")
     assert essence(last_body) == essence(body)
     for header in ("Cache-Control", "Content-Type", "Content-Length"):
         assert last.headers[header] == usual.headers[header]
     assert last.status == usual.status == 200
+
+
+def test_before_a_reload_all_else_goes_on(site: Site) -> None:
+    """Statuses of the app pass, bodies have their limit, names with spaces are found, and the flag switches."""
+    with site.near_reload():
+        for status in (404, 418, 503):
+            assert site.ask(f"/?status={status}")[0].status == status
+        assert site.ask("/", "POST", body=bytes(64 * 1024 + 1))[0].status == 413
+        assert site.ask("/static/a%20b.css?v=1")[1] == b"a { color: blue }\n"
+        with site.green():
+            assert site.tell()["port"] in site.shop["slots"]["green"]["ports"]
+            assert site.ask("/static/app.css")[1] == b"a { color: green }\n"
 
 
 def test_drained_slot_has_no_connection(site: Site) -> None:
@@ -601,7 +620,8 @@ def test_connections_to_processes_are_kept(site: Site) -> None:
     assert all("Connection" not in found["headers"] for found in seen)
 
 
-def test_websockets_pass(site: Site) -> None:
+@pytest.mark.parametrize("near", [False, True], ids=["usually", "before a reload"])
+def test_websockets_pass(site: Site, near: bool) -> None:
     async def talk() -> str | bytes | None:
         request = HTTPRequest(f"ws://127.0.0.1:{site.port}/ws", headers={"Host": "api.example.com"}, connect_timeout=PATIENCE)
         connection = await websocket_connect(request)
@@ -611,7 +631,8 @@ def test_websockets_pass(site: Site) -> None:
         finally:
             connection.close()
 
-    assert asyncio.run(talk()) == f"{site.api} hello"
+    with site.near_reload() if near else nullcontext():
+        assert asyncio.run(talk()) == f"{site.api} hello"
 
 
 def test_versioned_static_file_is_kept_for_ever(site: Site) -> None:
