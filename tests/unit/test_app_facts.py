@@ -35,6 +35,9 @@ def app(tmp_path: Path) -> App:
 def provision(app: App) -> None:
     for directory in app["directories"]:
         Path(directory["path"]).mkdir(parents=True, exist_ok=True)
+    unit = Path(app["unit_file"])
+    unit.parent.mkdir(parents=True, exist_ok=True)
+    unit.touch()
 
 
 def install(app: App, release: str, note: str | None = None, files: Mapping[str, str] | None = None) -> Path:
@@ -66,6 +69,8 @@ def test_fresh_host(app: App) -> None:
     assert facts == {
         "foreign_user": False,
         "foreign_unit": "",
+        "foreign_paths": [],
+        "fresh": True,
         "live": "green",
         "provisioned": False,
         "needs_reload": False,
@@ -80,9 +85,25 @@ def test_fresh_host(app: App) -> None:
 
 def test_flag_tells_the_live_slot(app: App) -> None:
     provision(app)
+    assert run(app)["live"] == "green"  # nothing was ever deployed
+    Path(app["slots"]["blue"]["cwd"]).symlink_to(install(app, "aaa", "{}"))
+    assert not run(app)["fresh"]
     assert run(app)["live"] == "blue"
     Path(app["flag"]).touch()
     assert run(app)["live"] == "green"
+
+
+def test_a_directory_that_is_gone_does_not_make_a_host_fresh(app: App) -> None:
+    provision(app)
+    Path(app["slots"]["blue"]["cwd"]).symlink_to(install(app, "aaa", "{}"))
+    shutil.rmtree(app["shared"])
+    facts = run(app)
+    assert (facts["provisioned"], facts["fresh"], facts["live"]) == (False, False, "blue")
+
+
+def test_what_is_there_before_the_user_is_not_the_roles(app: App) -> None:
+    Path(app["etc"]).mkdir(parents=True)
+    assert run(app)["foreign_paths"] == [app["etc"]]
 
 
 def test_provisioned_needs_every_directory(app: App) -> None:

@@ -161,7 +161,7 @@ def test_slots_that_overlap_are_refused() -> None:
 
 
 def test_two_apps_of_one_server_name_are_refused() -> None:
-    apps = {"shop": SHOP, "api": {**SHOP, "port": 8100}}
+    apps = {"shop": SHOP, "api": {**SHOP, "port": 8100, "server_names": ["WEB-1"]}}
     (found,) = problems(apps)
     assert found.startswith("tornado_apps.api.server_names: web-1 on web-1 is shop's already")
 
@@ -199,6 +199,9 @@ def test_a_literal_brace_is_written_twice() -> None:
         ({"client_max_body_size": "50 MB"}, "tornado_apps.shop.client_max_body_size"),
         ({"static": "../secrets"}, "tornado_apps.shop.static"),
         ({"static": "/etc"}, "tornado_apps.shop.static"),
+        ({"static": "."}, "tornado_apps.shop.static"),
+        ({"server_names": ["_"]}, "tornado_apps.shop.server_names"),
+        ({"command": "{python} app.py --port={port} {port!r}"}, "tornado_apps.shop.command"),
         ({"requirements": "a/../../b"}, "tornado_apps.shop.requirements"),
         ({"environment": {"A=B": "x"}}, "tornado_apps.shop.environment"),
         ({"environment": {"DEBUG": True}}, "tornado_apps.shop.environment.DEBUG"),
@@ -207,6 +210,17 @@ def test_a_literal_brace_is_written_twice() -> None:
 )
 def test_a_value_that_cannot_work_is_named(settings: dict[str, Any], named: str) -> None:
     assert problem(**settings).startswith(named)
+
+
+def test_a_key_without_a_value_is_not_given() -> None:
+    app = plan.plan({"shop": {**SHOP, "processes": None, "health": None}}, DEFAULTS, HOST)["shop"]
+    assert (app["processes"], app["health"]["path"]) == (4, "/")
+
+
+@pytest.mark.parametrize("nofile", [0, 1023, 2147483585])
+def test_a_limit_that_no_kernel_takes_is_refused(nofile: int) -> None:
+    (found,) = problems({"shop": SHOP}, nofile=nofile)
+    assert found.startswith(f"tornado_app_nofile is {nofile}: a number from 1024 to 2147483584 is needed")
 
 
 def test_what_is_required_is_named() -> None:

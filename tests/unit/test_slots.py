@@ -137,6 +137,15 @@ def test_the_smoke_check_takes_success_for_success(status: int, passes: bool) ->
     assert slots.unanswered([host]) == ({} if passes else {"web-1": "said"})
 
 
+def test_a_switch_that_failed_is_no_success_though_the_old_slot_answers() -> None:
+    host = {
+        "inventory_hostname": "web-1",
+        "__tornado_app_switch": {"results": [{"failed": True, "msg": "read-only file system"}]},
+        "__tornado_app_smoke": {"results": [{"status": 200}]},
+    }
+    assert slots.unanswered([host]) == {"web-1": "read-only file system"}
+
+
 def test_a_host_that_cannot_be_reached_after_the_switch_did_not_answer() -> None:
     hosts = [
         {"inventory_hostname": "web-1", "__tornado_app_smoke": {"unreachable": True, "msg": "no route"}},

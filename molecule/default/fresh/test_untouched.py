@@ -4,7 +4,7 @@ import pytest
 from testinfra.host import Host
 
 
-@pytest.mark.parametrize("name", ["nginx", "supervisor", "python3-venv"])
+@pytest.mark.parametrize("name", ["nginx", "python3-venv"])
 def test_no_package_is_installed(host: Host, name: str) -> None:
     assert not host.package(name).is_installed
 
@@ -19,6 +19,9 @@ def test_no_package_is_installed(host: Host, name: str) -> None:
         "/etc/security/limits.d/shop.conf",
         "/var/log/shop",
         "/run/shop",
+        "/opt/tornado_app",
+        "/var/lib/tornado_app",
+        "/etc/sysctl.d/10-tornado_app.conf",
     ],
 )
 def test_nothing_is_written(host: Host, path: str) -> None:

@@ -51,7 +51,7 @@ def test_the_listen_backlog_was_raised_and_nothing_lowered(host: Host, root: Roo
     assert host.sysctl("net.core.somaxconn") == 4096
     assert root("sysctl -n net.ipv4.ip_local_port_range").split() == ["10240", "65535"]
     assert host.sysctl("fs.file-max") > 65536
-    assert "fs.file-max" not in host.file("/etc/sysctl.d/60-tornado_app.conf").content_string
+    assert "fs.file-max" not in host.file("/etc/sysctl.d/10-tornado_app.conf").content_string
 
 
 def test_nothing_of_the_app_runs_as_root(root: Root, host: Host, processes: Processes) -> None:

@@ -64,6 +64,8 @@ def _app_problems(plan: Plan, facts: Facts) -> Iterator[str]:
             )
         if state["foreign_user"]:
             yield f"tornado_apps.{name}: there is a user {name} already that does not live in {app['home']}; rename the app"
+        for path in state["foreign_paths"]:
+            yield f"tornado_apps.{name}: {path} is there already and is not the role's; rename the app, or remove it"
         if state["foreign_unit"]:
             yield f"tornado_apps.{name}: the distribution has a unit of that name, {state['foreign_unit']}; rename the app"
         live = state["slots"][state["live"]]
@@ -208,8 +210,9 @@ def max_age(header: str) -> int:
 def _answer_shortfalls(answer: Mapping[str, Any]) -> Iterator[str]:
     probe = answer["item"]
     asked = f"{probe['app']} through nginx: {probe['url']} (Host: {probe['host']})"
-    if not 200 <= answer["status"] < 400:
-        yield f"{asked} answered {answer['status']}: {answer['msg']}"
+    status = answer.get("status", 0)
+    if not 200 <= status < 400:
+        yield f"{asked} answered {status}: {answer.get('msg', '')}"
     elif probe["cached"] is not None:
         header = answer.get("cache_control", "")
         if probe["cached"] != (max_age(header) >= FAR_FUTURE):

@@ -22,7 +22,7 @@ SLOTS = ("blue", "green")
 LOG_BUDGET = 1_000_000_000  # bytes for all log files of an app
 LOG_FILE_MAX = 50_000_000  # bytes of one log file
 PORTS = range(1024, 65536)  # below 1024 a process that is not root cannot listen
-NOFILE_MIN = 1024
+NOFILE = range(1024, 2147483585)  # above it the kernel's own fs.nr_open cannot be raised
 
 # Linux allows user names of 32 bytes; of the allowed characters these are also safe in paths, unit and upstream names.
 APP_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
@@ -59,6 +59,7 @@ def _unknown_keys(where: str, given: Mapping[str, Any], options: Mapping[str, An
 def _typed(where: str, app: Mapping[str, Any], defaults: Mapping[str, Any]) -> tuple[dict[str, Any], Problems]:
     """Fill the defaults and convert the types of one app, by the role's argument specs."""
     problems = list(_unknown_keys(where, app, APP_OPTIONS))
+    app = {key: value for key, value in app.items() if value is not None}  # a key without a value is not given
     missing = [key for key, option in APP_OPTIONS.items() if key not in app and not option.get("required") and key not in defaults]
     problems += [f"tornado_app_defaults.{key} is missing: whoever replaces tornado_app_defaults gives every key" for key in missing]
     problems += [f"{where}.{key} is missing" for key, option in APP_OPTIONS.items() if option.get("required") and not app.get(key)]
@@ -75,7 +76,8 @@ def _typed(where: str, app: Mapping[str, Any], defaults: Mapping[str, Any]) -> t
 
 def _command_problems(where: str, command: str) -> Iterator[str]:
     try:
-        fields = {name for _, name, _, _ in string.Formatter().parse(command) if name is not None}
+        found = [part for part in string.Formatter().parse(command) if part[1] is not None]
+        fields = {str(name) if not (form or conversion) else f"{name}:{form}{conversion}" for _, name, form, conversion in found}
         if not shlex.split(command):
             yield f"{where}.command is empty"
     except ValueError as error:
@@ -107,12 +109,12 @@ def _setting_problems(where: str, app: Mapping[str, Any], stride: int) -> Iterat
     if not app["server_names"]:
         yield f"{where}.server_names is empty: nginx would never serve the app"
     for name in app["server_names"]:
-        if not SERVER_NAME.fullmatch(name):
+        if not SERVER_NAME.fullmatch(name) or name == "_":
             yield f"{where}.server_names: {name!r} is no host name"
     if not NGINX_SIZE.fullmatch(app["client_max_body_size"]):
         yield f"{where}.client_max_body_size {app['client_max_body_size']!r} is no size of nginx, like 50m"
     for setting in ("requirements", "static"):
-        if app[setting] and not RELATIVE_PATH.fullmatch(app[setting]):
+        if app[setting] and (not RELATIVE_PATH.fullmatch(app[setting]) or not app[setting].strip("./")):
             yield f"{where}.{setting} {app[setting]!r} is no relative path inside the source"
     for name, value in app["environment"].items():
         if not VARIABLE_NAME.fullmatch(str(name)):
@@ -143,7 +145,7 @@ def _cross_problems(apps: Mapping[str, Mapping[str, Any]], host: Mapping[str, An
             setting = f"tornado_apps.{other}.port {apps[other]['port']}" + (f" ({slot} slot: {theirs[0]})" if slot == "green" else "")
             yield f"{setting} overlaps {one}'s {mine[0]}-{mine[-1]} on {host['name']}"
     for one, other in combinations(apps, 2):
-        for name in sorted(set(apps[one]["server_names"]) & set(apps[other]["server_names"])):
+        for name in sorted({name.lower() for name in apps[one]["server_names"]} & {name.lower() for name in apps[other]["server_names"]}):
             yield f"tornado_apps.{other}.server_names: {name} on {host['name']} is {one}'s already; give each app its own server_names"
 
 
@@ -152,8 +154,8 @@ def _checked(apps: Any, defaults: Mapping[str, Any], host: Mapping[str, Any]) ->
         return {}, ["tornado_apps is empty: it is a dictionary with at least one app, as in inventories/prod"]
     problems: Problems = []
     typed: dict[str, dict[str, Any]] = {}
-    if host["nofile"] < NOFILE_MIN:
-        problems.append(f"tornado_app_nofile is {host['nofile']}: at least {NOFILE_MIN} is needed")
+    if host["nofile"] not in NOFILE:
+        problems.append(f"tornado_app_nofile is {host['nofile']}: a number from {NOFILE[0]} to {NOFILE[-1]} is needed")
     if host["slot_stride"] < 1:
         problems.append(f"tornado_app_slot_stride is {host['slot_stride']}: at least 1 is needed")
     for name, app in apps.items():
@@ -209,6 +211,7 @@ def _planned(name: str, settings: dict[str, Any], host: Mapping[str, Any]) -> di
         "name": name,
         "user": name,
         "unit": f"{name}.service",
+        "unit_file": f"/etc/systemd/system/{name}.service",
         "host": settings["server_names"][0].replace("*", "www"),
         "nofile": host["nofile"],
         "argv": shlex.split(settings["command"]),

@@ -70,6 +70,7 @@ def environments(plan: Plan, releases: Releases, artifacts: Mapping[str, Mapping
                 "path": f"{app['environments']}/{releases[name]['environment']}",
                 "requirements": f"{release}/{app['requirements']}" if artifacts[name]["requirements_digest"] else "",
                 "chdir": release,
+                "setting": f"tornado_apps.{name}.requirements",
             }
         )
     return found
@@ -132,8 +133,10 @@ def unhealthy(hosts: Iterable[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def unanswered(hosts: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """Host -> what nginx answered after the switch, or why it could not be asked, where that was no success."""
-    return _failures(hosts, "__tornado_app_smoke", lambda result: 200 <= result.get("status", 0) < 400)
+    """Host -> why it did not switch, or what nginx answered then, where that was no success."""
+    hosts = list(hosts)
+    switched = _failures(hosts, "__tornado_app_switch", lambda result: not result.get("failed"))
+    return {**_failures(hosts, "__tornado_app_smoke", lambda result: 200 <= result.get("status", 0) < 400), **switched}
 
 
 def _failures(hosts: Iterable[Mapping[str, Any]], register: str, passed: Callable[[Mapping[str, Any]], bool]) -> dict[str, str]:
@@ -184,7 +187,7 @@ def status_rows(host: Mapping[str, Any]) -> list[dict[str, str]]:
     ``processes`` is up/expected, ``nofile`` the lowest and ``uptime`` the oldest of them. A host that did not answer has one row.
     """
     facts = host.get("__tornado_app_facts")
-    if facts is None:
+    if facts is None or "apps" not in facts:
         return [{**dict.fromkeys(STATUS_COLUMNS, "-"), "host": host["inventory_hostname"], "app": "(no answer)"}]
     rows = []
     for name, app in host["__tornado_app_plan"].items():

@@ -55,7 +55,9 @@ apps:
   contains:
     foreign_user: {description: Whether the user was there before the role made it., type: bool}
     foreign_unit: {description: Path of a unit of that name that the distribution ships; empty when there is none., type: str}
-    provisioned: {description: Whether the app's directories are there., type: bool}
+    foreign_paths: {description: Paths of the app that were there before the role made its user., type: list, elements: str}
+    fresh: {description: Whether nothing was ever deployed., type: bool}
+    provisioned: {description: Whether the app's directories and its unit are there., type: bool}
     live: {description: The slot that nginx sends new requests to., type: str}
     needs_reload: {description: Whether systemd has not read the unit's newest form., type: bool}
     supervisord: {description: The running supervisord (pid nofile uid unit uptime) or none., type: dict}
@@ -159,7 +161,7 @@ def supervised(socket: str) -> tuple[int, list[dict[str, Any]]]:
     """supervisord's process id (0 when it does not answer) and its processes."""
     try:
         supervisor = connect(socket)
-        return supervisor.getPID(), processes(supervisor)
+        return supervisor.getPID(), [info for info in processes(supervisor) if info["name"].isdigit()]
     except UNANSWERED:
         return 0, []
 
@@ -169,6 +171,13 @@ def process_facts(info: dict[str, Any]) -> dict[str, Any]:
     kernel = describe(info["pid"]) if info["pid"] else None
     facts = kernel._asdict() if kernel else {"pid": 0, "nofile": 0, "uid": -1, "unit": "", "uptime": 0}
     return {"name": f"{info['group']}:{info['name']}", "port": int(info["name"]), "state": info["statename"], **facts}
+
+
+def foreign_paths(app: dict[str, Any]) -> list[str]:
+    """What is there under the app's name though the role has not made its user yet: directories of the system, most likely."""
+    if user_id(app["user"]) != -1:
+        return []
+    return [path for path in (app["home"], app["etc"], app["logs"], app["run"], app["unit_file"]) if os.path.lexists(path)]
 
 
 def slot_facts(slot: dict[str, Any], releases: Path, running: list[dict[str, Any]]) -> dict[str, Any]:
@@ -219,14 +228,19 @@ def app_facts(app: dict[str, Any]) -> dict[str, Any]:
     releases = Path(app["releases"])
     pid, running = supervised(app["socket"])
     supervisord = describe(pid) if pid else None
+    if supervisord and supervisord.uid != user_id(app["user"]):  # the socket is the app's own, so is what it tells
+        supervisord = None
     # A fresh host begins with green live, with nothing in it, so that the first release goes to blue: the port that the settings name.
-    live = "green" if Path(app["flag"]).exists() or not Path(app["flag"]).parent.exists() else "blue"
+    fresh = not any(os.path.lexists(path) for slot in app["slots"].values() for path in (slot["cwd"], slot["config"]))
+    live = "green" if fresh or Path(app["flag"]).exists() else "blue"
     units = (Path(directory) / app["unit"] for directory in UNIT_DIRECTORIES)
     return {
         "foreign_user": foreign_user(app),
         "foreign_unit": next((str(path) for path in units if path.exists()), ""),
         "live": live,
-        "provisioned": all(Path(directory["path"]).is_dir() for directory in app["directories"]),
+        "foreign_paths": foreign_paths(app),
+        "fresh": fresh,
+        "provisioned": all(Path(path).exists() for path in (*(entry["path"] for entry in app["directories"]), app["unit_file"])),
         "needs_reload": "NeedDaemonReload=yes" in output("systemctl", "show", "--property=NeedDaemonReload", app["unit"]),
         "supervisord": supervisord._asdict() if supervisord else None,
         "slots": {slot["name"]: slot_facts(slot, releases, running) for slot in app["slots"].values()},

@@ -93,7 +93,7 @@ def text(path: Path) -> str | None:
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        return None
+        return "" if path.is_symlink() else None  # a link to nothing is there all the same
 
 
 def copy_with(root: Path, wanted: dict[str, str | None], candidate: Path) -> None:
@@ -156,12 +156,13 @@ def reload(module: AnsibleModule) -> None:
     """Reload nginx without cutting a request, and wait until workers with the new configuration have taken over."""
     closing = Path(module.params["closing"])
     closing.parent.mkdir(parents=True, exist_ok=True)
+    closing.parent.chmod(0o755)  # nginx's workers look for the file
     closing.touch()
     try:
         let_clients_go(module)
         replace_workers(module)
     finally:
-        closing.unlink()
+        closing.unlink(missing_ok=True)
 
 
 def replace_workers(module: AnsibleModule) -> None:
@@ -248,6 +249,8 @@ def main() -> None:
                 result["reloaded"] = result["changed"] = True
             state_file.parent.mkdir(parents=True, exist_ok=True)
             install(module, state_file, digest)
+        else:  # what a run left that was killed while it waited, and whose change was taken back since
+            Path(module.params["closing"]).unlink(missing_ok=True)
     module.exit_json(**result)
 
 

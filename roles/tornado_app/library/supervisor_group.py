@@ -27,9 +27,9 @@ options:
     choices: [started, absent]
     required: true
   timeout:
-    description: Seconds that stopping may take; at least the C(stopwaitsecs) of the processes.
+    description: Seconds that stopping may take. supervisord itself ends it sooner, after the C(stopwaitsecs) of the processes.
     type: float
-    default: 60
+    default: 600
 attributes:
   check_mode:
     support: full
@@ -67,7 +67,7 @@ def main() -> None:
             "socket": {"type": "path", "required": True},
             "group": {"type": "str", "required": True},
             "state": {"type": "str", "choices": ["started", "absent"], "required": True},
-            "timeout": {"type": "float", "default": 60},
+            "timeout": {"type": "float", "default": 600},
         },
         supports_check_mode=True,
     )
