@@ -94,23 +94,23 @@ def test_make_target_exists(page: str, target: str) -> None:  # noqa: ARG001  th
 
 
 @pytest.mark.parametrize(("page", "tags"), named(r"--tags ([a-z,]+)"))
-def test_tag_exists(page: str, tags: str) -> None:  # noqa: ARG001
+def test_tag_exists(page: str, tags: str) -> None:  # noqa: ARG001  as above
     known = {tag for play in yaml.safe_load((ROOT / "site.yml").read_text(encoding="utf-8")) for tag in play.get("tags", [])}
     assert set(tags.split(",")) <= known - {"never"}
 
 
 @pytest.mark.parametrize(("page", "name"), named(r"(?<![\w/])(tornado_apps?(?:_[a-z_]*[a-z])?)(?![\w/])"))
-def test_input_exists(page: str, name: str) -> None:  # noqa: ARG001
+def test_input_exists(page: str, name: str) -> None:  # noqa: ARG001  as above
     assert name in SPECS["main"]["options"] or name in NO_INPUTS
 
 
 @pytest.mark.parametrize(
     ("page", "path"), named(r"`((?:roles|tasks|templates|playbooks|inventories|molecule|tools|files|library)/[\w./-]+)`")
 )
-def test_file_exists(page: str, path: str) -> None:  # noqa: ARG001
+def test_file_exists(page: str, path: str) -> None:  # noqa: ARG001  as above
     assert (ROOT / path).exists() or (ROOT / "roles/tornado_app" / path).exists()
 
 
 @pytest.mark.parametrize(("page", "block"), named(r"```nginx\n([^`]*)```"))
-def test_snippet_is_from_a_template(page: str, block: str) -> None:  # noqa: ARG001
+def test_snippet_is_from_a_template(page: str, block: str) -> None:  # noqa: ARG001  as above
     assert any(block in path.read_text(encoding="utf-8") for path in (docs.ROLE / "templates").glob("nginx*.j2"))

@@ -89,7 +89,7 @@ def supervisord_files(app: Mapping[str, Any]) -> dict[str, str]:
 def sections(text: str) -> configparser.RawConfigParser:
     """An INI file, with nothing expanded."""
     parser = configparser.RawConfigParser(strict=True)
-    parser.optionxform = str  # type: ignore[assignment]
+    parser.optionxform = str  # type: ignore[assignment]  # the documented way to keep the case of keys
     parser.read_string(text)
     return parser
 

@@ -53,6 +53,7 @@ def nofile(pid: int, proc: Path = PROC) -> int:
 def describe(pid: int, proc: Path = PROC) -> Process | None:
     """A live process, or None when it is gone."""
     try:
+        # A status without this line is that of a process that is just ending: AttributeError, below.
         uid = int(re.search(r"^Uid:\s+(\d+)", read(proc / str(pid) / "status"), re.MULTILINE).group(1))  # type: ignore[union-attr]
         cgroup = read(proc / str(pid) / "cgroup")
         started = int(read(proc / str(pid) / "stat").rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
