@@ -1,4 +1,4 @@
-"""A small Tornado app, made to be copied: pages, JSON, websockets, streamed uploads, and a graceful end.
+"""A small Tornado app, made to be copied: pages, JSON, slow answers, websockets, streamed uploads, and a graceful end.
 
 Start it with ``python app.py --port=8000``; in development add ``--debug``, which reloads it when a file changes.
 One process serves one port, and a reverse proxy in front spreads the requests over the processes.
@@ -37,6 +37,8 @@ UPLOAD_LIMIT = 1024**3
 """Largest upload, which is streamed, in bytes. A proxy in front may well allow less."""
 WEBSOCKET_CLOSE_WINDOW = 2.0
 """Seconds over which a stopping process says goodbye to its websockets, so that they do not all return at once."""
+WAIT_LIMIT = 60.0
+"""Longest wait that a client may ask for, in seconds."""
 CONTENT_SECURITY_POLICY = "default-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 
 define("port", default=8888, help="port to listen on")
@@ -65,7 +67,7 @@ class App(web.Application):
             "tornado": tornado.version,
         }
         super().__init__(
-            [("/", Home), ("/api/info", Info), ("/healthz", Health), ("/ws", Echo), ("/upload", Upload)],
+            [("/", Home), ("/api/info", Info), ("/api/wait", Wait), ("/healthz", Health), ("/ws", Echo), ("/upload", Upload)],
             template_path=HERE / "templates",
             static_path=HERE / "static",
             static_handler_class=Static,
@@ -139,6 +141,21 @@ class Info(Base):
 
     async def get(self) -> None:
         """Answer as JSON."""
+        await self.finish(self.info())
+
+
+class Wait(Base):
+    """The same facts, after `?seconds=3`: an answer that takes its time, and nobody else's."""
+
+    async def get(self) -> None:
+        """Wait, then answer as JSON; 400 for what is not a number of seconds from 0 to `WAIT_LIMIT`."""
+        try:
+            seconds = float(self.get_query_argument("seconds"))
+        except ValueError:
+            raise web.HTTPError(400) from None
+        if not 0 <= seconds <= WAIT_LIMIT:  # nor is NaN
+            raise web.HTTPError(400)
+        await asyncio.sleep(seconds)
         await self.finish(self.info())
 
 

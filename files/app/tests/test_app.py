@@ -91,6 +91,18 @@ class AnswersTest(AsyncHTTPTestCase):
         assert response.headers["Content-Type"].startswith("application/json")
         assert response.headers["Cache-Control"] == "no-store"
 
+    def test_wait(self) -> None:
+        """The same facts, later."""
+        for seconds in ("0", "0.01"):
+            response = self.fetch(f"/api/wait?seconds={seconds}")
+            assert response.code == 200
+            assert json.loads(response.body) == json.loads(self.fetch("/api/info").body)
+
+    def test_wait_is_bounded(self) -> None:
+        """No client can keep a process for long, or with nonsense."""
+        for query in ("", "?seconds=", "?seconds=soon", "?seconds=-1", "?seconds=60.1", "?seconds=inf", "?seconds=nan"):
+            assert self.fetch(f"/api/wait{query}").code == 400, query
+
     def test_health(self) -> None:
         """A process that serves says so; one that stops says 503, and asks for the connection to be closed."""
         response = self.fetch("/healthz")
@@ -216,6 +228,19 @@ class DrainTest(AsyncHTTPTestCase):
         writer.write(b"half")
         assert (await reader.read()).startswith(b"HTTP/1.1 405")
         await drain
+
+    @gen_test(timeout=PATIENCE)
+    async def test_a_slow_answer_is_awaited(self) -> None:
+        """A request counts for as long as its handler takes, and still gets its answer."""
+        application, server = self.parts()
+        reader, writer = await self.open()
+        writer.write(b"GET /api/wait?seconds=0.5 HTTP/1.1\r\nHost: a\r\n\r\n")
+        while not application.busy():
+            await asyncio.sleep(0.01)
+        await application.drain(server)
+        answer = await reader.read()
+        assert answer.startswith(b"HTTP/1.1 200")
+        assert b"Connection: close" in answer
 
     @gen_test(timeout=PATIENCE)
     async def test_an_answer_is_sent_to_its_last_byte(self) -> None:
