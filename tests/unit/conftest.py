@@ -97,7 +97,7 @@ def make_plan(apps: Settings, *, cpus: int = 1, nofile: int = 4096, stride: int 
     """The plan that the role makes of these settings, with its own defaults."""
     variables = {"ansible_facts": facts(cpus), "inventory_hostname": "web-1"}
     defaults = templar(variables).template(trust_as_template("{{ tornado_app_defaults }}"))
-    host = {"name": "web-1", "nofile": nofile, "slot_stride": stride}
+    host = {"name": "web-1", "nofile": nofile, "slot_stride": stride, "serial": "100%", "bake": 0, "bake_max_errors": 0.01}
     found: Plan = load("filter_plugins/plan.py").plan(apps, defaults, host)
     return found
 
@@ -245,6 +245,7 @@ class Supervisor:
             "cwd": f"{self.app['home']}/slots/{name}",
             "config": f"{self.app['etc']}/slots/{name}.conf",
             "record": f"{self.app['etc']}/slots/{name}.json",
+            "history": f"{self.app['home']}/slots/{name}.history.json",
         }
         Path(slot["cwd"]).mkdir(parents=True, exist_ok=True)
         record = load("filter_plugins/slots.py").slot_record(self.app, name, {"release": "0123456789ab", "environment": "ba9876543210"})

@@ -11,12 +11,13 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.unit.conftest import PATIENCE, PYTHON, Supervisor, make_plan, process, relocated, run_module, utils
+from tests.unit.conftest import PATIENCE, PYTHON, Supervisor, make_plan, process, relocated, run_module, utils, wait_until
 from tests.unit.loading import load
 
 app_facts = load("library/app_facts.py")
@@ -65,7 +66,7 @@ def run(app: App, **arguments: Any) -> dict[str, Any]:
 def test_fresh_host(app: App) -> None:
     """Green counts as live, so that the first release goes to blue; nothing is made."""
     facts = run(app)
-    empty = {"deployed": False, "release": "", "environment": "", "processes": []}
+    empty = {"deployed": False, "release": "", "environment": "", "processes": [], "connections": 0, "sequence": 0}
     assert facts == {
         "foreign_user": False,
         "foreign_unit": "",
@@ -76,7 +77,10 @@ def test_fresh_host(app: App) -> None:
         "needs_reload": False,
         "supervisord": None,
         "slots": {"blue": empty, "green": empty},
-        "releases": [],
+        "releases": {},
+        "environments": [],
+        "history": [],
+        "previous": "",
         "foreign_ports": {},
         "static_file": "",
     }
@@ -113,13 +117,76 @@ def test_provisioned_needs_every_directory(app: App) -> None:
     assert not run(app)["provisioned"]
 
 
-def test_releases_are_the_whole_ones(app: App) -> None:
+def test_releases_are_those_that_were_unpacked_to_their_end(app: App) -> None:
     provision(app)
     for release in ("bbb", "aaa"):
         install(app, release, "{}")
     (Path(app["releases"]) / ".ccc").mkdir()
     (Path(app["releases"]) / "ddd.json").write_text("{}")
-    assert run(app)["releases"] == ["aaa", "bbb"]
+    assert list(run(app)["releases"]) == ["aaa", "bbb"]
+
+
+def test_a_release_is_told_with_its_environment_when_that_is_whole(app: App) -> None:
+    provision(app)
+    for release, note in (
+        ("aaa", '{"environment": "e1"}'),
+        ("bbb", '{"environment": "e2"}'),
+        ("ccc", None),
+        ("ddd", '{"environment": ""}'),
+    ):
+        install(app, release, note)
+    for environment in ("e1", "e2", "e3"):
+        (Path(app["environments"]) / environment).mkdir()
+    for environment in ("e1", "e3"):
+        (Path(app["environments"]) / environment / ".complete").touch()
+    facts = run(app)
+    assert facts["releases"] == {"aaa": "e1", "bbb": "", "ccc": "", "ddd": ""}
+    assert facts["environments"] == ["e1", "e3"]
+
+
+def serve(app: App, slot: str, *releases: str, sequence: int = 1) -> None:
+    """A slot of the first of these releases, all of which are whole, with the history of these."""
+    for release in releases:
+        install(app, release, '{"environment": "eee"}')
+    complete = Path(app["environments"]) / "eee/.complete"
+    complete.parent.mkdir(exist_ok=True)
+    complete.touch()
+    Path(app["slots"][slot]["cwd"]).symlink_to(f"../releases/{releases[0]}")
+    Path(app["slots"][slot]["config"]).touch()
+    history = {"sequence": sequence, "releases": [{"release": release, "withdrawn": False} for release in releases]}
+    Path(app["slots"][slot]["history"]).write_text(json.dumps(history))
+
+
+def test_the_history_is_that_of_the_live_slot(app: App) -> None:
+    provision(app)
+    serve(app, "blue", "bbb", "aaa", sequence=2)
+    serve(app, "green", "ccc", "bbb", "aaa", sequence=3)
+    facts = run(app)
+    assert [entry["release"] for entry in facts["history"]] == ["bbb", "aaa"]
+    assert (facts["previous"], facts["slots"]["blue"]["sequence"], facts["slots"]["green"]["sequence"]) == ("aaa", 2, 3)
+    Path(app["flag"]).touch()
+    facts = run(app)
+    assert [entry["release"] for entry in facts["history"]] == ["ccc", "bbb", "aaa"]
+    assert facts["previous"] == "bbb"
+
+
+def test_a_rollback_does_not_go_to_a_release_that_is_not_whole(app: App) -> None:
+    provision(app)
+    serve(app, "blue", "ccc", "bbb", "aaa")
+    install(app, "bbb", '{"environment": "gone"}')
+    assert run(app)["previous"] == "aaa"
+
+
+@pytest.mark.parametrize("text", [None, "", "{", "[]", "null", '{"releases": []}', '{"sequence": "x", "releases": []}'])
+def test_a_slot_without_a_proper_history_never_was_live(app: App, text: str | None) -> None:
+    provision(app)
+    serve(app, "blue", "aaa")
+    path = Path(app["slots"]["blue"]["history"])
+    path.unlink()
+    if text is not None:
+        path.write_text(text)
+    facts = run(app)
+    assert (facts["history"], facts["previous"], facts["slots"]["blue"]["sequence"]) == ([], "", 0)
 
 
 @pytest.mark.parametrize("absolute", [True, False])
@@ -128,7 +195,7 @@ def test_slot_facts(app: App, absolute: bool) -> None:
     release = install(app, "aaa", json.dumps({"release": "aaa", "environment": "eee"}))
     slot = app["slots"]["blue"]
     Path(slot["cwd"]).symlink_to(release if absolute else "../releases/aaa")
-    expected = {"deployed": False, "release": "aaa", "environment": "eee", "processes": []}
+    expected = {"deployed": False, "release": "aaa", "environment": "eee", "processes": [], "connections": 0, "sequence": 0}
     assert app_facts.slot_facts(slot, Path(app["releases"]), []) == expected
     Path(slot["config"]).touch()
     assert app_facts.slot_facts(slot, Path(app["releases"]), []) == {**expected, "deployed": True}
@@ -216,6 +283,23 @@ def test_running_app(supervisor: Supervisor) -> None:
     assert facts["foreign_ports"] == {}
 
 
+def test_connections_are_those_to_the_processes_of_a_slot(supervisor: Supervisor) -> None:
+    one, other = supervisor.write_slot("one", ["200", "200"]), supervisor.write_slot("other", ["200"])
+    for slot in (one, other):
+        supervisor.group(slot, "started")
+        assert supervisor.health(slot, timeout=PATIENCE)["healthy"]
+    app = {**supervisor.app, "slots": {"blue": {**one, "name": "blue"}, "green": {**other, "name": "green"}}}
+
+    def counted() -> tuple[int, int]:
+        found = run(app)["slots"]
+        return found["blue"]["connections"], found["green"]["connections"]
+
+    with ExitStack() as stack:
+        for port in (*one["ports"], one["ports"][0]):
+            stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+        wait_until(lambda: counted() == (3, 0), "the three connections, and none of the health checks")
+
+
 def test_process_that_does_not_run() -> None:
     info = {"group": "shop-blue", "name": "8000", "statename": "FATAL", "pid": 0}
     expected = {"name": "shop-blue:8000", "port": 8000, "state": "FATAL", "pid": 0, "nofile": 0, "uid": -1, "unit": "", "uptime": 0}
@@ -250,6 +334,15 @@ def test_host(app: App) -> None:
     assert host["sysctls"]["fs.nr_open"] == Path("/proc/sys/fs/nr_open").read_text().strip()
     assert host["free_bytes"] > 0
     assert isinstance(host["python_apt"], bool)
+
+
+def test_the_lock_is_told_with_the_host(tmp_path: Path) -> None:
+    lock = tmp_path / "run/lock"
+    assert run_module("app_facts", plan={}, lock=str(lock))["host"]["lock"] == {}
+    assert not lock.parent.exists()
+    run_module("fleet_lock", path=str(lock), run="r1", holder={"user": "ana"})
+    found = run_module("app_facts", plan={}, lock=str(lock))["host"]["lock"]
+    assert (found["run"], found["user"]) == ("r1", "ana")
 
 
 def test_sysctls_have_no_tabs() -> None:

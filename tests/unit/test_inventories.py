@@ -20,7 +20,7 @@ def test_the_example_fleet_has_a_group_and_a_valid_app() -> None:
         assert load("filter_plugins/plan.py").plan_problems(listed["_meta"]["hostvars"][host]["tornado_apps"], DEFAULTS, HOST) == []
 
 
-@pytest.mark.parametrize("tag", ["provision", "deploy", "restart", "status", "verify", "stop", "start"])
+@pytest.mark.parametrize("tag", ["provision", "deploy", "restart", "rollback", "status", "verify", "stop", "start"])
 def test_every_operation_is_a_tag_that_selects_tasks(tag: str) -> None:
     listed = run("ansible-playbook", "site.yml", "-i", "prod", "--list-tasks", "--tags", tag)
     assert listed.returncode == 0
@@ -32,7 +32,7 @@ def test_a_bare_run_provisions_deploys_and_verifies_and_stops_nothing() -> None:
     tasks = [line for line in listed.splitlines() if " : " in line]
     for step in ("Host | Install", "Slot | Wait until", "Verify | Report"):
         assert any(step in task for task in tasks)
-    for step in ("Stop | Stop", "Start | Start", "Restart | Take", "Status | Show"):
+    for step in ("Stop | Stop", "Start | Start", "Restart | Take", "Rollback | Take", "Status | Show"):
         assert not any(step in task for task in tasks)
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.unit.loading import ROLE, load
 
 plan = load("filter_plugins/plan.py")
-HOST = {"name": "web-1", "nofile": 65536, "slot_stride": 1000}
+HOST = {"name": "web-1", "nofile": 65536, "slot_stride": 1000, "serial": "100%", "bake": 0, "bake_max_errors": 0.01}
 DEFAULTS = {
     **yaml.safe_load((ROLE / "defaults/main.yml").read_text())["tornado_app_defaults"],
     # Ansible renders these two from the host's facts.
@@ -221,6 +221,35 @@ def test_a_key_without_a_value_is_not_given() -> None:
 def test_a_limit_that_no_kernel_takes_is_refused(nofile: int) -> None:
     (found,) = problems({"shop": SHOP}, nofile=nofile)
     assert found.startswith(f"tornado_app_nofile is {nofile}: a number from 1024 to 2147483584 is needed")
+
+
+@pytest.mark.parametrize("serial", [1, "1", "25%", "100%", "007", [1], [1, "25%", "100%"], ["1", 5]])
+def test_batches_in_the_form_of_ansibles_serial_are_taken(serial: Any) -> None:
+    assert problems({"shop": SHOP}, serial=serial) == []
+
+
+@pytest.mark.parametrize(
+    "serial", [0, "0", "0%", "101%", -1, "", "all", "1,2", "[1, 2]", 0.5, True, None, {}, [], [[1]], [1, 0], [1, None]]
+)
+def test_batches_that_ansible_would_take_otherwise_than_they_look_are_refused(serial: Any) -> None:
+    (found,) = problems({"shop": SHOP}, serial=serial)
+    assert found.startswith(f"tornado_app_serial is {serial!r}: a number of hosts, a percentage like 25%, or a list of these is needed")
+
+
+def test_a_time_of_watching_below_nought_is_refused() -> None:
+    (found,) = problems({"shop": SHOP}, bake=-1)
+    assert found == "tornado_app_bake is -1: a number of seconds is needed, 0 for none"
+
+
+@pytest.mark.parametrize("share", [0, 0.01, 1])
+def test_a_share_of_errors_is_taken(share: float) -> None:
+    assert problems({"shop": SHOP}, bake_max_errors=share) == []
+
+
+@pytest.mark.parametrize("share", [-0.01, 1.01, 5, float("nan")])
+def test_what_is_no_share_of_errors_is_refused(share: float) -> None:
+    (found,) = problems({"shop": SHOP}, bake_max_errors=share)
+    assert found.startswith(f"tornado_app_bake_max_errors is {share}: a share from 0 to 1 is needed")
 
 
 def test_what_is_required_is_named() -> None:

@@ -51,6 +51,12 @@ def point(home: Path, slot: str, release: str) -> None:
     (home / "slots" / slot).symlink_to(f"../releases/{release}")
 
 
+def note(home: Path, slot: str, *served: str, withdrawn: str = "") -> None:
+    """The history of a slot, the latest first."""
+    entries = [{"release": release, "withdrawn": release == withdrawn} for release in served]
+    (home / "slots" / f"{slot}.history.json").write_text(json.dumps({"sequence": 1, "releases": entries}))
+
+
 def prune(home: Path, keep: int, **options: Any) -> dict[str, Any]:
     result = run_module("prune_releases", home=str(home), keep=keep, **options)
     assert not result.get("failed")
@@ -69,7 +75,7 @@ def removed(result: Mapping[str, Any]) -> set[str]:
     return {Path(path).name for path in result["removed"]}
 
 
-def test_keeps_the_newest(home: Path) -> None:
+def test_keeps_the_newest_where_nothing_tells_what_was_live(home: Path) -> None:
     result = prune(home, 2)
     assert left(home) == {"releases": releases("r4", "r5"), "environments": ["e4", "e5"]}
     assert removed(result) == {*releases("r1", "r2", "r3"), "e1", "e3"}
@@ -81,6 +87,54 @@ def test_age_is_the_time_of_installation(home: Path) -> None:
     add_release(home, "r0", "e0")
     prune(home, 2)
     assert left(home)["releases"] == releases("r0", "r5")
+
+
+def test_keeps_what_was_live_last_however_old(home: Path) -> None:
+    note(home, "blue", "r5", "r1", "r3", "r2")
+    prune(home, 3)
+    assert left(home) == {"releases": releases("r1", "r3", "r5"), "environments": ["e1", "e3", "e5"]}
+
+
+def test_what_never_was_live_comes_after_what_was(home: Path) -> None:
+    note(home, "blue", "r5", "r1")
+    prune(home, 3)
+    assert left(home)["releases"] == releases("r1", "r4", "r5")
+
+
+def test_what_was_rolled_back_from_counts_as_live_at_its_time(home: Path) -> None:
+    note(home, "blue", "r5", "r2", "r3", withdrawn="r2")
+    prune(home, 3)
+    assert left(home)["releases"] == releases("r2", "r3", "r5")
+
+
+@pytest.mark.parametrize("keep", [1, 2])
+def test_what_a_rollback_goes_to_stays_however_few_are_kept(home: Path, keep: int) -> None:
+    note(home, "blue", "r5", "r4", "r1", withdrawn="r4")
+    prune(home, keep)
+    assert left(home)["releases"] == releases("r1", "r5")
+
+
+def test_the_history_of_the_live_slot_decides(home: Path) -> None:
+    point(home, "green", "r4")
+    note(home, "blue", "r5", "r1")
+    note(home, "green", "r4", "r5", "r2")
+    (home / "live").mkdir()
+    (home / "live/green").touch()
+    prune(home, 3)
+    assert left(home)["releases"] == releases("r2", "r4", "r5")
+
+
+def test_releases_that_are_gone_take_no_place(home: Path) -> None:
+    note(home, "blue", "r5", "gone", "r1")
+    prune(home, 2)
+    assert left(home)["releases"] == releases("r1", "r5")
+
+
+@pytest.mark.parametrize("text", ["", "{", "null", '{"sequence": 1}'])
+def test_a_half_written_history_tells_nothing(home: Path, text: str) -> None:
+    (home / "slots/blue.history.json").write_text(text)
+    prune(home, 2)
+    assert left(home)["releases"] == releases("r4", "r5")
 
 
 def test_environments_that_are_shared_stay(home: Path) -> None:

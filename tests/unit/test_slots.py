@@ -10,7 +10,9 @@ from tests.unit.test_plan import DEFAULTS, HOST, SHOP
 slots = load("filter_plugins/slots.py")
 PLAN = load("filter_plugins/plan.py").plan({"shop": {**SHOP, "processes": 2}}, DEFAULTS, HOST)
 SHOP_PLAN = PLAN["shop"]
-WANTED = {"shop": {"release": "bbbbbbbbbbbb", "environment": "eeeeeeeeeeee"}}
+A, B, C, ENVIRONMENT = "a" * 12, "b" * 12, "c" * 12, "e" * 12
+OLD = {"shop": {"release": A, "environment": ENVIRONMENT}}
+WANTED = {"shop": {"release": B, "environment": ENVIRONMENT}}
 
 
 def process(port: int, state: str = "RUNNING", nofile: int = 65536, uptime: int = 90) -> dict[str, Any]:
@@ -18,69 +20,262 @@ def process(port: int, state: str = "RUNNING", nofile: int = 65536, uptime: int 
     return {"name": f"shop-{slot}:{port}", "port": port, "state": state, "pid": port, "nofile": nofile, "uid": 998, "uptime": uptime}
 
 
-def slot(release: str = "", deployed: bool = False, processes: tuple[dict[str, Any], ...] = ()) -> dict[str, Any]:
-    return {"deployed": deployed, "release": release, "environment": "eeeeeeeeeeee", "processes": list(processes)}
+def slot(
+    release: str = "", deployed: bool = False, processes: tuple[dict[str, Any], ...] = (), sequence: int = 0, connections: int = 0
+) -> dict[str, Any]:
+    environment = ENVIRONMENT if release else ""
+    return {
+        "deployed": deployed,
+        "release": release,
+        "environment": environment,
+        "processes": list(processes),
+        "connections": connections,
+        "sequence": sequence,
+    }
+
+
+def entry(release: str, **given: Any) -> dict[str, Any]:
+    """What a history says of a release."""
+    moment = {"at": "2026-01-02T03:04:05Z", "by": "ana@build-1", "run": "20260102T030405Z-build-1-4711"}
+    return {"release": release, **moment, "version": "", "withdrawn": False, **given}
 
 
 def facts(live: str = "blue", **given: dict[str, Any]) -> dict[str, Any]:
     """A host where blue is live and runs two processes, unless said otherwise."""
-    running = slot("aaaaaaaaaaaa", True, (process(8000), process(8001)))
-    both = {"blue": running, "green": slot(), **given}
-    return {"apps": {"shop": {"live": live, "releases": ["aaaaaaaaaaaa"], "supervisord": {"nofile": 65536}, "slots": both}}}
+    state = {
+        "live": live,
+        "releases": {A: ENVIRONMENT},
+        "environments": [ENVIRONMENT],
+        "supervisord": {"nofile": 65536},
+        "slots": {"blue": blue(), "green": slot(), **given},
+        "history": [entry(A)],
+        "previous": "",
+    }
+    return {"host": {"lock": {}}, "apps": {"shop": state}}
+
+
+def blue(release: str = A, sequence: int = 1) -> dict[str, Any]:
+    return slot(release, True, (process(8000), process(8001)), sequence)
+
+
+def green(release: str = B, sequence: int = 2) -> dict[str, Any]:
+    return slot(release, True, (process(9000), process(9001)), sequence)
+
+
+def unfinished(**given: dict[str, Any]) -> dict[str, Any]:
+    """A host on which a run was cut short after the switch: green is live, and blue still runs what was live before."""
+    found = facts("green", **{"green": green(), **given})
+    found["apps"]["shop"] |= {"releases": {A: ENVIRONMENT, B: ENVIRONMENT}, "history": [entry(B), entry(A)], "previous": A}
+    return found
+
+
+def changes(state: dict[str, Any], releases: dict[str, Any], operation: str, differing: tuple[str, ...] = ()) -> dict[str, Any]:
+    found: dict[str, Any] = slots.changes(PLAN, state, releases, differing, operation)
+    return found
+
+
+def change(*arguments: Any) -> dict[str, Any]:
+    """The change of the one app that has one."""
+    (found,) = changes(*arguments).values()
+    return dict(found)
+
+
+# What a deploy, a restart and a rollback change
 
 
 def test_nothing_has_to_be_done_when_the_live_slot_runs_what_is_wanted() -> None:
-    assert slots.changes(PLAN, facts(), WANTED, [], False) == {}
+    assert changes(facts(), OLD, "deploy") == {}
+    assert changes(facts(), OLD, "rollback") == {}
 
 
 def test_the_idle_slot_is_taken_for_what_differs() -> None:
-    (change,) = slots.changes(PLAN, facts(), WANTED, ["shop"], False).values()
-    assert (change["live"], change["slot"]["name"], change["before"]) == ("blue", "green", "aaaaaaaaaaaa")
-    assert change["release"] == WANTED["shop"]
+    found = change(facts(), WANTED, "deploy", ("shop",))
+    assert (found["live"], found["slot"]["name"], found["before"]) == ("blue", "green", A)
+    assert (found["ports"], found["running"]) == ([9000, 9001], False)
+    assert found["release"] == WANTED["shop"]
+
+
+def test_the_first_release_goes_to_blue_and_there_is_nothing_before_it() -> None:
+    """A link that another run has left is not what was served."""
+    found = change(facts("green", blue=slot(), green=slot(A)), WANTED, "deploy", ("shop",))
+    assert (found["live"], found["slot"]["name"], found["before"], found["running"]) == ("green", "blue", "", False)
 
 
 def test_a_restart_takes_the_idle_slot_though_nothing_differs() -> None:
-    assert slots.changes(PLAN, facts(), WANTED, [], True)["shop"]["slot"]["name"] == "green"
+    found = change(facts(), OLD, "restart")
+    assert (found["slot"]["name"], found["running"], found["before"], found["release"]["release"]) == ("green", False, A, A)
+
+
+def test_a_rollback_takes_a_new_slot_when_the_one_of_before_is_gone() -> None:
+    found = change(facts(blue=blue(B, 2)), OLD, "rollback")
+    assert (found["live"], found["slot"]["name"], found["running"], found["before"]) == ("blue", "green", False, B)
+
+
+def test_a_rollback_does_not_ask_what_differs() -> None:
+    """Settings may have changed since: they come with the next deploy."""
+    assert changes(facts(), OLD, "rollback", ("shop",)) == {}
+
+
+def test_only_the_apps_that_a_release_is_wanted_of_change() -> None:
+    assert changes(facts(), {}, "rollback") == {}
 
 
 @pytest.mark.parametrize(
-    "blue",
+    "live",
     [
         slot(),
-        slot("aaaaaaaaaaaa", True),
-        slot("aaaaaaaaaaaa", True, (process(8000),)),
-        slot("aaaaaaaaaaaa", True, (process(8000), process(8001, "FATAL"))),
-        slot("aaaaaaaaaaaa", True, (process(8000), process(8001, nofile=1024))),
+        slot(A, True),
+        slot(A, True, (process(8000),)),
+        slot(A, True, (process(8000), process(8001, "FATAL"))),
+        slot(A, True, (process(8000), process(8001, nofile=1024))),
     ],
     ids=["never deployed", "no process", "one missing", "one given up", "limit too low"],
 )
-def test_a_live_slot_that_does_not_serve_as_planned_is_replaced(blue: dict[str, Any]) -> None:
-    assert "shop" in slots.changes(PLAN, facts(blue=blue), WANTED, [], False)
+def test_a_live_slot_that_does_not_serve_as_planned_is_replaced(live: dict[str, Any]) -> None:
+    assert not change(facts(blue=live), OLD, "deploy")["running"]
 
 
 def test_a_process_that_is_just_starting_is_no_reason_to_deploy() -> None:
-    starting = slot("aaaaaaaaaaaa", True, (process(8000), process(8001, "STARTING")))
-    assert slots.changes(PLAN, facts(blue=starting), WANTED, [], False) == {}
+    starting = slot(A, True, (process(8000), process(8001, "STARTING")))
+    assert changes(facts(blue=starting), OLD, "deploy") == {}
+
+
+# What a run that was cut short has left
+
+
+def test_the_slot_that_was_live_before_and_still_runs_is_the_former_one() -> None:
+    assert slots.former(unfinished()["apps"]["shop"])
+
+
+@pytest.mark.parametrize(
+    "idle",
+    [
+        slot(),
+        slot(A),
+        slot(A, True),
+        slot(A, False, (process(8000),), 1),
+        slot(A, True, (process(8000), process(8001, "STOPPED")), 1),
+        slot(A, True, (process(8000), process(8001, "STARTING")), 1),
+        blue(sequence=2),
+        blue(sequence=3),
+    ],
+    ids=["empty", "retired", "stopped", "its files are gone", "half stopped", "half started", "of no known order", "filled later"],
+)
+def test_any_other_idle_slot_is_not(idle: dict[str, Any]) -> None:
+    assert not slots.former(unfinished(blue=idle)["apps"]["shop"])
+
+
+@pytest.mark.parametrize("operation", ["deploy", "rollback"])
+def test_a_switch_that_was_not_finished_is_gone_through_again_without_a_new_slot(operation: str) -> None:
+    found = change(unfinished(), WANTED, operation)
+    assert (found["live"], found["slot"]["name"], found["running"], found["before"]) == ("blue", "green", True, A)
+
+
+def test_it_is_gone_through_on_the_ports_that_run() -> None:
+    """Not on those that the plan has by now."""
+    one = slot(B, True, (process(9000),), 2)
+    assert change(unfinished(green=one), WANTED, "rollback")["ports"] == [9000]
+
+
+def test_a_deploy_of_something_else_takes_the_slot_that_was_not_retired() -> None:
+    found = change(unfinished(), {"shop": {"release": C, "environment": ENVIRONMENT}}, "deploy", ("shop",))
+    assert (found["live"], found["slot"]["name"], found["running"], found["before"]) == ("green", "blue", False, B)
+
+
+def test_a_restart_never_goes_through_an_old_switch() -> None:
+    found = change(unfinished(), WANTED, "restart")
+    assert (found["live"], found["slot"]["name"], found["running"], found["before"]) == ("green", "blue", False, B)
+
+
+@pytest.mark.parametrize(("operation", "differing"), [("restart", ()), ("deploy", ("shop",))])
+def test_processes_that_an_interrupted_restart_has_left_are_not_taken_for_new_ones(operation: str, differing: tuple[str, ...]) -> None:
+    found = change(unfinished(blue=blue(B)), WANTED, operation, differing)
+    assert (found["slot"]["name"], found["running"]) == ("blue", False)
+
+
+def test_a_rollback_takes_the_slot_that_was_not_retired_as_it_is() -> None:
+    four = slot(A, True, tuple(process(port) for port in range(8000, 8004)), 1)
+    found = change(unfinished(blue=four), OLD, "rollback")
+    assert (found["live"], found["slot"]["name"], found["running"], found["before"]) == ("green", "blue", True, B)
+    assert found["ports"] == [8000, 8001, 8002, 8003]
+
+
+@pytest.mark.parametrize("idle", [blue(C), blue(A, 3), slot(A, True, (process(8000),), 3)])
+def test_a_rollback_takes_no_slot_of_another_release_or_one_that_was_only_prepared(idle: dict[str, Any]) -> None:
+    found = change(unfinished(blue=idle), OLD, "rollback")
+    assert (found["slot"]["name"], found["running"], found["ports"]) == ("blue", False, [8000, 8001])
+
+
+def test_what_was_only_prepared_is_no_switch_to_go_through() -> None:
+    assert changes(facts(green=green()), OLD, "deploy") == {}
+
+
+def fleet(*hosts: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"inventory_hostname": f"web-{number}", "__tornado_app_facts": found} for number, found in enumerate(hosts, 1)]
+
+
+def test_a_fleet_of_which_a_part_was_switched_goes_back_when_something_else_is_wanted() -> None:
+    switched, waiting = unfinished(), facts()
+    for wanted in (OLD, {"shop": {"release": C, "environment": ENVIRONMENT}}):
+        assert slots.interrupted(switched, wanted, fleet(switched, waiting)) == {"shop": "blue"}
+        assert slots.interrupted(waiting, wanted, fleet(switched, waiting)) == {}
+
+
+def test_it_goes_on_when_the_same_is_wanted() -> None:
+    switched, waiting = unfinished(), facts()
+    assert slots.interrupted(switched, WANTED, fleet(switched, waiting)) == {}
+
+
+def test_a_fleet_that_was_switched_as_a_whole_does_not_go_back() -> None:
+    assert slots.interrupted(unfinished(), OLD, fleet(unfinished(), unfinished())) == {}
+
+
+def test_a_host_whose_former_slot_was_retired_stays_where_it_is() -> None:
+    retired = unfinished(blue=slot(A))
+    assert slots.interrupted(retired, OLD, fleet(retired, facts())) == {}
+
+
+def test_hosts_that_do_not_answer_or_lack_the_app_serve_nothing_else() -> None:
+    others = [{"inventory_hostname": "web-8"}, {"inventory_hostname": "web-9", "__tornado_app_facts": {"apps": {}}}]
+    assert slots.interrupted(unfinished(), OLD, [*fleet(unfinished()), *others]) == {}
+
+
+# What retires
 
 
 def test_the_formerly_live_slot_retires_on_the_ports_that_it_had() -> None:
-    four = slot("aaaaaaaaaaaa", True, tuple(process(port) for port in range(8000, 8004)))
-    (leaving,) = slots.retiring(PLAN, facts(blue=four), ["shop"]).values()
+    state = facts("green", blue=slot(A, True, tuple(process(port) for port in range(8000, 8004)), 1))
+    (leaving,) = slots.leftovers(PLAN, state, ["shop"]).values()
     assert leaving["slot"]["name"] == "blue"
     assert leaving["ports"] == [8000, 8001, 8002, 8003]
 
 
-def test_what_an_interrupted_run_left_in_the_idle_slot_retires_though_nothing_changed() -> None:
-    left = slot("bbbbbbbbbbbb", True, (process(9000),))
-    assert slots.retiring(PLAN, facts(green=left), [])["shop"]["slot"]["name"] == "green"
-    assert slots.retiring(PLAN, facts(), []) == {}
+def test_nothing_retires_after_the_first_deploy() -> None:
+    assert slots.leftovers(PLAN, facts(), ["shop"]) == {}
 
 
-def test_a_run_cut_short_after_the_switch_retires_the_other_slot() -> None:
-    green = slot("bbbbbbbbbbbb", True, (process(9000), process(9001)))
-    cut_short = facts("green", green=green)
-    assert slots.changes(PLAN, cut_short, WANTED, [], False) == {}
-    assert slots.retiring(PLAN, cut_short, [])["shop"]["slot"]["name"] == "blue"
+def test_what_an_interrupted_run_left_in_the_idle_slot_retires() -> None:
+    left = slot(B, True, (process(9000),))
+    assert slots.leftovers(PLAN, facts(green=left), ["shop"])["shop"]["slot"]["name"] == "green"
+    assert slots.leftovers(PLAN, facts(green=slot("", True)), ["shop"])["shop"]["ports"] == [9000, 9001]
+
+
+def test_apps_that_the_run_has_nothing_to_do_with_keep_what_they_have() -> None:
+    assert slots.leftovers(PLAN, unfinished(), []) == {}
+
+
+def test_what_retires_and_what_was_started_can_be_drained() -> None:
+    leaving = slots.leftovers(PLAN, unfinished(), ["shop"])
+    assert slots.drains(leaving) == [{"app": "shop", "ports": [8000, 8001], "timeout": 60}]
+    assert slots.drains(changes(facts(), WANTED, "deploy", ("shop",))) == [{"app": "shop", "ports": [9000, 9001], "timeout": 60}]
+
+
+def test_the_new_slot_is_watched() -> None:
+    (found,) = slots.watched(changes(facts(), WANTED, "deploy", ("shop",)).values())
+    assert found == {"app": "shop", "path": SHOP_PLAN["access_log"], "slot": "green"}
+
+
+# Releases and what is built for them
 
 
 def test_a_record_has_the_release_and_the_apps_environment_goes_before_the_roles() -> None:
@@ -109,15 +304,41 @@ def test_each_source_of_a_fleet_is_built_once() -> None:
 
 
 def test_an_app_without_requirements_gets_an_empty_environment() -> None:
-    (environment,) = slots.environments(PLAN, WANTED, {"shop": {"requirements_digest": ""}})
+    wanted = {"shop": {"release": B, "environment": "f" * 12}}
+    (environment,) = slots.new_environments(PLAN, facts(), wanted, {"shop": {"requirements_digest": ""}})
     assert environment["requirements"] == ""
-    (environment,) = slots.environments(PLAN, WANTED, {"shop": {"requirements_digest": "abc"}})
+    (environment,) = slots.new_environments(PLAN, facts(), wanted, {"shop": {"requirements_digest": "abc"}})
     assert environment["requirements"] == "/srv/shop/releases/bbbbbbbbbbbb/requirements.txt"
+
+
+def test_only_environments_that_are_missing_are_installed() -> None:
+    assert slots.new_environments(PLAN, facts(), WANTED, {"shop": {"requirements_digest": "abc"}}) == []
+
+
+@pytest.mark.parametrize(
+    ("noted", "missing"), [({B: ENVIRONMENT}, []), ({B: ""}, ["shop"]), ({B: "f" * 12}, ["shop"]), ({A: ENVIRONMENT}, ["shop"])]
+)
+def test_the_environment_of_a_release_is_noted_where_it_is_not(noted: dict[str, str], missing: list[str]) -> None:
+    state = facts()
+    state["apps"]["shop"]["releases"] = noted
+    assert slots.unrecorded(state, WANTED) == missing
+
+
+def test_a_restart_takes_what_is_live_and_a_rollback_what_is_kept() -> None:
+    assert slots.live_releases(unfinished()) == WANTED
+    assert slots.kept_releases(unfinished(), {"shop": A}) == OLD
+
+
+def test_a_rollback_of_an_app_that_a_host_does_not_have_is_none_there() -> None:
+    assert slots.kept_releases(unfinished(), {"shop": A, "api": C}) == OLD
 
 
 def test_only_releases_that_are_missing_are_installed() -> None:
     assert slots.new_releases(PLAN, facts(), WANTED) == ["shop"]
-    assert slots.new_releases(PLAN, facts(), {"shop": {"release": "aaaaaaaaaaaa"}}) == []
+    assert slots.new_releases(PLAN, facts(), OLD) == []
+
+
+# What the hosts tell each other
 
 
 def test_the_gate_names_the_hosts_that_keep_it_closed() -> None:
@@ -128,22 +349,57 @@ def test_the_gate_names_the_hosts_that_keep_it_closed() -> None:
         {"inventory_hostname": "web-4", "__tornado_app_gate": {"results": []}},
         {"inventory_hostname": "web-5"},
     ]
-    assert slots.unhealthy(hosts) == {"web-2": "refused", "web-3": "the module failed"}
+    assert slots.not_ready(hosts, []) == {"web-2": "refused", "web-3": "the module failed"}
+
+
+def test_a_host_that_failed_on_the_way_to_the_gate_keeps_it_closed() -> None:
+    """In the form that tasks/slot.yml gives it."""
+    host = {"inventory_hostname": "web-1", "__tornado_app_gate": {"healthy": False, "msg": "Slot | Write what: no space left"}}
+    assert slots.not_ready([host], []) == {"web-1": "Slot | Write what: no space left"}
+
+
+def test_all_that_a_host_has_to_say_is_told() -> None:
+    results = [{"healthy": False, "msg": "shop refused"}, {"healthy": True}, {"healthy": False, "msg": "api hangs"}]
+    assert slots.not_ready([{"inventory_hostname": "web-1", "__tornado_app_gate": {"results": results}}], []) == {
+        "web-1": "shop refused\napi hangs"
+    }
+
+
+def test_hosts_that_were_lost_are_named() -> None:
+    for found in (slots.not_ready([], ["web-3"]), slots.not_answering([], ["web-3"])):
+        assert list(found) == ["web-3"]
+        assert found["web-3"].startswith("web-3 failed or cannot be reached")
+
+
+def test_what_a_lost_host_said_goes_before_its_loss() -> None:
+    host = {"inventory_hostname": "web-3", "__tornado_app_gate": {"results": [{"healthy": False, "msg": "refused"}]}}
+    assert slots.not_ready([host], ["web-3"]) == {"web-3": "refused"}
 
 
 @pytest.mark.parametrize(("status", "passes"), [(200, True), (302, True), (399, True), (404, False), (500, False), (-1, False)])
 def test_the_smoke_check_takes_success_for_success(status: int, passes: bool) -> None:
     host = {"inventory_hostname": "web-1", "__tornado_app_smoke": {"results": [{"status": status, "msg": "said"}]}}
-    assert slots.unanswered([host]) == ({} if passes else {"web-1": "said"})
+    assert slots.not_answering([host]) == ({} if passes else {"web-1": "said"})
 
 
 def test_a_switch_that_failed_is_no_success_though_the_old_slot_answers() -> None:
     host = {
         "inventory_hostname": "web-1",
-        "__tornado_app_switch": {"results": [{"failed": True, "msg": "read-only file system"}]},
+        "__tornado_app_switch": {"failed": True, "msg": "read-only file system"},
         "__tornado_app_smoke": {"results": [{"status": 200}]},
     }
-    assert slots.unanswered([host]) == {"web-1": "read-only file system"}
+    assert slots.not_answering([host]) == {"web-1": "read-only file system"}
+
+
+def test_a_host_whose_new_slot_makes_errors_is_named_though_it_answers() -> None:
+    host = {
+        "inventory_hostname": "web-1",
+        "__tornado_app_switch": {"switched": {}},
+        "__tornado_app_smoke": {"results": [{"status": 200}]},
+        "__tornado_app_bake": {"failed": True, "msg": "3 of 10 answers"},
+    }
+    assert slots.not_answering([host]) == {"web-1": "3 of 10 answers"}
+    assert slots.not_answering([{**host, "__tornado_app_bake": {"skipped": True}}]) == {}
 
 
 def test_a_host_that_cannot_be_reached_after_the_switch_did_not_answer() -> None:
@@ -151,22 +407,21 @@ def test_a_host_that_cannot_be_reached_after_the_switch_did_not_answer() -> None
         {"inventory_hostname": "web-1", "__tornado_app_smoke": {"unreachable": True, "msg": "no route"}},
         {"inventory_hostname": "web-2", "__tornado_app_smoke": {"results": [{"skipped": True}]}},
     ]
-    assert slots.unanswered(hosts) == {"web-1": "no route"}
+    assert slots.not_answering(hosts) == {"web-1": "no route"}
 
 
-def test_the_status_has_a_row_for_each_app() -> None:
-    half = slot("aaaaaaaaaaaa", True, (process(8000, uptime=7200, nofile=4096), process(8001, "BACKOFF")))
-    host = {"inventory_hostname": "web-1", "__tornado_app_plan": PLAN, "__tornado_app_facts": facts(blue=half)}
-    bare = {"inventory_hostname": "web-22", "__tornado_app_plan": PLAN, "__tornado_app_facts": facts(blue=slot())}
-    down = {"inventory_hostname": "web-3"}
-    assert slots.status_table(slots.status_rows(host) + slots.status_rows(bare) + slots.status_rows(down)).splitlines() == [
-        "host    app          live  release       processes  nofile  uptime",
-        "web-1   shop         blue  aaaaaaaaaaaa  1/2        4096    2h",
-        "web-22  shop         -     -             0/2        -       -",
-        "web-3   (no answer)  -     -             -          -       -",
-    ]
+@pytest.mark.parametrize("register", ["__tornado_app_switch", "__tornado_app_bake"])
+def test_a_host_that_could_not_be_reached_for_a_moment_did_not_switch_as_it_should(register: str) -> None:
+    """Though it answers again: from its old slot, which would be the one to retire."""
+    host = {
+        "inventory_hostname": "web-1",
+        "__tornado_app_smoke": {"results": [{"status": 200}]},
+        register: {"unreachable": True, "changed": False, "msg": "no route"},
+    }
+    assert slots.not_answering([host]) == {"web-1": "no route"}
 
 
-@pytest.mark.parametrize(("seconds", "shown"), [(0, "0s"), (59, "59s"), (60, "1m"), (3599, "59m"), (3600, "1h"), (90000, "1d")])
-def test_durations_are_short(seconds: int, shown: str) -> None:
-    assert slots.duration(seconds) == shown
+def test_hosts_that_have_not_had_their_turn_are_no_failures() -> None:
+    skipped = {"skipped": True, "changed": False}
+    waiting = {"inventory_hostname": "web-2", "__tornado_app_switch": skipped, "__tornado_app_smoke": {**skipped, "results": []}}
+    assert slots.not_answering([{"inventory_hostname": "web-1"}, waiting]) == {}

@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
@@ -42,18 +43,30 @@ def server(request: pytest.FixtureRequest, has_ipv6: bool) -> Iterator[Server]:
         yield Server(socket.AF_INET6 if request.param == "IPv6" else socket.AF_INET, stack)
 
 
+def drained(*ports: int, timeout: float = 0, **options: Any) -> dict[str, Any]:
+    """What is told of one app with these ports."""
+    result = run_module("wait_for_drain", drains=[{"app": "shop", "ports": list(ports), "timeout": timeout}], **options)
+    assert not result.get("failed")
+    assert not result["changed"]
+    (found,) = result["apps"]
+    return dict(found)
+
+
 def test_nothing_to_wait_for(server: Server) -> None:
     """A listening socket is no connection, and a deadline of nought is no obstacle."""
-    result = run_module("wait_for_drain", ports=[server.port], timeout=0)
-    assert (result["drained"], result["connections"], result["changed"]) == (True, {}, False)
+    result = drained(server.port)
+    assert (result["app"], result["drained"], result["connections"]) == ("shop", True, {})
+
+
+def test_no_app_to_wait_for() -> None:
+    assert run_module("wait_for_drain", drains=[])["apps"] == []
 
 
 def test_deadline_passes(server: Server) -> None:
     server.connect()
     server.connect()
-    result = run_module("wait_for_drain", ports=[server.port, 1], timeout=0.3, interval=0.05)
+    result = drained(server.port, 1, timeout=0.3, interval=0.05)
     assert (result["drained"], result["connections"]) == (False, {str(server.port): 2})
-    assert not result.get("failed")
 
 
 def test_ends_with_the_last_connection(server: Server) -> None:
@@ -61,22 +74,47 @@ def test_ends_with_the_last_connection(server: Server) -> None:
     closing = threading.Timer(0.3, server.close)
     closing.start()
     try:
-        result = run_module("wait_for_drain", ports=[server.port], timeout=PATIENCE, interval=0.02)
+        result = drained(server.port, timeout=PATIENCE, interval=0.02)
     finally:
         closing.join()
     assert (result["drained"], result["connections"]) == (True, {})
 
 
+def test_each_app_has_its_own_deadline(server: Server) -> None:
+    """One that is drained at once and one whose deadline passes do not end the wait for the third."""
+    with ExitStack() as stack:
+        leaving = Server(socket.AF_INET, stack)
+        server.connect()
+        leaving.connect()
+        drains = [
+            {"app": "stays", "ports": [server.port], "timeout": 0.1},
+            {"app": "leaves", "ports": [leaving.port], "timeout": PATIENCE},
+            {"app": "empty", "ports": [1], "timeout": PATIENCE},
+        ]
+        closing = threading.Timer(0.5, leaving.close)
+        closing.start()
+        try:
+            found = run_module("wait_for_drain", drains=drains, interval=0.02)["apps"]
+        finally:
+            closing.join()
+    assert [(app["app"], app["drained"], app["connections"]) for app in found] == [
+        ("stays", False, {str(server.port): 1}),
+        ("leaves", True, {}),
+        ("empty", True, {}),
+    ]
+    assert found[2]["elapsed"] <= found[0]["elapsed"] <= found[1]["elapsed"]
+
+
 def test_only_named_ports_count(server: Server) -> None:
     """The other end of a connection has a port of its own, where nothing is drained."""
     server.connect()
-    assert run_module("wait_for_drain", ports=[1], timeout=0)["drained"]
-    assert run_module("wait_for_drain", ports=[server.port], timeout=0)["connections"] == {str(server.port): 1}
+    assert drained(1)["drained"]
+    assert drained(server.port)["connections"] == {str(server.port): 1}
 
 
 def test_check_mode_looks_once(server: Server) -> None:
     """It returns although nothing ever closes the connection."""
     server.connect()
-    result = run_module("wait_for_drain", check=True, ports=[server.port], timeout=PATIENCE)
+    result = drained(server.port, timeout=PATIENCE, check=True)
     assert result["elapsed"] < PATIENCE
     assert (result["drained"], result["connections"]) == (False, {str(server.port): 1})

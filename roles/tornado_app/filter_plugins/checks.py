@@ -170,7 +170,7 @@ def _app_shortfalls(app: Mapping[str, Any], state: Mapping[str, Any]) -> Iterato
     running = [process for process in slot["processes"] if process["state"] == "RUNNING"]
     if not slot["deployed"]:
         yield f"{app['name']} has no release yet; run --tags deploy"
-    elif len(running) != app["processes"]:
+    elif len(running) < app["processes"]:  # a rollback may have brought back a slot that has more
         yield f"{app['slots'][state['live']]['group']} has {len(running)} of {app['processes']} processes running"
     if not state["supervisord"]:
         yield f"{app['name']}'s supervisord does not answer; see systemctl status {app['unit']}"

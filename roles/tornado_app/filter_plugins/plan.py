@@ -149,6 +149,14 @@ def _cross_problems(apps: Mapping[str, Mapping[str, Any]], host: Mapping[str, An
             yield f"tornado_apps.{other}.server_names: {name} on {host['name']} is {one}'s already; give each app its own server_names"
 
 
+def _is_serial(value: Any) -> bool:
+    """Whether Ansible's ``serial`` can do something sensible with a value."""
+    if isinstance(value, list):
+        return bool(value) and not any(isinstance(step, list) for step in value) and all(_is_serial(step) for step in value)
+    match = re.fullmatch(r"0*([1-9]\d*)(%?)", str(value))
+    return not isinstance(value, (bool, float)) and bool(match and (not match[2] or int(match[1]) <= 100))
+
+
 def _checked(apps: Any, defaults: Mapping[str, Any], host: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], Problems]:
     if not isinstance(apps, Mapping) or not apps:
         return {}, ["tornado_apps is empty: it is a dictionary with at least one app, as in inventories/prod"]
@@ -158,6 +166,17 @@ def _checked(apps: Any, defaults: Mapping[str, Any], host: Mapping[str, Any]) ->
         problems.append(f"tornado_app_nofile is {host['nofile']}: a number from {NOFILE[0]} to {NOFILE[-1]} is needed")
     if host["slot_stride"] < 1:
         problems.append(f"tornado_app_slot_stride is {host['slot_stride']}: at least 1 is needed")
+    if not _is_serial(host["serial"]):
+        problems.append(
+            f"tornado_app_serial is {host['serial']!r}: a number of hosts, a percentage like 25%, or a list of these is needed; "
+            """a list is given as JSON: -e '{"tornado_app_serial": [1, "25%", "100%"]}'"""
+        )
+    if host["bake"] < 0:
+        problems.append(f"tornado_app_bake is {host['bake']}: a number of seconds is needed, 0 for none")
+    if not 0 <= host["bake_max_errors"] <= 1:
+        problems.append(
+            f"tornado_app_bake_max_errors is {host['bake_max_errors']}: a share from 0 to 1 is needed, 0.01 for one in a hundred"
+        )
     for name, app in apps.items():
         where = f"tornado_apps.{name}"
         if not isinstance(name, str) or not APP_NAME.fullmatch(name) or name in RESERVED_NAMES:
@@ -203,6 +222,7 @@ def _planned(name: str, settings: dict[str, Any], host: Mapping[str, Any]) -> di
             "cwd": f"{home}/slots/{slot}",
             "config": f"{etc}/slots/{slot}.conf",
             "record": f"{etc}/slots/{slot}.json",
+            "history": f"{home}/slots/{slot}.history.json",
             "files": [f"{etc}/slots/{slot}.conf", f"{etc}/slots/{slot}.json"],
             "upstream_config": f"conf.d/{name}.{slot}.conf",
         }
@@ -226,6 +246,7 @@ def _planned(name: str, settings: dict[str, Any], host: Mapping[str, Any]) -> di
         "run": run,
         "socket": f"{run}/supervisor.sock",
         "logs": f"/var/log/{name}",
+        "access_log": f"/var/log/nginx/{name}.access.log",
         # Each process has a current and one rotated log file, in both slots.
         "log_max_bytes": min(LOG_FILE_MAX, LOG_BUDGET // (len(SLOTS) * settings["processes"] * 2)),
         "site_config": f"conf.d/{name}.conf",

@@ -49,10 +49,16 @@ def environment_digest(requirements_digest: str, python: str) -> str:
     return hashlib.sha256(f"{requirements_digest}\0{python}".encode()).hexdigest()[:12]
 
 
-def live_releases(plan: Plan, facts: Facts) -> dict[str, dict[str, str]]:
+def live_releases(facts: Facts) -> dict[str, dict[str, str]]:
     """App -> the release and environment of its live slot."""
-    live = {name: facts["apps"][name]["slots"][facts["apps"][name]["live"]] for name in plan}
+    live = {name: state["slots"][state["live"]] for name, state in facts["apps"].items()}
     return {name: {"release": slot["release"], "environment": slot["environment"]} for name, slot in live.items()}
+
+
+def kept_releases(facts: Facts, wanted: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """App -> the release that is wanted, which is on the host, and its environment; of the apps that this host has."""
+    apps = facts["apps"]
+    return {name: {"release": release, "environment": apps[name]["releases"][release]} for name, release in wanted.items() if name in apps}
 
 
 def new_releases(plan: Plan, facts: Facts, releases: Releases) -> list[str]:
@@ -60,20 +66,26 @@ def new_releases(plan: Plan, facts: Facts, releases: Releases) -> list[str]:
     return [name for name in plan if releases[name]["release"] not in facts["apps"][name]["releases"]]
 
 
-def environments(plan: Plan, releases: Releases, artifacts: Mapping[str, Mapping[str, Any]]) -> list[dict[str, str]]:
-    """The environments that the releases need, for tasks/environment.yml."""
+def new_environments(plan: Plan, facts: Facts, releases: Releases, artifacts: Mapping[str, Mapping[str, Any]]) -> list[dict[str, str]]:
+    """The environments that the releases need and that are not on the host yet, for tasks/environment.yml."""
     found = []
     for name, app in plan.items():
         release = f"{app['releases']}/{releases[name]['release']}"
-        found.append(
-            {
-                "path": f"{app['environments']}/{releases[name]['environment']}",
-                "requirements": f"{release}/{app['requirements']}" if artifacts[name]["requirements_digest"] else "",
-                "chdir": release,
-                "setting": f"tornado_apps.{name}.requirements",
-            }
-        )
+        if releases[name]["environment"] not in facts["apps"][name]["environments"]:
+            found.append(
+                {
+                    "path": f"{app['environments']}/{releases[name]['environment']}",
+                    "requirements": f"{release}/{app['requirements']}" if artifacts[name]["requirements_digest"] else "",
+                    "chdir": release,
+                    "setting": f"tornado_apps.{name}.requirements",
+                }
+            )
     return found
+
+
+def unrecorded(facts: Facts, releases: Releases) -> list[str]:
+    """The apps beside whose release nothing says which environment it needs, or something else."""
+    return [name for name, wanted in releases.items() if facts["apps"][name]["releases"].get(wanted["release"]) != wanted["environment"]]
 
 
 def slot_record(app: Mapping[str, Any], slot: str, release: Mapping[str, str]) -> dict[str, Any]:
@@ -106,113 +118,146 @@ def serves(app: Mapping[str, Any], facts: Facts) -> bool:
     return bool(live["deployed"]) and len(alive) == app["processes"]
 
 
-def changes(plan: Plan, facts: Facts, releases: Releases, differing: Iterable[str], everything: bool) -> dict[str, dict[str, Any]]:
-    """The apps whose idle slot has to be started and made live, and with what.
+def former(state: Mapping[str, Any]) -> bool:
+    """Whether the idle slot is the one that was live before, and still runs: the last switch can be taken back by a switch."""
+    live, idle = state["slots"][state["live"]], state["slots"][other(state["live"])]
+    running = [process["state"] == "RUNNING" for process in idle["processes"]]
+    return bool(idle["deployed"]) and idle["sequence"] < live["sequence"] and bool(running) and all(running)
 
-    An app is among them when its live slot's files differ from what is wanted (``differing``), when its live slot does not run
-    as it should, or when all are asked for (``everything``: a restart).
+
+def interrupted(facts: Facts, releases: Releases, hosts: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """App -> the slot that was live, where an earlier run switched a part of the fleet only and this run wants something else again.
+
+    From there the fleet goes on, or stays, together. ``hosts`` are the variables of all hosts of the run.
+    """
+    fleet = [host.get("__tornado_app_facts", {}).get("apps", {}) for host in hosts]
+    found = {}
+    for name in releases:
+        state = facts["apps"][name]
+        served = {apps[name]["slots"][apps[name]["live"]]["release"] for apps in fleet if name in apps}
+        if len(served) > 1 and state["slots"][state["live"]]["release"] != releases[name]["release"] and former(state):
+            found[name] = other(state["live"])
+    return found
+
+
+def changes(plan: Plan, facts: Facts, releases: Releases, differing: Iterable[str], operation: str) -> dict[str, dict[str, Any]]:
+    """The apps of ``releases`` that get another live slot, and how. ``operation`` is deploy, restart or rollback.
+
+    A deploy takes a new slot when the live one's files differ from what is wanted (``differing``) or it does not run as it should; a
+    restart always does; a rollback does when another release is live, and takes the slot that was live before if that still runs it.
+    A switch that an earlier run did not finish is gone through again, without a new slot (``running``).
+    ``live`` is the slot to go back to, ``slot`` the one that shall be live, ``before`` the release of the former.
     """
     named = set(differing)
     found = {}
-    for name, app in plan.items():
-        if everything or name in named or not serves(app, facts):
-            live = facts["apps"][name]["live"]
-            found[name] = {
-                "app": app,
-                "live": live,
-                "slot": app["slots"][other(live)],
-                "release": releases[name],
-                "before": facts["apps"][name]["slots"][live]["release"] if facts["apps"][name]["slots"][live]["deployed"] else "",
-            }
+    for name, release in releases.items():
+        app, state = plan[name], facts["apps"][name]
+        live, idle = state["slots"][state["live"]], state["slots"][other(state["live"])]
+        needed = {
+            "deploy": name in named or not serves(app, facts),
+            "restart": True,
+            "rollback": not live["deployed"] or live["release"] != release["release"],
+        }[operation]
+        if needed:
+            reused = operation == "rollback" and former(state) and idle["release"] == release["release"]
+            found[name] = _change(app, state, state["live"], release, running=reused)
+        elif former(state):
+            found[name] = _change(app, state, other(state["live"]), release, running=True)
     return found
 
 
-def unhealthy(hosts: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """Host -> why its gate stays closed, out of the hosts' variables; empty when the whole fleet may switch."""
-    return _failures(hosts, "__tornado_app_gate", lambda result: bool(result.get("healthy")))
+def _change(app: Mapping[str, Any], state: Mapping[str, Any], live: str, release: Mapping[str, str], running: bool) -> dict[str, Any]:
+    slot, before = app["slots"][other(live)], state["slots"][live]
+    return {
+        "app": app,
+        "live": live,
+        "slot": slot,
+        "ports": [process["port"] for process in state["slots"][slot["name"]]["processes"]] if running else slot["ports"],
+        "release": release,
+        "before": before["release"] if before["deployed"] else "",
+        "running": running,
+    }
 
 
-def unanswered(hosts: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """Host -> why it did not switch, or what nginx answered then, where that was no success."""
-    hosts = list(hosts)
-    switched = _failures(hosts, "__tornado_app_switch", lambda result: not result.get("failed"))
-    return {**_failures(hosts, "__tornado_app_smoke", lambda result: 200 <= result.get("status", 0) < 400), **switched}
+def slot_history(change: Mapping[str, Any], facts: Facts, operation: str, run: Mapping[str, Any], version: str = "") -> dict[str, Any]:
+    """The history of a slot that is about to be live: ``sequence``, and ``releases`` with the latest first.
+
+    A deploy puts its release on top. A restart leaves the history as it is. A rollback withdraws the release that it leaves, unless the
+    one that it goes to was withdrawn itself: then it takes a rollback back. What is live again is not withdrawn any more.
+    """
+    state = facts["apps"][change["app"]["name"]]
+    release, left = change["release"]["release"], change["before"]
+    past = {entry["release"]: dict(entry) for entry in state["history"] if entry["release"] in state["releases"]}
+    if left:
+        past.setdefault(left, {"release": left, "at": "", "by": "", "version": "", "run": "", "withdrawn": False})
+    top = past.pop(release, {"release": release, "version": version, "withdrawn": False})
+    if operation != "restart":
+        top |= {"at": run["since"], "by": f"{run['user']}@{run['controller']}", "run": run["run"]}
+    if operation == "deploy":
+        top["version"] = version
+    if operation == "rollback" and not top["withdrawn"] and left in past:
+        past[left]["withdrawn"] = True
+    top["withdrawn"] = False
+    return {"sequence": state["slots"][state["live"]]["sequence"] + 1, "releases": [top, *past.values()]}
 
 
-def _failures(hosts: Iterable[Mapping[str, Any]], register: str, passed: Callable[[Mapping[str, Any]], bool]) -> dict[str, str]:
+def not_ready(hosts: Iterable[Mapping[str, Any]], lost: Iterable[str]) -> dict[str, str]:
+    """Host -> why its gate stays closed, out of the variables of all hosts; empty when the whole fleet may switch.
+
+    ``lost`` are the names of hosts that did not get that far.
+    """
+    return {**_lost(lost), **_failures(hosts, {"__tornado_app_gate": lambda result: bool(result.get("healthy"))})}
+
+
+def not_answering(hosts: Iterable[Mapping[str, Any]], lost: Iterable[str] = ()) -> dict[str, str]:
+    """Host -> why it did not switch, what nginx answered then where that was no success, or which errors it logged."""
+    checks = {
+        "__tornado_app_switch": lambda result: not result.get("failed"),
+        "__tornado_app_smoke": lambda result: 200 <= result.get("status", 0) < 400,
+        "__tornado_app_bake": lambda result: not result.get("failed"),
+    }
+    return {**_lost(lost), **_failures(hosts, checks)}
+
+
+def _lost(hosts: Iterable[str]) -> dict[str, str]:
+    return {host: f"{host} failed or cannot be reached, see above; what it serves is for the next run to find out" for host in hosts}
+
+
+def _failures(hosts: Iterable[Mapping[str, Any]], checks: Mapping[str, Callable[[Mapping[str, Any]], bool]]) -> dict[str, str]:
+    """Host -> the messages of the first of the registered results that did not pass."""
     found = {}
     for host in hosts:
-        outcome = host.get(register, {})
-        messages = [str(result.get("msg", "")) for result in outcome.get("results", []) if not result.get("skipped") and not passed(result)]
-        if outcome.get("unreachable"):
-            messages.append(str(outcome.get("msg", "")))
-        if messages:
-            found[host["inventory_hostname"]] = "\n".join(messages)
+        for register, passed in checks.items():
+            outcome = host.get(register, {})
+            results = [outcome] if outcome.get("unreachable") else outcome.get("results", [outcome] if outcome else [])
+            failed = (result for result in results if result.get("unreachable") or not (result.get("skipped") or passed(result)))
+            messages = [str(result.get("msg", "")) for result in failed]
+            if messages and host["inventory_hostname"] not in found:
+                found[host["inventory_hostname"]] = "\n".join(messages)
     return found
 
 
-def leftovers(plan: Plan, facts: Facts) -> dict[str, dict[str, Any]]:
-    """The idle slots in which an interrupted run left something deployed or running."""
-    return retiring(plan, facts, [])
-
-
-def retiring(plan: Plan, facts: Facts, changed: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """The slots that are not live after the switch and have something running or deployed, also what an interrupted run left."""
-    switched = set(changed)
+def leftovers(plan: Plan, facts: Facts, names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """The slots of the named apps that are not live and have something deployed or running: to be retired, or left by a killed run."""
     found = {}
-    for name, app in plan.items():
-        live = facts["apps"][name]["live"]
-        leaving = live if name in switched else other(live)
-        slot = facts["apps"][name]["slots"][leaving]
+    for name in names:
+        app, state = plan[name], facts["apps"][name]
+        idle = other(state["live"])
+        slot = state["slots"][idle]
         if slot["deployed"] or slot["processes"]:
-            ports = [process["port"] for process in slot["processes"]] or app["slots"][leaving]["ports"]
-            found[name] = {"app": app, "slot": app["slots"][leaving], "ports": ports}
+            ports = [process["port"] for process in slot["processes"]] or app["slots"][idle]["ports"]
+            found[name] = {"app": app, "slot": app["slots"][idle], "ports": ports}
     return found
 
 
-def duration(seconds: int) -> str:
-    """Seconds for a person: 42s, 7m, 3h, 12d."""
-    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds >= size:
-            return f"{seconds // size}{unit}"
-    return f"{seconds}s"
+def watched(changes: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """What watch_errors watches: the access logs of these changes."""
+    return [{"app": change["app"]["name"], "path": change["app"]["access_log"], "slot": change["slot"]["name"]} for change in changes]
 
 
-STATUS_COLUMNS = ("host", "app", "live", "release", "processes", "nofile", "uptime")
-
-
-def status_rows(host: Mapping[str, Any]) -> list[dict[str, str]]:
-    """One row for each app of a host (its hostvars), with the keys of STATUS_COLUMNS.
-
-    ``processes`` is up/expected, ``nofile`` the lowest and ``uptime`` the oldest of them. A host that did not answer has one row.
-    """
-    facts = host.get("__tornado_app_facts")
-    if facts is None or "apps" not in facts:
-        return [{**dict.fromkeys(STATUS_COLUMNS, "-"), "host": host["inventory_hostname"], "app": "(no answer)"}]
-    rows = []
-    for name, app in host["__tornado_app_plan"].items():
-        state = facts["apps"][name]
-        slot = state["slots"][state["live"]]
-        up = [process for process in slot["processes"] if process["state"] in ALIVE]
-        rows.append(
-            {
-                "host": host["inventory_hostname"],
-                "app": name,
-                "live": state["live"] if slot["deployed"] else "-",
-                "release": slot["release"] if slot["deployed"] else "-",
-                "processes": f"{len(up)}/{app['processes']}",
-                "nofile": str(min((process["nofile"] for process in up), default="-")),
-                "uptime": duration(max(process["uptime"] for process in up)) if up else "-",
-            }
-        )
-    return rows
-
-
-def status_table(rows: Iterable[Mapping[str, str]]) -> str:
-    """The rows as aligned text with a heading."""
-    table = [STATUS_COLUMNS, *(tuple(row[column] for column in STATUS_COLUMNS) for row in rows)]
-    widths = [max(len(line[index]) for line in table) for index in range(len(STATUS_COLUMNS))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in table)
+def drains(slots: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What wait_for_drain waits for: the ports of these slots."""
+    return [{"app": name, "ports": slot["ports"], "timeout": slot["app"]["drain"]["timeout"]} for name, slot in slots.items()]
 
 
 class FilterModule:
@@ -225,13 +270,16 @@ class FilterModule:
             "tornado_app_wanted_releases": wanted_releases,
             "tornado_app_live_releases": live_releases,
             "tornado_app_new_releases": new_releases,
-            "tornado_app_environments": environments,
+            "tornado_app_new_environments": new_environments,
+            "tornado_app_unrecorded": unrecorded,
             "tornado_app_slot_record": slot_record,
+            "tornado_app_interrupted": interrupted,
             "tornado_app_changes": changes,
-            "tornado_app_unhealthy": unhealthy,
-            "tornado_app_unanswered": unanswered,
+            "tornado_app_slot_history": slot_history,
+            "tornado_app_not_ready": not_ready,
+            "tornado_app_not_answering": not_answering,
             "tornado_app_leftovers": leftovers,
-            "tornado_app_retiring": retiring,
-            "tornado_app_status_rows": status_rows,
-            "tornado_app_status_table": status_table,
+            "tornado_app_drains": drains,
+            "tornado_app_watched": watched,
+            "tornado_app_kept_releases": kept_releases,
         }

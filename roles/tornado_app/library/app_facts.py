@@ -19,6 +19,10 @@ options:
     type: list
     elements: str
     default: []
+  lock:
+    description: The lock file of M(fleet_lock).
+    type: path
+    default: /run/tornado_app/lock
 attributes:
   check_mode:
     support: full
@@ -48,6 +52,7 @@ host:
     sysctls: {description: Kernel settings as text., type: dict}
     port_80: {description: Who listens on port 80; empty when nobody does., type: str, sample: nginx (pid 812)}
     free_bytes: {description: Free space where the apps live., type: int}
+    lock: {description: Who changes the host just now (see M(fleet_lock)); empty when nobody does., type: dict}
 apps:
   description: One entry an app.
   type: dict
@@ -69,12 +74,16 @@ apps:
         release: {description: Its release; empty when it has none., type: str}
         environment: {description: Digest of its release's environment; empty when it has none., type: str}
         processes: {description: Its processes. Each with name port state pid nofile uid unit uptime., type: list, elements: dict}
-    releases: {description: The releases on the host., type: list, elements: str}
+        connections: {description: Established connections to its processes., type: int}
+        sequence: {description: The higher the later the slot was filled; 0 when it never was., type: int}
+    environments: {description: Digests of the environments that are whole., type: list, elements: str}
+    releases: {description: "Release on the host to the digest of its environment; empty when that is not whole.", type: dict}
+    history: {description: "What was live, latest first. Each with release at by version run withdrawn.", type: list, elements: dict}
+    previous: {description: What a rollback goes to; empty when there is nothing., type: str}
     foreign_ports: {description: Port (text) to another user's process that listens on it., type: dict}
     static_file: {description: One static file of the live slot; empty when there is none., type: str}
 """
 
-import json
 import os
 import pwd
 import re
@@ -84,7 +93,11 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.tornado_app_proc import describe, listeners, nginx_workers, nofile_ceiling
+from ansible.module_utils.tornado_app_history import previous
+from ansible.module_utils.tornado_app_history import read as read_history
+from ansible.module_utils.tornado_app_lock import read as read_lock
+from ansible.module_utils.tornado_app_proc import connections, describe, listeners, nginx_workers, nofile_ceiling
+from ansible.module_utils.tornado_app_releases import environment_of, whole_environments, with_environments
 from ansible.module_utils.tornado_app_supervisor import UNANSWERED, connect, processes
 
 SYSCTLS = (
@@ -137,7 +150,7 @@ def sysctls() -> dict[str, str]:
     return found
 
 
-def host_facts(packages: list[str]) -> dict[str, Any]:
+def host_facts(packages: list[str], lock: str) -> dict[str, Any]:
     """The part of the result that no app owns."""
     ceiling, raisable = nofile_ceiling()
     version = re.search(r"nginx/([\d.]+)", output("/usr/sbin/nginx", "-v"))
@@ -154,6 +167,7 @@ def host_facts(packages: list[str]) -> dict[str, Any]:
         "sysctls": sysctls(),
         "port_80": listeners({80}).get(80, ""),
         "free_bytes": shutil.disk_usage(nearest(Path("/srv"))).free,
+        "lock": read_lock(Path(lock)),
     }
 
 
@@ -184,15 +198,14 @@ def slot_facts(slot: dict[str, Any], releases: Path, running: list[dict[str, Any
     """One slot."""
     link = Path(slot["cwd"])
     release = Path(os.readlink(link)).name if link.is_symlink() else ""
-    try:
-        environment = str(json.loads((releases / f"{release}.json").read_text())["environment"])
-    except (OSError, ValueError, KeyError):
-        environment = ""
+    own = [process_facts(info) for info in running if info["group"] == slot["group"]]
     return {
         "deployed": Path(slot["config"]).exists(),
         "release": release,
-        "environment": environment,
-        "processes": [process_facts(info) for info in running if info["group"] == slot["group"]],
+        "environment": environment_of(releases / release) if release else "",
+        "processes": own,
+        "connections": sum(connections({process["port"] for process in own}).values()),
+        "sequence": read_history(Path(slot["history"]))["sequence"],
     }
 
 
@@ -233,6 +246,9 @@ def app_facts(app: dict[str, Any]) -> dict[str, Any]:
     # A fresh host begins with green live, with nothing in it, so that the first release goes to blue: the port that the settings name.
     fresh = not any(os.path.lexists(path) for slot in app["slots"].values() for path in (slot["cwd"], slot["config"]))
     live = "green" if fresh or Path(app["flag"]).exists() else "blue"
+    slots = {slot["name"]: slot_facts(slot, releases, running) for slot in app["slots"].values()}
+    present = with_environments(releases, Path(app["environments"]))
+    history = read_history(Path(app["slots"][live]["history"]))
     units = (Path(directory) / app["unit"] for directory in UNIT_DIRECTORIES)
     return {
         "foreign_user": foreign_user(app),
@@ -243,8 +259,11 @@ def app_facts(app: dict[str, Any]) -> dict[str, Any]:
         "provisioned": all(Path(path).exists() for path in (*(entry["path"] for entry in app["directories"]), app["unit_file"])),
         "needs_reload": "NeedDaemonReload=yes" in output("systemctl", "show", "--property=NeedDaemonReload", app["unit"]),
         "supervisord": supervisord._asdict() if supervisord else None,
-        "slots": {slot["name"]: slot_facts(slot, releases, running) for slot in app["slots"].values()},
-        "releases": sorted(path.name for path in releases.glob("*") if path.is_dir() and not path.name.startswith(".")),
+        "slots": slots,
+        "environments": whole_environments(Path(app["environments"])),
+        "releases": present,
+        "history": history["releases"],
+        "previous": previous(history, slots[live]["release"], [name for name, environment in present.items() if environment]),
         "foreign_ports": foreign_ports(app),
         "static_file": static_file(Path(app["slots"][live]["cwd"]) / app["static"]) if app["static"] else "",
     }
@@ -256,13 +275,14 @@ def main() -> None:
         argument_spec={
             "plan": {"type": "dict", "required": True},
             "packages": {"type": "list", "elements": "str", "default": []},
+            "lock": {"type": "path", "default": "/run/tornado_app/lock"},
         },
         supports_check_mode=True,
     )
     plan = module.params["plan"]
     module.exit_json(
         changed=False,
-        host=host_facts(module.params["packages"]),
+        host=host_facts(module.params["packages"], module.params["lock"]),
         apps={key: app_facts(app) for key, app in plan.items()},
     )
 

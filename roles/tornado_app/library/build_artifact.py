@@ -71,6 +71,11 @@ requirements_digest:
     depends on the whole release when the file names local paths.
   type: str
   returned: success
+version:
+  description: What C(git describe) calls the source, with C(-dirty) when it differs from its commit; empty when git does not know it.
+  type: str
+  returned: success
+  sample: v1.4-2-g0f9c2d6
 """
 
 import fnmatch
@@ -230,6 +235,15 @@ def prune(directory: Path, keep: int) -> None:
         old.unlink(missing_ok=True)
 
 
+def version(module: AnsibleModule, source: Path) -> str:
+    """What git calls the source; empty when there is no git, no commit, or a repository around it that ignores it."""
+    git = module.get_bin_path("git")
+    if not git or module.run_command([git, "-C", str(source.parent), "check-ignore", "--quiet", str(source)])[0] == 0:
+        return ""
+    code, said, _ = module.run_command([git, "-C", str(source), "describe", "--always", "--tags", "--dirty"])
+    return str(said).strip() if code == 0 else ""
+
+
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(
@@ -268,6 +282,7 @@ def main() -> None:
         size=archive.stat().st_size if archive.exists() else sum(len(entry.content) for entry in packed),
         files=sum(1 for entry in packed if stat.S_IFMT(entry.mode) == 0 and not entry.target),
         requirements_digest=requirements_digest(packed, module.params["requirements"], release),
+        version=version(module, source),
     )
 
 

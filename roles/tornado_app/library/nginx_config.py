@@ -13,6 +13,7 @@ description:
   - A reload cuts the idle connections of clients, and a request that is sent at that moment with them. So before it O(closing) is there,
     upon which the sites are expected to ask clients to close their connections, until the connections of before have ended.
   - Include directives of the files should be relative, so that the copy includes its own files.
+  - One after the other on a host, since what a killed controller has started goes on to its end.
 options:
   files:
     description: The files.
@@ -72,11 +73,14 @@ reloaded:
   returned: success
 """
 
+import fcntl
 import hashlib
 import os
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +194,19 @@ def install(module: AnsibleModule, path: Path, content: str | None) -> None:
     module.atomic_move(temporary, str(path))
 
 
+@contextmanager
+def alone(root: Path) -> Iterator[None]:
+    """Wait until no other call of this module works on the tree."""
+    directory = os.open(root, os.O_RDONLY) if root.is_dir() else -1  # not there before nginx is installed
+    try:
+        if directory >= 0:
+            fcntl.flock(directory, fcntl.LOCK_EX)
+        yield
+    finally:
+        if directory >= 0:
+            os.close(directory)
+
+
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(
@@ -213,6 +230,12 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    with alone(Path(module.params["root"])):
+        configure(module)
+
+
+def configure(module: AnsibleModule) -> None:
+    """Bring files and nginx to what is wanted, and end the module."""
     root, state_file = Path(module.params["root"]), Path(module.params["state_file"])
     wanted: dict[str, str | None] = {}
     for file in module.params["files"]:

@@ -7,7 +7,8 @@ DOCUMENTATION = r"""
 module: prune_releases
 short_description: Remove old releases of an app, and environments that no release needs
 description:
-  - Keeps the newest releases and those that a slot's link names, removes the others, then the environments that no kept release names.
+  - Keeps the releases that were live last, those that a slot's link names and the one that a rollback goes to, removes the others, then
+    the environments that no kept release names.
   - What an interrupted installation left behind goes too.
 options:
   home:
@@ -15,7 +16,7 @@ options:
     type: path
     required: true
   keep:
-    description: Releases to keep; those of the slots count.
+    description: Releases to keep; those of the slots and the rollback's count, and are kept in any case.
     type: int
     required: true
 attributes:
@@ -39,36 +40,38 @@ removed:
   returned: always
 """
 
-import json
 import os
 import shutil
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.tornado_app_history import previous, read
+from ansible.module_utils.tornado_app_releases import environment_of, names, with_environments
 
 
-def environment_of(release: Path) -> str:
-    """The digest of the environment that a release needs; empty when nothing tells."""
-    try:
-        return str(json.loads(release.with_name(f"{release.name}.json").read_text())["environment"])
-    except (OSError, ValueError, KeyError):
-        return ""
+def kept_releases(home: Path, keep: int) -> set[str]:
+    """The releases that stay: those of the slots, what a rollback goes to, and then the ones that were live last.
+
+    One that was never live comes after all that were; of several the newest comes first.
+    """
+    present = sorted(names(home / "releases"), key=lambda name: (home / "releases" / name).stat().st_ctime, reverse=True)
+    live = home / "slots" / ("green" if (home / "live/green").exists() else "blue")
+    history = read(live.with_name(f"{live.name}.history.json"))
+    needed = {Path(os.readlink(link)).name for link in (home / "slots").glob("*") if link.is_symlink()}
+    if live.is_symlink():
+        whole = [name for name, environment in with_environments(home / "releases", home / "environments").items() if environment]
+        needed.add(previous(history, Path(os.readlink(live)).name, whole))
+    served = [entry["release"] for entry in history["releases"] if entry["release"] in present]
+    ranking = dict.fromkeys([*(name for name in present if name in needed), *served, *present])
+    return set(list(ranking)[: max(keep, len(needed & set(present)))])
 
 
 def obsolete(home: Path, keep: int) -> list[Path]:
     """What can go, leftovers first and releases before environments."""
-    releases = sorted(
-        (path for path in (home / "releases").glob("*") if path.is_dir() and not path.name.startswith(".")),
-        key=lambda path: path.stat().st_ctime,
-        reverse=True,
-    )
-    used = {Path(os.readlink(link)).name for link in (home / "slots").glob("*") if link.is_symlink()}
-    # A slot's release is kept however old it is, and takes one of the places.
-    kept = sorted(releases, key=lambda path: path.name not in used)[: max(keep, len(used))]
-    names = {path.name for path in kept}
-    gone = [path for path in (home / "releases").glob("*") if path.name.removesuffix(".json") not in names]
-    needed = {environment_of(path) for path in kept}
-    gone += [path for path in (home / "environments").glob("*") if path.name not in needed]
+    kept = kept_releases(home, keep)
+    gone = [path for path in (home / "releases").glob("*") if path.name.removesuffix(".json") not in kept]
+    environments = {environment_of(home / "releases" / name) for name in kept}
+    gone += [path for path in (home / "environments").glob("*") if path.name not in environments]
     return sorted(gone, key=lambda path: (not path.name.startswith("."), path.parent.name != "releases", path))
 
 

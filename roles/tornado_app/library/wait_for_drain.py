@@ -7,19 +7,20 @@ DOCUMENTATION = r"""
 module: wait_for_drain
 short_description: Wait until ports have no established connection
 description:
-  - Counts the established TCP connections on local ports, over IPv4 and IPv6, until there are none or the deadline has passed.
+  - Counts the established TCP connections on local ports, over IPv4 and IPv6, until there are none or the deadline has passed, for
+    several apps at the same time.
   - A deadline that passes is no failure, the result says what was left.
   - Reads F(/proc/net/tcp) and F(/proc/net/tcp6) of the host; opens no connection itself.
 options:
-  ports:
-    description: Local ports.
+  drains:
+    description: What to wait for.
     type: list
-    elements: int
+    elements: dict
     required: true
-  timeout:
-    description: Seconds to wait at most.
-    type: float
-    required: true
+    suboptions:
+      app: {description: Name of the app., type: str, required: true}
+      ports: {description: Local ports., type: list, elements: int, required: true}
+      timeout: {description: Seconds to wait at most., type: float, required: true}
   interval:
     description: Seconds between two looks.
     type: float
@@ -34,24 +35,21 @@ author: The tornado_app authors
 EXAMPLES = r"""
 - name: Wait for the requests in flight
   wait_for_drain:
-    ports: [8000, 8001]
-    timeout: 60
+    drains:
+      - {app: shop, ports: [8000, 8001], timeout: 60}
 """
 
 RETURN = r"""
-drained:
-  description: Whether no connection was left.
-  type: bool
+apps:
+  description: One entry an app.
+  type: list
+  elements: dict
   returned: always
-connections:
-  description: Number of connections left on each port that had any; ports are text.
-  type: dict
-  returned: always
-  sample: {"8000": 1}
-elapsed:
-  description: Seconds waited.
-  type: float
-  returned: always
+  contains:
+    app: {description: Its name., type: str}
+    drained: {description: Whether no connection was left., type: bool}
+    connections: {description: Number of connections left on each port that had any; ports are text., type: dict, sample: {"8000": 1}}
+    elapsed: {description: Seconds waited., type: float}
 """
 
 import time
@@ -62,27 +60,31 @@ from ansible.module_utils.tornado_app_proc import connections
 
 def main() -> None:
     """Run the module."""
+    drain = {
+        "app": {"type": "str", "required": True},
+        "ports": {"type": "list", "elements": "int", "required": True},
+        "timeout": {"type": "float", "required": True},
+    }
     module = AnsibleModule(
         argument_spec={
-            "ports": {"type": "list", "elements": "int", "required": True},
-            "timeout": {"type": "float", "required": True},
+            "drains": {"type": "list", "elements": "dict", "required": True, "options": drain},
             "interval": {"type": "float", "default": 0.2},
         },
         supports_check_mode=True,
     )
-    ports = set(module.params["ports"])
     start = time.monotonic()
-    deadline = start + (0 if module.check_mode else module.params["timeout"])
-    left = connections(ports)
-    while left and time.monotonic() < deadline:
-        time.sleep(module.params["interval"])
-        left = connections(ports)
-    module.exit_json(
-        changed=False,
-        drained=not left,
-        connections={str(port): count for port, count in sorted(left.items())},
-        elapsed=round(time.monotonic() - start, 3),
-    )
+    waiting, done = list(module.params["drains"]), {}
+    while waiting:
+        left = connections({port for drain in waiting for port in drain["ports"]})
+        elapsed = time.monotonic() - start
+        for drain in list(waiting):
+            own = {str(port): left[port] for port in sorted(drain["ports"]) if port in left}
+            if not own or module.check_mode or elapsed >= drain["timeout"]:
+                waiting.remove(drain)
+                done[drain["app"]] = {"drained": not own, "connections": own, "elapsed": round(elapsed, 3)}
+        if waiting:
+            time.sleep(module.params["interval"])
+    module.exit_json(changed=False, apps=[{"app": drain["app"], **done[drain["app"]]} for drain in module.params["drains"]])
 
 
 if __name__ == "__main__":

@@ -1,0 +1,37 @@
+"""What a run tells others of itself by the hosts' locks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+LEASE = 900  # seconds for installing packages and environments, beside what the apps' own timeouts add
+
+
+def holder(controller: Mapping[str, Any], tags: Iterable[str], now: datetime) -> dict[str, Any]:
+    """Who runs which operation since when (see the module fleet_lock), with the ``run`` that no other run has.
+
+    ``controller`` is what the lookup tornado_app_run says, ``now`` is UTC.
+    """
+    who = {key: controller[key] for key in ("controller", "machine", "user", "pid")}
+    operation = ", ".join(tags)
+    return {
+        **who,
+        "run": f"{now:%Y%m%dT%H%M%SZ}-{who['controller']}-{who['pid']}",
+        "since": f"{now:%Y-%m-%dT%H:%M:%SZ}",
+        "operation": "site.yml" if operation == "all" else operation,
+    }
+
+
+def lease(plan: Mapping[str, Mapping[str, Any]]) -> int:
+    """Seconds after which a run that was not heard of is taken for dead."""
+    timeouts = (app["health"]["timeout"] + 2 * (app["drain"]["timeout"] + app["stop_timeout"]) for app in plan.values())
+    return LEASE + sum(int(seconds) for seconds in timeouts)
+
+
+class FilterModule:
+    """The filters of this file, for Ansible."""
+
+    def filters(self) -> dict[str, Any]:
+        return {"tornado_app_holder": holder, "tornado_app_lease": lease}

@@ -1,0 +1,99 @@
+#!/usr/bin/python
+"""Ansible module: make slots live."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: live_slot
+short_description: Make slots live
+description:
+  - The switch. Creates or removes the flag file of each app, whose presence nginx looks at for each request. Each is one atomic
+    operation, which is on the disk when the module returns.
+  - Refuses when the lock of the host is not this run's any more.
+options:
+  slots:
+    description: App to the slot that is to be live.
+    type: dict
+    required: true
+  flags:
+    description: App to its flag file; there, the green slot is live, not there, the blue one is.
+    type: dict
+    required: true
+  run:
+    description: This run, which has to hold the lock (see M(fleet_lock)).
+    type: str
+    required: true
+  lock:
+    description: The lock file.
+    type: path
+    default: /run/tornado_app/lock
+attributes:
+  check_mode:
+    support: full
+author: The tornado_app authors
+"""
+
+EXAMPLES = r"""
+- name: Switch
+  live_slot:
+    slots: {shop: green}
+    flags: {shop: /srv/shop/live/green}
+    run: 20260102T030405Z-ana-build-1-4711
+"""
+
+RETURN = r"""
+switched:
+  description: App to the moment of its switch, in seconds since 1970 by the host's clock; only of apps that were switched.
+  type: dict
+  returned: success
+  sample: {shop: 1767323045.123}
+"""
+
+import os
+import time
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.tornado_app_lock import holder, opened, parse
+
+
+def switch(flag: Path, slot: str) -> None:
+    """Make a slot live, and wait until that is on the disk."""
+    if slot == "green":
+        flag.touch(mode=0o644)
+    else:
+        flag.unlink()
+    directory = os.open(flag.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "slots": {"type": "dict", "required": True},
+            "flags": {"type": "dict", "required": True},
+            "run": {"type": "str", "required": True},
+            "lock": {"type": "path", "default": "/run/tornado_app/lock"},
+        },
+        supports_check_mode=True,
+    )
+    flags = {app: Path(flag) for app, flag in module.params["flags"].items()}
+    other = {app: slot for app, slot in module.params["slots"].items() if flags[app].exists() != (slot == "green")}
+    switched = {}
+    if other and not module.check_mode:
+        with opened(Path(module.params["lock"])) as stream:  # nobody takes the lock over meanwhile
+            lock = parse(stream.read())
+            if lock.get("run") != module.params["run"]:
+                module.fail_json(msg=f"nothing is switched: this host's lock is now {'that of ' + holder(lock) if lock else 'free'}")
+            for app, slot in other.items():
+                switch(flags[app], slot)
+                switched[app] = time.time()
+    module.exit_json(changed=bool(other), switched=switched)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""The lock that keeps two operators apart: a JSON file on each host, read and written under flock."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+Lock = Mapping[str, Any]
+
+
+def parse(text: str) -> dict[str, Any]:
+    """What a lock file says; empty when nobody holds the lock. One that a crash left half-written is held by nobody."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) and {"run", "expires"} <= found.keys() else {}
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The lock as it is just now; empty when nobody holds it, or its lease is over."""
+    try:
+        found = parse(path.read_text(encoding="utf-8"))
+    except OSError:
+        return {}
+    return found if found and found["expires"] > time.time() else {}
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[TextIO]:
+    """The lock file, created when it is not there, while no other module looks at it or writes it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.chmod(0o755)  # nginx's workers look for a file in it, whatever umask root has
+    with open(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), "r+", encoding="utf-8") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield stream
+
+
+def write(stream: TextIO, lock: Lock) -> None:
+    """Replace what an opened lock file says; an empty lock is nobody's."""
+    stream.seek(0)
+    stream.truncate()
+    if lock:
+        json.dump(lock, stream)
+    stream.flush()
+
+
+def holder(lock: Lock) -> str:
+    """Who holds a lock and since when, for a person."""
+    return "{user} on {controller} (process {pid}), running {operation} since {since}".format(
+        **{key: lock.get(key) or "?" for key in ("user", "controller", "pid", "operation", "since")}
+    )
