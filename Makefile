@@ -1,6 +1,6 @@
 PYTHON ?= python3
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test lint unit molecule lock docs bench-converge clean setup
+.PHONY: help demo demo-down test test-crash lint unit molecule lock docs bench-converge clean setup
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Molecule keeps its state here: two clones of one name share none. Sockets stay where their paths are short.
@@ -25,6 +25,9 @@ test: ## Linters, unit tests, every Molecule scenario
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory unit
 	@$(MAKE) --no-print-directory molecule
+
+test-crash: setup ## A deploy killed at each of its tasks, not only at some of them as in `make test`; takes hours
+	@TORNADO_APP_CRASH=all PYTEST_ADDOPTS="-k test_crash" python -m tools.scenarios rolling
 
 lint: setup ## Linters, formatters, types
 	yamllint --strict .

@@ -1,61 +1,84 @@
 """An operator's view of the fleet: runs of site.yml, and what the hosts are doing before and after."""
 
 import base64
+import copy
 import http.client
 import json
 import os
+import signal
 import subprocess
-import threading
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import testinfra
 from testinfra.host import Host
+from testinfra.utils.ansible_runner import AnsibleRunner
+
+from tests.traffic import Target, Traffic
 
 ROOT = Path(__file__).resolve().parents[1]
-APP = {"command": "{python} app.py --port={port}", "health": {"path": "/healthz", "timeout": 20}}
+RUN_TIMEOUT = 900  # seconds, for one run of site.yml
+SWITCH_CLOCK = 0.02  # seconds: how coarse the time of a switch is, which the kernel wrote down
+
+# Run on a host: for each app its name, live slot, release, moment of the last switch and processes.
+LOOK = """
+for app in {apps}; do
+  slot=blue; test -e /srv/$app/live/green && slot=green
+  echo $app $slot $(basename $(readlink /srv/$app/slots/$slot)) $(stat --format=%.9Y /srv/$app/live) $(pgrep --uid $app --full -- --port=)
+done
+"""
 
 
 class State(NamedTuple):
-    """What one host runs."""
+    """What one host runs of an app."""
 
     slot: str
     release: str
     pids: frozenset[int]
 
 
-@dataclass
-class Traffic:
-    """Requests that clients kept sending while something happened."""
-
-    answers: dict[str, int] = field(default_factory=dict)  # release -> number
-    failures: list[str] = field(default_factory=list)
-
-
 class Fleet:
-    """The hosts of a scenario, and a source that they are deployed from."""
+    """The hosts of a scenario, their apps, and the source that all of these are deployed from.
 
-    def __init__(self, inventory: Path, source: Path) -> None:
+    Clients keep the websockets of an app open for as long as they can, or for ``socket_seconds``.
+    """
+
+    def __init__(
+        self, inventory: Path, source: Path, apps: Mapping[str, Mapping[str, Any]], socket_seconds: Mapping[str, float] | None = None
+    ) -> None:
         self.inventory = inventory
         self.source = source
+        self.apps = apps
+        self.socket_seconds = socket_seconds or {}
         self.hosts: dict[str, Host] = {
-            name: testinfra.get_host(f"ansible://{name}?ansible_inventory={inventory}&sudo=True") for name in ("web-1", "web-2")
+            name: testinfra.get_host(f"ansible://{name}?ansible_inventory={inventory}&sudo=True")
+            for name in AnsibleRunner(str(inventory)).get_hosts()
         }
         self.addresses = {name: str(host.ansible.get_variables()["ansible_host"]) for name, host in self.hosts.items()}
 
+    def only(self, *apps: str) -> "Fleet":
+        """The same hosts as somebody sees them who runs site.yml for some of the apps."""
+        fleet = copy.copy(self)
+        fleet.apps = {name: self.apps[name] for name in apps}
+        return fleet
+
+    def settings(self, **settings: Any) -> dict[str, dict[str, Any]]:
+        """The apps as the inventory would have them, with other settings for all of them."""
+        return {name: {"source": str(self.source), **app, **settings} for name, app in self.apps.items()}
+
     def command(self, *arguments: str, apps: Mapping[str, Any] | None = None, **settings: Any) -> list[str]:
-        """The command of a run; settings are the app's, or all apps are given."""
-        chosen = apps if apps is not None else {"shop": {"source": str(self.source), **APP, **settings}}
-        extra = json.dumps({"tornado_apps": chosen})
+        """The command of a run; settings are those of every app, or all apps are given."""
+        extra = json.dumps({"tornado_apps": self.settings(**settings) if apps is None else apps})
         return ["ansible-playbook", "site.yml", "-i", str(self.inventory), "--extra-vars", extra, *arguments]
 
-    def run(self, *arguments: str, **settings: Any) -> subprocess.CompletedProcess[str]:
-        """Run site.yml; what it printed goes to the test's output."""
-        plain = {**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"}
-        done = subprocess.run(self.command(*arguments, **settings), cwd=ROOT, env=plain, capture_output=True, text=True, check=False)
+    def run(self, *arguments: str, variables: Mapping[str, str] | None = None, **settings: Any) -> subprocess.CompletedProcess[str]:
+        """Run site.yml; variables are the controller's own. What it printed goes to the test's output."""
+        plain = {**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0", **(variables or {})}
+        command = self.command(*arguments, **settings)
+        done = subprocess.run(command, cwd=ROOT, env=plain, capture_output=True, text=True, check=False, timeout=RUN_TIMEOUT)
         print(done.stdout, done.stderr)
         return done
 
@@ -67,81 +90,111 @@ class Fleet:
 
     def refused(self, *arguments: str, **settings: Any) -> str:
         """A run that has to fail, and must not change what any host runs; its output with line breaks folded."""
-        before = self.state()
+        before = self.everything()
         done = self.run(*arguments, **settings)
         assert done.returncode != 0
-        assert self.state() == before
+        assert self.everything() == before
         self.answers()
         return " ".join((done.stdout + done.stderr).split())
 
+    def tasks(self, log: Path, *arguments: str, **settings: Any) -> list[str]:
+        """A run that has to succeed; the names of its tasks in their order."""
+        done = self.run(*arguments, variables=crash_plugin(CRASH_LOG=str(log)), **settings)
+        assert done.returncode == 0
+        return log.read_text().splitlines()
+
+    def crash(self, at: int | str, *arguments: str, first_host: bool = False, **settings: Any) -> None:
+        """A run whose controller is killed at the start of a task, given by number or name.
+
+        Or when the first host has done that task, and hardly any other has: hosts then take each task one after the other.
+        """
+        after = ["--forks=1"] if first_host else []
+        variables = crash_plugin(CRASH_AT=str(at), CRASH_AFTER="1" if first_host else "")
+        done = self.run(*arguments, *after, variables=variables, **settings)
+        assert done.returncode == -signal.SIGKILL
+
     def change(self, text: str) -> None:
-        """Make the app's source another release."""
+        """Make the apps' source another release."""
         with (self.source / "app.py").open("a") as code:
             code.write(f"# {text}\n")
 
-    def state(self) -> dict[str, State]:
-        """What each host runs, as its kernel and its file system say."""
-        return {name: self.state_of(host) for name, host in self.hosts.items()}
+    def look(self) -> dict[str, dict[str, tuple[State, float]]]:
+        """Of each app what each host runs, as its kernel and its file system say, and when it was last switched."""
+        found: dict[str, dict[str, tuple[State, float]]] = {app: {} for app in self.apps}
+        for name, host in self.hosts.items():
+            for line in host.check_output(LOOK.format(apps=" ".join(self.apps))).splitlines():
+                app, slot, release, switched, *pids = line.split()
+                found[app][name] = State(slot, release, frozenset(map(int, pids))), float(switched) + SWITCH_CLOCK
+        return found
 
-    @staticmethod
-    def state_of(host: Host) -> State:
-        slot = "green" if host.file("/srv/shop/live/green").exists else "blue"
-        release = host.check_output(f"basename $(readlink /srv/shop/slots/{slot})")
-        pids = host.run("pgrep --uid shop --full app.py").stdout.split()
-        return State(slot, release, frozenset(int(pid) for pid in pids))
+    def everything(self) -> dict[str, dict[str, State]]:
+        """Of each app what each host runs."""
+        return {app: {name: state for name, (state, _) in hosts.items()} for app, hosts in self.look().items()}
 
-    def get(self, name: str, path: str) -> http.client.HTTPResponse:
+    def state(self, app: str = "shop") -> dict[str, State]:
+        """What each host runs of an app."""
+        return self.everything()[app]
+
+    def release(self) -> str:
+        """The one release that all hosts run, of every app."""
+        (release,) = {state.release for hosts in self.everything().values() for state in hosts.values()}
+        return release
+
+    def get(self, name: str, path: str, app: str = "shop") -> http.client.HTTPResponse:
         connection = http.client.HTTPConnection(self.addresses[name], timeout=30)
-        connection.request("GET", path)
+        connection.request("GET", path, headers={"Host": self.server_name(name, app)})
         return connection.getresponse()
 
+    def server_name(self, name: str, app: str) -> str:
+        """What clients call the app on a host."""
+        names: list[str] = self.apps[app].get("server_names", [self.addresses[name]])
+        return names[0]
+
     def answers(self) -> None:
-        """Each host serves the release that its live slot names."""
-        for name, state in self.state().items():
-            answer = self.get(name, "/api/info")
-            assert answer.status == 200
-            assert json.load(answer)["release"] == state.release
+        """Each host serves the release that the live slot of each app names."""
+        for app, hosts in self.everything().items():
+            for name, state in hosts.items():
+                answer = self.get(name, "/api/info", app)
+                assert answer.status == 200
+                assert json.load(answer)["release"] == state.release
+
+    def leftovers(self) -> dict[str, list[str]]:
+        """App and host -> the files of slots that are there beside those of the live one."""
+        found = {}
+        for app, hosts in self.everything().items():
+            for name, state in hosts.items():
+                files = self.hosts[name].check_output(f"ls /etc/{app}/slots").split()
+                if rest := [file for file in files if file not in (f"{state.slot}.conf", f"{state.slot}.json")]:
+                    found[f"{app} on {name}"] = rest
+        return found
 
     def environment(self, name: str, pid: int) -> dict[str, str]:
         """The environment of a live process."""
         raw = self.hosts[name].check_output(f"base64 --wrap=0 /proc/{pid}/environ")
         return dict(entry.split("=", 1) for entry in base64.b64decode(raw).decode().split("\0") if entry)
 
-    @contextmanager
-    def traffic(self) -> Iterator[Traffic]:
-        """Clients that send one request after the other over kept connections, to every host, until the block ends."""
-        seen, stop, lock = Traffic(), threading.Event(), threading.Lock()
-
-        def client(address: str, method: str, path: str) -> None:
-            connection = http.client.HTTPConnection(address, timeout=30)
-            while not stop.is_set():
-                try:
-                    connection.request(method, path, body=b"x" * 1000 if method == "POST" else None)
-                    answer = connection.getresponse()
-                    body = answer.read()
-                    with lock:
-                        if answer.status != 200:
-                            seen.failures.append(f"{address} {method} {path}: {answer.status}")
-                        elif path == "/api/info":
-                            release = json.loads(body)["release"]
-                            seen.answers[release] = seen.answers.get(release, 0) + 1
-                except (OSError, http.client.HTTPException, ValueError) as error:
-                    with lock:
-                        seen.failures.append(f"{address} {method} {path}: {error!r}")
-                    connection.close()
-                stop.wait(0.02)  # bounded: at most 50 requests a second and client
-
-        requests = (("GET", "/api/info"), ("GET", "/static/app.css"), ("POST", "/upload"), ("POST", "/upload"))
-        clients = [
-            threading.Thread(target=client, args=(address, method, path), daemon=True)
-            for address in self.addresses.values()
-            for method, path in requests
+    def traffic(self, **socket_seconds: float) -> Traffic:
+        """Clients of every app on every host, called `shop on web-1`, who do all that clients do while the block runs."""
+        seconds = {**self.socket_seconds, **socket_seconds}
+        targets = [
+            Target(f"{app} on {name}", address, self.server_name(name, app), socket_seconds=seconds.get(app))
+            for name, address in self.addresses.items()
+            for app in self.apps
         ]
-        for thread in clients:
-            thread.start()
-        try:
-            yield seen
-        finally:
-            stop.set()
-            for thread in clients:
-                thread.join()
+        folder = Path(tempfile.mkdtemp(prefix="traffic-", dir=self.source.parent))
+        # As many requests in all, however many targets there are: the hosts share this machine.
+        return Traffic(targets, folder, interval=0.05 * len(targets))
+
+    @contextmanager
+    def unnoticed(self, **socket_seconds: float) -> Iterator[Traffic]:
+        """Let clients come to every app on every host; none of them may notice what the block does."""
+        with self.traffic(**socket_seconds) as traffic:
+            yield traffic
+        print(traffic.account.summary())
+        assert traffic.account.failures() == []
+        assert traffic.account.lost() == 0
+
+
+def crash_plugin(**variables: str) -> dict[str, str]:
+    """What brings the callback plugin of the tests into a run."""
+    return {"ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "tests/callback_plugins"), "ANSIBLE_CALLBACKS_ENABLED": "crash", **variables}

@@ -7,9 +7,11 @@ import pytest
 
 from tests.fleet import ROOT, Fleet
 
+APPS = {"shop": {"command": "{python} app.py --port={port}", "health": {"path": "/healthz", "timeout": 20}}}
+
 
 @pytest.fixture(scope="session")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Fleet:
     source = tmp_path_factory.mktemp("source") / "app"
     shutil.copytree(ROOT / "files/app", source, ignore=shutil.ignore_patterns("__pycache__"))
-    return Fleet(Path(__file__).resolve().parents[1] / "inventory", source)
+    return Fleet(Path(__file__).resolve().parents[1] / "inventory", source, APPS, socket_seconds={"shop": 1})

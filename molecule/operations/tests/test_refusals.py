@@ -8,23 +8,14 @@ from typing import Any
 
 import pytest
 
-from tests.fleet import APP, ROOT, Fleet
+from tests.fleet import ROOT, Fleet
 
 
 @pytest.fixture
 def broken(fleet: Fleet, tmp_path: Path) -> Iterator[Path]:
     """A copy of the source that a test breaks; no idle slot may be left over from it."""
     yield shutil.copytree(fleet.source, tmp_path / "broken")
-    for name, state in fleet.state().items():
-        assert fleet.hosts[name].check_output("ls /etc/shop/slots").split() == [f"{state.slot}.conf", f"{state.slot}.json"]
-
-
-def test_an_app_that_does_not_start(fleet: Fleet, broken: Path) -> None:
-    (broken / "app.py").write_text("import nonexistent\n")
-    output = fleet.refused("--tags", "deploy", source=str(broken))
-    assert "is not healthy" in output
-    assert "ModuleNotFoundError: No module named 'nonexistent'" in output
-    assert "The old release keeps serving on all hosts." in output
+    assert fleet.leftovers() == {}
 
 
 def test_a_health_path_that_never_answers(fleet: Fleet) -> None:
@@ -32,37 +23,6 @@ def test_a_health_path_that_never_answers(fleet: Fleet) -> None:
     output = fleet.refused("--tags", "deploy", command=command, health={"path": "/healthz", "timeout": 4})
     assert "Connection refused" in output
     assert "waiting in vain" in output
-
-
-def test_a_health_path_that_fails(fleet: Fleet) -> None:
-    assert "/nothing-here answered 404" in fleet.refused("--tags", "deploy", health={"path": "/nothing-here", "timeout": 4})
-
-
-def test_one_unhealthy_host_holds_the_others_back(fleet: Fleet) -> None:
-    command = "sh -c 'test $(hostname) = web-1 && exec {python} app.py --port={port}'"
-    output = fleet.refused("--tags", "deploy", command=command)
-    assert "Stopped because of web-2." in output
-
-
-@pytest.mark.parametrize("serial", ["100%", "1"])
-def test_an_app_that_is_healthy_but_not_through_nginx(fleet: Fleet, broken: Path, serial: str) -> None:
-    code = (broken / "app.py").read_text()
-    healthy = "self.set_status(503 if self.application.stopping else 200)"
-    assert healthy in code
-    # web-1 is well, web-2 is not: with one host at a time web-1 has switched when web-2 fails.
-    failing = 'self.set_status(500 if "X-Real-IP" in self.request.headers and socket.gethostname() == "web-2" else 200)'
-    (broken / "app.py").write_text(code.replace(healthy, failing))
-    with fleet.traffic() as seen:
-        output = fleet.refused("--tags", "deploy", "--extra-vars", f"tornado_app_serial={serial}", source=str(broken))
-    assert "Status code was 500" in output
-    assert "Stopped because of web-2." in output
-    assert "web-1 is back on the release that it had." in output
-    assert seen.failures == []
-
-
-def test_requirements_that_pip_cannot_resolve(fleet: Fleet, broken: Path) -> None:
-    (broken / "requirements.txt").write_text("no-such-package-of-any-index==1.0\n")
-    assert "No matching distribution found for no-such-package-of-any-index==1.0" in fleet.refused("--tags", "deploy", source=str(broken))
 
 
 def test_an_app_without_requirements_gets_an_empty_environment(fleet: Fleet, broken: Path) -> None:
@@ -110,7 +70,7 @@ def test_more_open_files_than_the_host_can_give(fleet: Fleet) -> None:
 
 def test_names_that_the_distribution_has_taken(fleet: Fleet) -> None:
     ports = {"games": 8100, "ssh": 8200}
-    apps = {name: {"source": str(fleet.source), **APP, "port": port, "server_names": [name]} for name, port in ports.items()}
+    apps = {name: {"source": str(fleet.source), **fleet.apps["shop"], "port": port, "server_names": [name]} for name, port in ports.items()}
     output = fleet.refused(apps=apps)
     assert "tornado_apps.games: there is a user games already" in output
     assert "tornado_apps.ssh: the distribution has a unit of that name" in output
