@@ -133,7 +133,8 @@ def test_a_run_says_of_itself_what_is_compared_later() -> None:
 
 
 def test_a_lease_is_longer_than_what_the_apps_may_take() -> None:
-    assert run.lease({}) == run.LEASE
+    assert run.lease({}, 0, 1) == run.LEASE + run.SWITCH
+    assert run.lease({}, 30, 20) > run.lease({}, 0, 20) + 20 * 30 - 1
     two = make_plan(
         {
             "shop": {"source": "app", "command": "{python} {port}", "server_names": ["shop.test"]},
@@ -148,5 +149,5 @@ def test_a_lease_is_longer_than_what_the_apps_may_take() -> None:
             },
         }
     )
-    assert run.lease(two) - run.lease({"shop": two["shop"]}) == 300 + 2 * (3600 + 45)
-    assert run.lease(PLAN) > run.LEASE + 60
+    assert run.lease(two, 0, 1) - run.lease({"shop": two["shop"]}, 0, 1) == 300 + 2 * (3600 + 45)
+    assert run.lease(PLAN, 0, 1) > run.LEASE + 60

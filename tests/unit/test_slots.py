@@ -217,27 +217,34 @@ def fleet(*hosts: dict[str, Any]) -> list[dict[str, Any]]:
 def test_a_fleet_of_which_a_part_was_switched_goes_back_when_something_else_is_wanted() -> None:
     switched, waiting = unfinished(), facts()
     for wanted in (OLD, {"shop": {"release": C, "environment": ENVIRONMENT}}):
-        assert slots.interrupted(switched, wanted, fleet(switched, waiting)) == {"shop": "blue"}
-        assert slots.interrupted(waiting, wanted, fleet(switched, waiting)) == {}
+        assert slots.interrupted(switched, wanted, fleet(switched, waiting), "deploy") == {"shop": "blue"}
+        assert slots.interrupted(waiting, wanted, fleet(switched, waiting), "deploy") == {}
+
+
+def test_a_rollback_to_what_the_others_serve_goes_the_way_of_every_switch() -> None:
+    switched, waiting = unfinished(), facts()
+    assert slots.interrupted(switched, OLD, fleet(switched, waiting), "rollback") == {}
+    other = {"shop": {"release": C, "environment": ENVIRONMENT}}
+    assert slots.interrupted(switched, other, fleet(switched, waiting), "rollback") == {"shop": "blue"}
 
 
 def test_it_goes_on_when_the_same_is_wanted() -> None:
     switched, waiting = unfinished(), facts()
-    assert slots.interrupted(switched, WANTED, fleet(switched, waiting)) == {}
+    assert slots.interrupted(switched, WANTED, fleet(switched, waiting), "deploy") == {}
 
 
 def test_a_fleet_that_was_switched_as_a_whole_does_not_go_back() -> None:
-    assert slots.interrupted(unfinished(), OLD, fleet(unfinished(), unfinished())) == {}
+    assert slots.interrupted(unfinished(), OLD, fleet(unfinished(), unfinished()), "deploy") == {}
 
 
 def test_a_host_whose_former_slot_was_retired_stays_where_it_is() -> None:
     retired = unfinished(blue=slot(A))
-    assert slots.interrupted(retired, OLD, fleet(retired, facts())) == {}
+    assert slots.interrupted(retired, OLD, fleet(retired, facts()), "deploy") == {}
 
 
 def test_hosts_that_do_not_answer_or_lack_the_app_serve_nothing_else() -> None:
     others = [{"inventory_hostname": "web-8"}, {"inventory_hostname": "web-9", "__tornado_app_facts": {"apps": {}}}]
-    assert slots.interrupted(unfinished(), OLD, [*fleet(unfinished()), *others]) == {}
+    assert slots.interrupted(unfinished(), OLD, [*fleet(unfinished()), *others], "deploy") == {}
 
 
 # What retires

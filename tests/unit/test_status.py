@@ -27,6 +27,7 @@ from tests.unit.test_slots import (
 )
 
 status = load("filter_plugins/status.py")
+GOAL = {"shop": A}  # of a rollback
 LOCK = {"run": "r-1", "controller": "build-1", "user": "ana", "pid": 4711, "operation": "deploy", "since": "2026-01-02T03:04:05Z"}
 
 
@@ -41,13 +42,13 @@ def locked(state: dict[str, Any]) -> dict[str, Any]:
 
 def shop(state: dict[str, Any]) -> dict[str, Any]:
     """What is told of the one app of one host."""
-    found: dict[str, Any] = status.status([host("web-1", state)])["web-1"]["apps"]["shop"]
+    found: dict[str, Any] = status.status([host("web-1", state)], GOAL)["web-1"]["apps"]["shop"]
     return found
 
 
 def text(*hosts: dict[str, Any]) -> list[list[str]]:
     """The parts of the text, as lines."""
-    return [part.splitlines() for part in status.status_text(status.status(hosts)).split("\n\n")]
+    return [part.splitlines() for part in status.status_text(status.status(hosts, GOAL)).split("\n\n")]
 
 
 # For programs
@@ -87,7 +88,7 @@ def test_where_nothing_was_deployed_nothing_is_live() -> None:
     state = facts("green", blue=slot())
     state["apps"]["shop"] |= {"releases": {}, "history": []}
     found = shop(state)
-    assert (found["live"], found["release"], found["rollback"], found["releases"]) == ("", "", "", [])
+    assert (found["live"], found["release"], found["releases"]) == ("", "", [])
 
 
 def test_the_slot_that_was_live_drains_with_its_connections() -> None:
@@ -127,18 +128,18 @@ def test_releases_are_told_as_they_were_live_and_those_that_never_were_come_last
 
 
 def test_who_changes_a_host_is_told() -> None:
-    found = status.status([host("web-1", locked(facts())), host("web-2", facts())])
+    found = status.status([host("web-1", locked(facts())), host("web-2", facts())], GOAL)
     assert (found["web-1"]["lock"], found["web-2"]["lock"]) == (LOCK, {})
 
 
 @pytest.mark.parametrize("state", [None, {}, {"unreachable": True, "msg": "no route"}, {"failed": True, "msg": "no python"}])
 def test_a_host_that_did_not_answer_is_in_it_all_the_same(state: dict[str, Any] | None) -> None:
-    found = status.status([{"inventory_hostname": "web-3", "__tornado_app_facts": state}, {"inventory_hostname": "web-4"}])
+    found = status.status([{"inventory_hostname": "web-3", "__tornado_app_facts": state}, {"inventory_hostname": "web-4"}], GOAL)
     assert found == {name: {"answered": False, "lock": {}, "apps": {}} for name in ("web-3", "web-4")}
 
 
 def test_the_status_can_be_written_as_json() -> None:
-    found = status.status([host("web-1", locked(unfinished())), host("web-2")])
+    found = status.status([host("web-1", locked(unfinished())), host("web-2")], GOAL)
     assert json.loads(json.dumps(found)) == found
 
 
@@ -148,7 +149,7 @@ def test_the_status_can_be_written_as_json() -> None:
 def test_a_fleet_that_is_in_order() -> None:
     state = unfinished(blue=slot(A))
     state["apps"]["shop"]["history"] = [entry(B, version="v2"), entry(A, at="2026-01-01T00:00:00Z", by="bob@build-1")]
-    assert status.status_text(status.status([host("web-1", state), host("web-22", state)])).splitlines() == [
+    assert status.status_text(status.status([host("web-1", state), host("web-22", state)], GOAL)).splitlines() == [
         "host    app   live   release       processes  nofile  uptime  other slot",
         "web-1   shop  green  bbbbbbbbbbbb  2/2        65536   1m      -",
         "web-22  shop  green  bbbbbbbbbbbb  2/2        65536   1m      -",
@@ -214,14 +215,8 @@ def test_a_live_release_of_which_no_history_tells_is_not_called_so() -> None:
     assert " ".join(text(host("web-1", state))[1][1].split()) == f"shop {A} - - - live on 1, kept on 1"
 
 
-def test_hosts_that_would_go_back_to_different_releases_are_named() -> None:
-    goals = []
-    for release in (A, C, A, ""):
-        state = unfinished()
-        state["apps"]["shop"]["previous"] = release
-        goals.append(state)
-    lines = text(*(host(f"web-{number}", state) for number, state in enumerate(goals, 1)))[2]
-    assert lines == [f"A rollback of shop goes to {A} on web-1, web-3", f"A rollback of shop goes to {C} on web-2"]
+def test_what_no_rollback_would_change_has_no_goal() -> None:
+    assert not any("A rollback" in line for line in status.status_text(status.status([host("web-1", facts())], {})).splitlines())
 
 
 def test_a_locked_host_names_the_one_who_changes_it() -> None:

@@ -25,8 +25,8 @@ def problems(hosts: Iterable[Host], release: str = "") -> list[str]:
 def _resolved(hosts: list[Host], release: str) -> tuple[dict[str, str], list[str]]:
     # app -> host -> facts
     apps: dict[str, dict[str, Any]] = {}
-    for host in hosts:
-        for name, state in host["__tornado_app_facts"]["apps"].items():
+    for host in hosts:  # those that did not answer are told of elsewhere
+        for name, state in (host.get("__tornado_app_facts") or {}).get("apps", {}).items():
             apps.setdefault(name, {})[host["inventory_hostname"]] = state
     if release:
         return _named(apps, release)

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 LEASE = 900  # seconds for installing packages and environments, beside what the apps' own timeouts add
+SWITCH = 5  # seconds for the switch of a host, where these are switched one by one
 
 
 def holder(controller: Mapping[str, Any], tags: Iterable[str], now: datetime) -> dict[str, Any]:
@@ -24,10 +25,10 @@ def holder(controller: Mapping[str, Any], tags: Iterable[str], now: datetime) ->
     }
 
 
-def lease(plan: Mapping[str, Mapping[str, Any]]) -> int:
-    """Seconds after which a run that was not heard of is taken for dead."""
+def lease(plan: Mapping[str, Mapping[str, Any]], bake: int, hosts: int) -> int:
+    """Seconds after which a run over this number of hosts, each of which is watched for ``bake`` seconds, is taken for dead."""
     timeouts = (app["health"]["timeout"] + 2 * (app["drain"]["timeout"] + app["stop_timeout"]) for app in plan.values())
-    return LEASE + sum(int(seconds) for seconds in timeouts)
+    return LEASE + (SWITCH + bake) * hosts + sum(int(seconds) for seconds in timeouts)
 
 
 class FilterModule:

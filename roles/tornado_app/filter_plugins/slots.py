@@ -125,17 +125,20 @@ def former(state: Mapping[str, Any]) -> bool:
     return bool(idle["deployed"]) and idle["sequence"] < live["sequence"] and bool(running) and all(running)
 
 
-def interrupted(facts: Facts, releases: Releases, hosts: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+def interrupted(facts: Facts, releases: Releases, hosts: Iterable[Mapping[str, Any]], operation: str) -> dict[str, str]:
     """App -> the slot that was live, where an earlier run switched a part of the fleet only and this run wants something else again.
 
-    From there the fleet goes on, or stays, together. ``hosts`` are the variables of all hosts of the run.
+    From there the fleet goes on, or stays, together. A rollback to that slot's release is left to the switch itself. ``hosts`` are the
+    variables of all hosts of the run.
     """
     fleet = [host.get("__tornado_app_facts", {}).get("apps", {}) for host in hosts]
     found = {}
     for name in releases:
         state = facts["apps"][name]
         served = {apps[name]["slots"][apps[name]["live"]]["release"] for apps in fleet if name in apps}
-        if len(served) > 1 and state["slots"][state["live"]]["release"] != releases[name]["release"] and former(state):
+        live, idle = state["slots"][state["live"]], state["slots"][other(state["live"])]
+        goal = operation == "rollback" and idle["release"] == releases[name]["release"]
+        if len(served) > 1 and live["release"] != releases[name]["release"] and former(state) and not goal:
             found[name] = other(state["live"])
     return found
 
@@ -231,10 +234,15 @@ def _failures(hosts: Iterable[Mapping[str, Any]], checks: Mapping[str, Callable[
             outcome = host.get(register, {})
             results = [outcome] if outcome.get("unreachable") else outcome.get("results", [outcome] if outcome else [])
             failed = (result for result in results if result.get("unreachable") or not (result.get("skipped") or passed(result)))
-            messages = [str(result.get("msg", "")) for result in failed]
+            messages = [_message(result) for result in failed]
             if messages and host["inventory_hostname"] not in found:
                 found[host["inventory_hostname"]] = "\n".join(messages)
     return found
+
+
+def _message(result: Mapping[str, Any]) -> str:
+    said = str(result.get("msg", ""))
+    return f"{result['item']} through nginx: {result['url']}: {said}" if "url" in result and "item" in result else said
 
 
 def leftovers(plan: Plan, facts: Facts, names: Iterable[str]) -> dict[str, dict[str, Any]]:

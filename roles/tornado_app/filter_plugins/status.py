@@ -19,8 +19,11 @@ def duration(seconds: int) -> str:
     return f"{seconds}s"
 
 
-def status(hosts: Iterable[Host]) -> dict[str, dict[str, Any]]:
-    """Host -> ``answered``, ``lock`` (empty when nobody changes the host) and ``apps``, for programs; times are UTC, durations seconds."""
+def status(hosts: Iterable[Host], targets: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """Host -> ``answered``, ``lock`` (empty when nobody changes the host) and ``apps``, for programs; times are UTC, durations seconds.
+
+    ``targets`` is what a rollback would go to: app -> release.
+    """
     found = {}
     for host in hosts:
         facts = host.get("__tornado_app_facts") or {}
@@ -28,12 +31,14 @@ def status(hosts: Iterable[Host]) -> dict[str, dict[str, Any]]:
         found[host["inventory_hostname"]] = {
             "answered": answered,
             "lock": facts["host"]["lock"] if answered else {},
-            "apps": {name: _app(app, facts["apps"][name]) for name, app in host["__tornado_app_plan"].items()} if answered else {},
+            "apps": {name: _app(app, facts["apps"][name], targets.get(name, "")) for name, app in host["__tornado_app_plan"].items()}
+            if answered
+            else {},
         }
     return found
 
 
-def _app(app: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
+def _app(app: Mapping[str, Any], state: Mapping[str, Any], target: str) -> dict[str, Any]:
     live = state["slots"][state["live"]]
     idle_name = "green" if state["live"] == "blue" else "blue"
     idle = state["slots"][idle_name]
@@ -53,7 +58,7 @@ def _app(app: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
             "processes": len(idle["processes"]),
             "connections": idle["connections"],
         },
-        "rollback": state["previous"],
+        "rollback": target,
         "releases": _releases(state, live["release"] if live["deployed"] else ""),
     }
 
@@ -139,16 +144,8 @@ def _release_rows(found: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, ...
 
 
 def _rollback_lines(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    goals: dict[tuple[str, str], list[str]] = {}
-    for host, state in found.items():
-        for name, app in state["apps"].items():
-            goals.setdefault((name, app["rollback"]), []).append(host)
-    apps = {name for name, _ in goals}
-    return [
-        f"A rollback of {name} goes to {release}" + (f" on {', '.join(hosts)}" if len(goals) > len(apps) else "")
-        for (name, release), hosts in goals.items()
-        if release
-    ]
+    goals = dict.fromkeys((name, app["rollback"]) for state in found.values() for name, app in state["apps"].items() if app["rollback"])
+    return [f"A rollback of {name} goes to {release}" for name, release in goals]
 
 
 def _lock_lines(found: Mapping[str, Mapping[str, Any]]) -> list[str]:

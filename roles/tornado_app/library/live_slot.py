@@ -9,7 +9,7 @@ short_description: Make slots live
 description:
   - The switch. Creates or removes the flag file of each app, whose presence nginx looks at for each request. Each is one atomic
     operation, which is on the disk when the module returns.
-  - Refuses when the lock of the host is not this run's any more.
+  - Refuses when the lock of the host is not this run's any more, also when there is nothing to switch.
 options:
   slots:
     description: App to the slot that is to be live.
@@ -84,7 +84,7 @@ def main() -> None:
     flags = {app: Path(flag) for app, flag in module.params["flags"].items()}
     other = {app: slot for app, slot in module.params["slots"].items() if flags[app].exists() != (slot == "green")}
     switched = {}
-    if other and not module.check_mode:
+    if not module.check_mode:
         with opened(Path(module.params["lock"])) as stream:  # nobody takes the lock over meanwhile
             lock = parse(stream.read())
             if lock.get("run") != module.params["run"]:

@@ -1,0 +1,73 @@
+"""A host that is lost on the way counts as one that failed: no two hosts that can be reached serve different releases."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from tests.fleet import Fleet
+
+LOST = "web-3"
+AWAY = 60  # seconds for which nobody can log in there; it goes on serving
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 240
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def lose(fleet: Fleet) -> None:
+    """End all logins on the host, and let nobody in for a while."""
+    cut = "sleep 0.5; systemctl stop ssh.service; pkill sshd"
+    host = fleet.hosts[LOST]
+    host.check_output(f"systemd-run --on-active={AWAY} systemctl start ssh.service")
+    host.check_output(f"systemd-run sh -c '{cut}'")
+
+
+def returned(fleet: Fleet) -> bool:
+    try:
+        return bool(fleet.hosts[LOST].run("true").rc == 0)
+    except AssertionError:  # testinfra's word for a host that cannot be reached
+        return False
+
+
+def test_a_host_that_is_lost_before_the_gate_holds_the_others_back(fleet: Fleet) -> None:
+    before = fleet.everything()
+    idle = "green" if before["shop"][LOST].slot == "blue" else "blue"
+    fleet.change("lost before the gate")
+    with fleet.unnoticed(), ThreadPoolExecutor() as pool:
+        run = pool.submit(fleet.run, "--tags", "deploy")
+        wait_until(lambda: fleet.hosts[LOST].file(f"/etc/shop/slots/{idle}.json").exists)
+        lose(fleet)
+        done = run.result()
+        wait_until(lambda: returned(fleet))
+    assert done.returncode != 0
+    assert f"{LOST} failed or cannot be reached" in " ".join(done.stdout.split())
+    for app, hosts in fleet.everything().items():
+        for name, state in hosts.items():
+            assert (state.slot, state.release) == (before[app][name].slot, before[app][name].release)
+    assert {place.split()[-1] for place in fleet.leftovers()} <= {LOST}
+    fleet.play("--tags", "deploy")
+    assert fleet.release() != before["shop"]["web-1"].release
+    assert fleet.leftovers() == {}
+
+
+def test_when_a_host_is_lost_after_its_switch_the_others_go_back_and_the_next_run_brings_all_together(fleet: Fleet) -> None:
+    before = fleet.everything()
+    old = fleet.release()
+    fleet.change("lost after the switch")
+    with fleet.unnoticed(), ThreadPoolExecutor() as pool:
+        run = pool.submit(fleet.run, "--tags", "deploy", "--extra-vars", "tornado_app_bake=20")
+        wait_until(lambda: fleet.state()[LOST].slot != before["shop"][LOST].slot)
+        lose(fleet)
+        done = run.result()
+        wait_until(lambda: returned(fleet))
+        assert done.returncode != 0
+        assert f"{LOST} failed or cannot be reached" in " ".join(done.stdout.split())
+        for app, hosts in fleet.everything().items():
+            for name, state in hosts.items():
+                assert (state.release == old) == (name != LOST), f"{app} on {name}"
+        fleet.play("--tags", "deploy")
+    assert fleet.release() != old
+    assert fleet.leftovers() == {}
