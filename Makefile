@@ -1,6 +1,6 @@
 PYTHON ?= python3
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test test-crash lint unit molecule lock docs bench-converge clean setup
+.PHONY: help demo demo-down test test-crash lint unit molecule lock docs bench-converge bench-switch clean setup
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Molecule keeps its state here: two clones of one name share none. Sockets stay where their paths are short.
@@ -43,16 +43,23 @@ unit: ## Unit tests of plugins, templates and the example app
 molecule: setup ## Every Molecule scenario, or those in SCENARIOS="default ..."
 	@python -m tools.scenarios $(SCENARIOS)
 
-lock: setup ## Write requirements.txt anew from requirements.in
-	uv pip compile --quiet --upgrade --universal --python-version 3.11 --fork-strategy requires-python \
-	  --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
-	  requirements.in --output-file requirements.txt
+LOCK := uv pip compile --quiet --upgrade --universal --python-version 3.11 --fork-strategy requires-python \
+  --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
+
+lock: setup ## Write each requirements.txt anew from the requirements.in beside it
+	$(LOCK) requirements.in --output-file requirements.txt
+	$(LOCK) bench/requirements.in --output-file bench/requirements.txt
 
 docs: setup ## Write the reference of variables from the argument specs
 	python tools/docs.py
 
 bench-converge: setup ## Measure how long a run of the play takes
 	python -m bench.converge
+
+bench-switch: setup ## Compare three ways to bring a new version live on 256 processes; takes half an hour and 12 GB of memory
+	@python -m pip install --quiet --require-hashes --no-deps --disable-pip-version-check --requirement bench/requirements.txt
+	@python -m bench.switch
+	@python -m bench.switch_plot
 
 clean: ## Remove caches (`make demo-down` removes the rest)
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
