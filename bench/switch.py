@@ -140,7 +140,7 @@ def change(bench: Bench, way: Way) -> Change:
 
 def cause(record: Record) -> str:
     """What failed, without addresses: the status of the answer or the name of the innermost error."""
-    return str(record.status) if record.status else re.findall(r"\w*Error", record.error)[-1]
+    return str(record.status) if record.status else (re.findall(r"\w*Error", record.error) or [record.error])[-1]
 
 
 def figures(name: str, change: Change) -> dict[str, Any]:
