@@ -260,9 +260,12 @@ class Supervisor:
         Path(slot["config"]).write_text(config)
         return slot
 
-    def group(self, slot: Mapping[str, Any], state: str, **arguments: Any) -> dict[str, Any]:
-        """Start or remove the slot's group, by the role's module."""
-        return run_module("supervisor_group", socket=self.socket, group=slot["group"], state=state, **arguments)
+    def group(self, slot: Mapping[str, Any], state: str, /, **arguments: Any) -> dict[str, Any]:
+        """Start or remove the slot's group, by the role's module: by a run that has the lock, while the other slot is live."""
+        lock = Path(self.socket).with_name("lock")
+        run_module("fleet_lock", path=str(lock), run="r-test")
+        owner = {"slot": "blue", "flag": str(lock.parent), "run": "r-test", "lock": str(lock)}
+        return run_module("supervisor_group", **{"socket": self.socket, "group": slot["group"], "state": state, **owner, **arguments})
 
     def health(self, slot: Mapping[str, Any], **arguments: Any) -> dict[str, Any]:
         """Ask for the slot's health, by the role's module."""

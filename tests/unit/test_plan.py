@@ -38,7 +38,11 @@ def ports(planned: Mapping[str, Any]) -> list[int]:
     return list(chain.from_iterable(slot["ports"] for app in planned.values() for slot in app["slots"].values()))
 
 
-names = st.from_regex(r"[a-z][a-z0-9_-]{0,31}", fullmatch=True).filter(lambda name: name not in plan.RESERVED_NAMES)
+def is_free(name: str) -> bool:
+    return name not in plan.RESERVED_NAMES
+
+
+names = st.from_regex(r"[a-z][a-z0-9_-]{0,31}", fullmatch=True).filter(is_free)
 
 
 @st.composite

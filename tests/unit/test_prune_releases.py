@@ -58,7 +58,9 @@ def note(home: Path, slot: str, *served: str, withdrawn: str = "") -> None:
 
 
 def prune(home: Path, keep: int, **options: Any) -> dict[str, Any]:
-    result = run_module("prune_releases", home=str(home), keep=keep, **options)
+    lock = home.with_name("lock")
+    run_module("fleet_lock", path=str(lock), run="r-test")
+    result = run_module("prune_releases", home=str(home), lock=str(lock), run="r-test", keep=keep, **options)
     assert not result.get("failed")
     return result
 
@@ -240,3 +242,10 @@ def test_releases_go_before_their_environments(home: Path) -> None:
     found = [Path(path).parent.name for path in prune(home, 2)["removed"]]
     assert found == sorted(found, reverse=True)
     assert set(found) == {"releases", "environments"}
+
+
+def test_a_run_whose_lock_was_taken_over_removes_nothing(tmp_path: Path) -> None:
+    run_module("fleet_lock", path=str(tmp_path / "lock"), run="r-other")
+    result = run_module("prune_releases", home=str(tmp_path), lock=str(tmp_path / "lock"), run="r-test", keep=1)
+    assert result["failed"]
+    assert "nothing is removed: this host's lock is now that of" in result["msg"]

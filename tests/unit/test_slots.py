@@ -217,34 +217,50 @@ def fleet(*hosts: dict[str, Any]) -> list[dict[str, Any]]:
 def test_a_fleet_of_which_a_part_was_switched_goes_back_when_something_else_is_wanted() -> None:
     switched, waiting = unfinished(), facts()
     for wanted in (OLD, {"shop": {"release": C, "environment": ENVIRONMENT}}):
-        assert slots.interrupted(switched, wanted, fleet(switched, waiting), "deploy") == {"shop": "blue"}
-        assert slots.interrupted(waiting, wanted, fleet(switched, waiting), "deploy") == {}
+        assert slots.interrupted(PLAN, switched, wanted, (), "deploy", fleet(switched, waiting)) == {"shop": "blue"}
+        assert slots.interrupted(PLAN, waiting, wanted, (), "deploy", fleet(switched, waiting)) == {}
 
 
 def test_a_rollback_to_what_the_others_serve_goes_the_way_of_every_switch() -> None:
     switched, waiting = unfinished(), facts()
-    assert slots.interrupted(switched, OLD, fleet(switched, waiting), "rollback") == {}
+    assert slots.interrupted(PLAN, switched, OLD, (), "rollback", fleet(switched, waiting)) == {}
     other = {"shop": {"release": C, "environment": ENVIRONMENT}}
-    assert slots.interrupted(switched, other, fleet(switched, waiting), "rollback") == {"shop": "blue"}
+    assert slots.interrupted(PLAN, switched, other, (), "rollback", fleet(switched, waiting)) == {"shop": "blue"}
 
 
 def test_it_goes_on_when_the_same_is_wanted() -> None:
     switched, waiting = unfinished(), facts()
-    assert slots.interrupted(switched, WANTED, fleet(switched, waiting), "deploy") == {}
+    assert slots.interrupted(PLAN, switched, WANTED, (), "deploy", fleet(switched, waiting)) == {}
 
 
 def test_a_fleet_that_was_switched_as_a_whole_does_not_go_back() -> None:
-    assert slots.interrupted(unfinished(), OLD, fleet(unfinished(), unfinished()), "deploy") == {}
+    assert slots.interrupted(PLAN, unfinished(), OLD, (), "deploy", fleet(unfinished(), unfinished())) == {}
 
 
 def test_a_host_whose_former_slot_was_retired_stays_where_it_is() -> None:
     retired = unfinished(blue=slot(A))
-    assert slots.interrupted(retired, OLD, fleet(retired, facts()), "deploy") == {}
+    assert slots.interrupted(PLAN, retired, OLD, (), "deploy", fleet(retired, facts())) == {}
 
 
 def test_hosts_that_do_not_answer_or_lack_the_app_serve_nothing_else() -> None:
     others = [{"inventory_hostname": "web-8"}, {"inventory_hostname": "web-9", "__tornado_app_facts": {"apps": {}}}]
-    assert slots.interrupted(unfinished(), OLD, [*fleet(unfinished()), *others], "deploy") == {}
+    assert slots.interrupted(PLAN, unfinished(), OLD, (), "deploy", [*fleet(unfinished()), *others]) == {}
+
+
+def test_a_setting_that_was_mended_meanwhile_begins_with_all_hosts_on_the_old_release() -> None:
+    switched, waiting = unfinished(), facts()
+    assert slots.interrupted(PLAN, switched, WANTED, ["shop"], "deploy", fleet(switched, waiting)) == {"shop": "blue"}
+    assert slots.interrupted(PLAN, switched, WANTED, ["shop"], "restart", fleet(switched, waiting)) == {}
+
+
+def test_a_new_host_is_no_reason_to_go_back() -> None:
+    assert slots.interrupted(PLAN, unfinished(), OLD, (), "deploy", fleet(unfinished(), facts("green", blue=slot()))) == {}
+
+
+def test_a_switch_is_finished_when_a_host_has_retired_what_was_live_there_before() -> None:
+    retired = unfinished(blue=slot(A))
+    assert slots.changes(PLAN, unfinished(), WANTED, (), "deploy", fleet(unfinished(), retired)) == {}
+    assert slots.changes(PLAN, unfinished(), WANTED, (), "deploy", fleet(unfinished(), facts()))["shop"]["running"]
 
 
 # What retires

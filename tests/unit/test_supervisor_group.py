@@ -115,6 +115,28 @@ def test_group_that_crashes_can_be_removed(supervisor: Supervisor) -> None:
         assert pids(supervisor, slot) == {}
 
 
+def test_what_is_live_is_not_stopped(supervisor: Supervisor, tmp_path: Path) -> None:
+    """Whoever asks for it: what is left of a run whose controller was killed, for instance."""
+    slot = supervisor.write_slot("live", ["200"])
+    supervisor.group(slot, "started")
+    for name, flag in (("blue", tmp_path / "nowhere"), ("green", tmp_path)):
+        result = supervisor.group(slot, "absent", slot=name, flag=str(flag))
+        assert result["failed"]
+        assert result["msg"].endswith(f"is not stopped: the {name} slot is live")
+    assert pids(supervisor, slot)
+    assert supervisor.group(slot, "absent")["changed"]
+
+
+def test_another_runs_group_is_not_stopped(supervisor: Supervisor) -> None:
+    slot = supervisor.write_slot("theirs", ["200"])
+    supervisor.group(slot, "started")
+    result = supervisor.group(slot, "absent", run="r-dead")
+    assert result["failed"]
+    assert "is not stopped: this host's lock is now that of" in result["msg"]
+    assert pids(supervisor, slot)
+    assert supervisor.group(slot, "absent")["changed"]
+
+
 def test_check_mode(supervisor: Supervisor, bystander: Slot) -> None:
     slot = supervisor.write_slot("check", ["200"])
     for group, state, changed in (
@@ -123,7 +145,7 @@ def test_check_mode(supervisor: Supervisor, bystander: Slot) -> None:
         (bystander["group"], "started", False),
         (bystander["group"], "absent", True),
     ):
-        assert run_module("supervisor_group", check=True, socket=supervisor.socket, group=group, state=state)["changed"] == changed
+        assert supervisor.group({"group": group}, state, check=True)["changed"] == changed
     assert pids(supervisor, slot) == {}
 
 
@@ -160,7 +182,7 @@ def test_socket_that_nobody_answers(tmp_path: Path) -> None:
     """What a supervisord that was killed leaves behind."""
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(tmp_path / "sock"))
-    result = run_module("supervisor_group", socket=str(tmp_path / "sock"), group="shop-blue", state="absent")
+    result = run_module("supervisor_group", socket=str(tmp_path / "sock"), group="shop-blue", state="started")
     assert result["failed"]
     assert "Connection refused" in result["msg"]
 

@@ -35,6 +35,7 @@ from tests.unit.conftest import (
     relocated,
     render,
     run_module,
+    utils,
     wait_until,
 )
 from tests.unit.loading import ROLE, load
@@ -589,6 +590,21 @@ def test_drained_slot_has_no_connection(site: Site) -> None:
     with site.green():
         assert drained(PATIENCE)
         assert site.tell()["port"] not in blue
+
+
+def test_a_slow_upload_belongs_to_the_slot_that_was_live_as_it_began(site: Site) -> None:
+    """It is seen by the drain from its first byte on, so nobody stops the process that will answer it."""
+    blue = site.shop["slots"]["blue"]["ports"]
+    with closing(http.client.HTTPConnection("127.0.0.1", site.port, timeout=PATIENCE)) as client:
+        client.putrequest("POST", "/", skip_host=True)
+        client.putheader("Host", "shop.example.com")
+        client.putheader("Content-Length", "2")
+        client.endheaders(b"a")
+        wait_until(lambda: sum(utils("proc").connections(set(blue)).values()), "the upload's connection")
+        with site.green():
+            assert site.tell()["port"] not in blue
+            client.send(b"b")
+            assert json.loads(client.getresponse().read())["port"] in blue
 
 
 def test_a_process_that_is_gone_costs_no_request(site: Site) -> None:

@@ -1,7 +1,4 @@
-"""A release that is not well on every host goes live on none, and no client notices that it was tried.
-
-One app is broken. The other one has a new release that is well, and keeps the old one all the same.
-"""
+"""A release that is not well on every host goes live on none, and no client notices that it was tried."""
 
 from pathlib import Path
 from typing import Any
@@ -13,12 +10,6 @@ from tests.fleet import Fleet
 HEALTHY = "self.set_status(503 if self.application.stopping else 200)"
 INFO = '"""Answer as JSON."""'
 RUNNING = "    await stop.wait()\n"
-
-
-@pytest.fixture
-def pair(fleet: Fleet) -> Fleet:
-    """The fleet with the app that is broken, and one of the others."""
-    return fleet.only("shop", "abrupt")
 
 
 def with_broken_shop(fleet: Fleet, broken: Path, old: str, new: str, timeout: int = 30) -> dict[str, dict[str, Any]]:
@@ -50,53 +41,53 @@ def with_broken_shop(fleet: Fleet, broken: Path, old: str, new: str, timeout: in
         ),
     ],
 )
-def test_a_release_that_does_not_pass_the_gate(pair: Fleet, broken: Path, old: str, new: str, timeout: int, said: str) -> None:
-    apps = with_broken_shop(pair, broken, old, new, timeout)
-    with pair.unnoticed():
-        output = pair.refused("--tags", "deploy", apps=apps)
+def test_a_release_that_does_not_pass_the_gate(shop: Fleet, broken: Path, old: str, new: str, timeout: int, said: str) -> None:
+    apps = with_broken_shop(shop, broken, old, new, timeout)
+    with shop.unnoticed():
+        output = shop.refused("--tags", "deploy", apps=apps)
     assert said in output
-    for host in pair.hosts:
-        assert f"{host} serves the release that it had before." in output
+    for host in shop.hosts:
+        assert f"{host} serves what it served before." in output
 
 
-def test_requirements_that_pip_cannot_resolve(pair: Fleet, broken: Path) -> None:
+def test_requirements_that_pip_cannot_resolve(shop: Fleet, broken: Path) -> None:
     (broken / "requirements.txt").write_text("no-such-package-of-any-index==1.0\n")
-    apps = pair.settings()
+    apps = shop.settings()
     apps["shop"]["source"] = str(broken)
-    with pair.unnoticed():
-        output = pair.refused("--tags", "deploy", apps=apps)
+    with shop.unnoticed():
+        output = shop.refused("--tags", "deploy", apps=apps)
     assert "No matching distribution found for no-such-package-of-any-index==1.0" in output
 
 
 @pytest.mark.parametrize("serial", ["100%", "1"])
-def test_an_app_that_is_healthy_but_not_through_nginx(pair: Fleet, broken: Path, serial: str) -> None:
+def test_an_app_that_is_healthy_but_not_through_nginx(shop: Fleet, broken: Path, serial: str) -> None:
     # With one host at a time the others have switched when web-3 fails.
     failing = 'self.set_status(500 if "X-Real-IP" in self.request.headers and socket.gethostname() == "web-3" else 200)'
-    apps = with_broken_shop(pair, broken, HEALTHY, failing)
-    with pair.unnoticed():
-        output = pair.refused("--tags", "deploy", "--extra-vars", f"tornado_app_serial={serial}", apps=apps)
+    apps = with_broken_shop(shop, broken, HEALTHY, failing)
+    with shop.unnoticed():
+        output = shop.refused("--tags", "deploy", "--extra-vars", f"tornado_app_serial={serial}", apps=apps)
     assert "Status code was 500" in output
     assert "Stopped because of web-3." in output
-    for host in pair.hosts:
-        assert f"{host} serves the release that it had before." in output
+    for host in shop.hosts:
+        assert f"{host} serves what it served before." in output
 
 
 BAKE = ("--extra-vars", "tornado_app_bake=10", "--extra-vars", "tornado_app_bake_max_errors=0.05")
 
 
-def test_a_release_that_fails_while_it_bakes_is_taken_back_on_all_hosts(pair: Fleet, broken: Path) -> None:
+def test_a_release_that_fails_while_it_bakes_is_taken_back_on_all_hosts(shop: Fleet, broken: Path) -> None:
     # Nothing but clients can see this one: their requests fail until it is taken back.
-    apps = with_broken_shop(pair, broken, INFO, f"{INFO}\n        self.set_status(500)")
-    with pair.traffic():
-        output = pair.refused("--tags", "deploy", *BAKE, apps=apps)
+    apps = with_broken_shop(shop, broken, INFO, f"{INFO}\n        self.set_status(500)")
+    with shop.traffic():
+        output = shop.refused("--tags", "deploy", *BAKE, apps=apps)
     assert "500 GET /api/info" in output
-    for host in pair.hosts:
-        assert f"{host} serves the release that it had before." in output
+    for host in shop.hosts:
+        assert f"{host} serves what it served before." in output
 
 
-def test_a_release_without_errors_bakes_and_stays(pair: Fleet) -> None:
-    before = pair.release()
-    pair.change("baked")
-    with pair.unnoticed():
-        pair.play("--tags", "deploy", *BAKE)
-    assert pair.release() != before
+def test_a_release_without_errors_bakes_and_stays(shop: Fleet) -> None:
+    before = shop.release()
+    shop.change("baked")
+    with shop.unnoticed():
+        shop.play("--tags", "deploy", *BAKE)
+    assert shop.release() != before

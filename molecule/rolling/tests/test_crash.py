@@ -35,38 +35,38 @@ def boundaries(tasks: list[str]) -> Iterator[Boundary]:
     yield Boundary((switch + len(tasks)) // 2, False)
 
 
-def test_the_next_run_finishes_what_a_killed_one_began(fleet: Fleet, tmp_path: Path, subtests: pytest.Subtests) -> None:
+def test_the_next_run_finishes_what_a_killed_one_began(shop: Fleet, tmp_path: Path, subtests: pytest.Subtests) -> None:
     # The number of processes changes with each deploy: that is a deploy that reloads nginx.
     counts = cycle((3, 2))
-    fleet.change("counted")
-    tasks = fleet.tasks(tmp_path / "tasks", "--tags", "deploy", processes=next(counts))
+    shop.change("counted")
+    tasks = shop.tasks(tmp_path / "tasks", "--tags", "deploy", processes=next(counts))
     for boundary in boundaries(tasks):
         name = (
             f"{'after the first host has done' if boundary.first_host else 'before'} task {boundary.number}, {tasks[boundary.number - 1]}"
         )
         with subtests.test(name):
-            before, count = fleet.release(), next(counts)
-            fleet.change(name)
-            with fleet.unnoticed(shop=2):  # nginx is reloaded when the connections of before are over
-                fleet.crash(boundary.number, "--tags", "deploy", first_host=boundary.first_host, processes=count)
-                fleet.play("--tags", "deploy", processes=count)
-            assert fleet.release() != before
-            assert {len(state.pids) for hosts in fleet.everything().values() for state in hosts.values()} == {count}
-            assert fleet.leftovers() == {}
-            fleet.answers()
-            assert not any(host.file("/run/tornado_app/closing").exists for host in fleet.hosts.values())
+            before, count = shop.release(), next(counts)
+            shop.change(name)
+            with shop.unnoticed(shop=2):  # nginx is reloaded when the connections of before are over
+                shop.crash(boundary.number, "--tags", "deploy", first_host=boundary.first_host, processes=count)
+                shop.play("--tags", "deploy", processes=count)
+            assert shop.release() != before
+            assert {len(state.pids) for hosts in shop.everything().values() for state in hosts.values()} == {count}
+            assert shop.leftovers() == {}
+            shop.answers()
+            assert not any(host.file("/run/tornado_app/closing").exists for host in shop.hosts.values())
 
 
-def test_a_killed_deploy_and_a_broken_one_leave_the_fleet_on_the_release_it_had(fleet: Fleet) -> None:
-    before = fleet.everything()
-    fleet.change("killed, then broken")
-    with fleet.unnoticed():
-        fleet.crash(SWITCH, "--tags", "deploy", first_host=True)
-        for hosts in fleet.everything().values():  # the first host has it, the last one has not
+def test_a_killed_deploy_and_a_broken_one_leave_the_fleet_on_the_release_it_had(shop: Fleet) -> None:
+    before = shop.everything()
+    shop.change("killed, then broken")
+    with shop.unnoticed():
+        shop.crash(SWITCH, "--tags", "deploy", first_host=True)
+        for hosts in shop.everything().values():  # the first host has it, the last one has not
             assert hosts["web-1"].release != hosts["web-3"].release
-        done = fleet.run("--tags", "deploy", health={"path": "/nothing-here", "timeout": 6})
+        done = shop.run("--tags", "deploy", health={"path": "/nothing-here", "timeout": 6})
     assert done.returncode != 0
     assert "/nothing-here answered 404" in " ".join(done.stdout.split())
-    assert fleet.release() == next(iter(before["shop"].values())).release
-    assert fleet.leftovers() == {}
-    fleet.answers()
+    assert shop.release() == next(iter(before["shop"].values())).release
+    assert shop.leftovers() == {}
+    shop.answers()

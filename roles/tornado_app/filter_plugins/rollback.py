@@ -38,7 +38,10 @@ def _resolved(hosts: list[Host], release: str) -> tuple[dict[str, str], list[str
             found[name] = choices[0]
         else:
             failed.append(_unclear(name, states, choices))
-    return found, failed if found or failed else ["nothing was deployed yet: there is nothing to go back to"]
+    if not found and not failed:  # no history of what is live, or nothing is
+        failed = [_unclear(name, states, []) for name, states in apps.items() if any(_served(state) for state in states.values())]
+        failed = failed or ["nothing was deployed yet: there is nothing to go back to"]
+    return found, failed
 
 
 def _served(state: Mapping[str, Any]) -> str:

@@ -125,36 +125,57 @@ def former(state: Mapping[str, Any]) -> bool:
     return bool(idle["deployed"]) and idle["sequence"] < live["sequence"] and bool(running) and all(running)
 
 
-def interrupted(facts: Facts, releases: Releases, hosts: Iterable[Mapping[str, Any]], operation: str) -> dict[str, str]:
+def interrupted(
+    plan: Plan, facts: Facts, releases: Releases, differing: Iterable[str], operation: str, hosts: Iterable[Mapping[str, Any]]
+) -> dict[str, str]:
     """App -> the slot that was live, where an earlier run switched a part of the fleet only and this run wants something else again.
 
     From there the fleet goes on, or stays, together. A rollback to that slot's release is left to the switch itself. ``hosts`` are the
     variables of all hosts of the run.
     """
-    fleet = [host.get("__tornado_app_facts", {}).get("apps", {}) for host in hosts]
+    named, fleet = set(differing), states(hosts)
     found = {}
-    for name in releases:
+    for name, release in releases.items():
         state = facts["apps"][name]
-        served = {apps[name]["slots"][apps[name]["live"]]["release"] for apps in fleet if name in apps}
         live, idle = state["slots"][state["live"]], state["slots"][other(state["live"])]
-        goal = operation == "rollback" and idle["release"] == releases[name]["release"]
-        if len(served) > 1 and live["release"] != releases[name]["release"] and former(state) and not goal:
+        elsewhere = any(served(apps[name]) == idle["release"] for apps in fleet if name in apps)
+        needed = {
+            "deploy": live["release"] != release["release"] or name in named or not serves(plan[name], facts),
+            "restart": False,
+            "rollback": live["release"] != release["release"] != idle["release"],
+        }[operation]
+        if elsewhere and needed and former(state) and idle["release"] != live["release"]:
             found[name] = other(state["live"])
     return found
 
 
-def changes(plan: Plan, facts: Facts, releases: Releases, differing: Iterable[str], operation: str) -> dict[str, dict[str, Any]]:
+def states(hosts: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """App -> facts, of each host that has any."""
+    return [(host.get("__tornado_app_facts") or {}).get("apps", {}) for host in hosts]
+
+
+def served(state: Mapping[str, Any]) -> str:
+    """The release of an app's live slot; empty when it has none."""
+    live = state["slots"][state["live"]]
+    return str(live["release"]) if live["deployed"] else ""
+
+
+def changes(
+    plan: Plan, facts: Facts, releases: Releases, differing: Iterable[str], operation: str, hosts: Iterable[Mapping[str, Any]] = ()
+) -> dict[str, dict[str, Any]]:
     """The apps of ``releases`` that get another live slot, and how. ``operation`` is deploy, restart or rollback.
 
     A deploy takes a new slot when the live one's files differ from what is wanted (``differing``) or it does not run as it should; a
     restart always does; a rollback does when another release is live, and takes the slot that was live before if that still runs it.
-    A switch that an earlier run did not finish is gone through again, without a new slot (``running``).
+    A switch that an earlier run did not finish is gone through again, without a new slot (``running``); it is finished when any of the
+    ``hosts`` (the variables of all of them) that serve the same release has retired its old slot.
     ``live`` is the slot to go back to, ``slot`` the one that shall be live, ``before`` the release of the former.
     """
-    named = set(differing)
+    named, fleet = set(differing), states(hosts)
     found = {}
     for name, release in releases.items():
         app, state = plan[name], facts["apps"][name]
+        finished = any(served(apps[name]) == served(state) and not former(apps[name]) for apps in fleet if name in apps)
         live, idle = state["slots"][state["live"]], state["slots"][other(state["live"])]
         needed = {
             "deploy": name in named or not serves(app, facts),
@@ -164,7 +185,7 @@ def changes(plan: Plan, facts: Facts, releases: Releases, differing: Iterable[st
         if needed:
             reused = operation == "rollback" and former(state) and idle["release"] == release["release"]
             found[name] = _change(app, state, state["live"], release, running=reused)
-        elif former(state):
+        elif former(state) and not finished:
             found[name] = _change(app, state, other(state["live"]), release, running=True)
     return found
 

@@ -15,6 +15,14 @@ options:
     description: The app's directory, with F(releases), F(environments) and F(slots).
     type: path
     required: true
+  run:
+    description: This run, which has to hold the lock (see M(fleet_lock)).
+    type: str
+    required: true
+  lock:
+    description: The lock file.
+    type: path
+    default: /run/tornado_app/lock
   keep:
     description: Releases to keep; those of the slots and the rollback's count, and are kept in any case.
     type: int
@@ -29,6 +37,7 @@ EXAMPLES = r"""
 - name: Remove old releases
   prune_releases:
     home: /srv/shop
+    run: 20260102T030405Z-build-1-4711
     keep: 5
 """
 
@@ -46,6 +55,7 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.tornado_app_history import previous, read
+from ansible.module_utils.tornado_app_lock import holder, opened, parse
 from ansible.module_utils.tornado_app_releases import environment_of, names, with_environments
 
 
@@ -88,13 +98,22 @@ def remove(path: Path) -> None:
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(
-        argument_spec={"home": {"type": "path", "required": True}, "keep": {"type": "int", "required": True}},
+        argument_spec={
+            "home": {"type": "path", "required": True},
+            "run": {"type": "str", "required": True},
+            "lock": {"type": "path", "default": "/run/tornado_app/lock"},
+            "keep": {"type": "int", "required": True},
+        },
         supports_check_mode=True,
     )
-    gone = obsolete(Path(module.params["home"]), max(1, module.params["keep"]))
-    if not module.check_mode:
-        for path in gone:
-            remove(path)
+    with opened(Path(module.params["lock"])) as stream:  # what is kept for another run that has taken over is not known here
+        lock = parse(stream.read())
+        if lock.get("run") != module.params["run"]:
+            module.fail_json(msg=f"nothing is removed: this host's lock is now {'that of ' + holder(lock) if lock else 'free'}")
+        gone = obsolete(Path(module.params["home"]), max(1, module.params["keep"]))
+        if not module.check_mode:
+            for path in gone:
+                remove(path)
     module.exit_json(changed=bool(gone), removed=[str(path) for path in gone])
 
 

@@ -23,9 +23,23 @@ options:
     description:
       - V(started) reads the configuration files again and brings the group in, so that its processes start. Does nothing when it is in.
       - V(absent) stops all processes of the group, each by SIGTERM and after its C(stopwaitsecs) by SIGKILL, and takes the group out.
+        Refuses when the slot is live or the lock of the host is not this run's, since what a killed controller has started goes on.
     type: str
     choices: [started, absent]
     required: true
+  slot:
+    description: The slot of the group, C(blue) or C(green). Required with O(state=absent).
+    type: str
+  flag:
+    description: The flag file, which is there while the green slot is live. Required with O(state=absent).
+    type: path
+  run:
+    description: This run, which has to hold the lock (see M(fleet_lock)). Required with O(state=absent).
+    type: str
+  lock:
+    description: The lock file.
+    type: path
+    default: /run/tornado_app/lock
   timeout:
     description: Seconds that stopping may take. supervisord itself ends it sooner, after the C(stopwaitsecs) of the processes.
     type: float
@@ -53,11 +67,35 @@ elapsed:
 
 import time
 import xmlrpc.client
+from pathlib import Path
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.tornado_app_lock import Lock, holder, opened, parse
 from ansible.module_utils.tornado_app_supervisor import BAD_NAME, UNANSWERED, connect, processes
 
 STOPPED = ("STOPPED", "EXITED", "FATAL", "UNKNOWN")
+
+
+def refuse(module: AnsibleModule, lock: Lock) -> None:
+    """Fail when it is not for this run to stop the group, or for nobody."""
+    group, slot = module.params["group"], module.params["slot"]
+    if lock.get("run") != module.params["run"]:
+        module.fail_json(msg=f"{group} is not stopped: this host's lock is now {'that of ' + holder(lock) if lock else 'free'}")
+    if Path(module.params["flag"]).exists() == (slot == "green"):
+        module.fail_json(msg=f"{group} is not stopped: the {slot} slot is live")
+
+
+def stop(module: AnsibleModule, supervisor: Any) -> None:
+    """Stop the processes of the group and take it out."""
+    group, deadline = module.params["group"], time.monotonic() + module.params["timeout"]
+    while any(info["statename"] not in STOPPED for info in processes(supervisor, group)):
+        # Told again each time: supervisord may just have been starting one anew that had died.
+        supervisor.stopProcessGroup(group, False)
+        if time.monotonic() > deadline:
+            module.fail_json(msg=f"{group} was still running {module.params['timeout']:.0f} s after it was told to stop")
+        time.sleep(0.1)
+    supervisor.removeProcessGroup(group)
 
 
 def main() -> None:
@@ -67,8 +105,13 @@ def main() -> None:
             "socket": {"type": "path", "required": True},
             "group": {"type": "str", "required": True},
             "state": {"type": "str", "choices": ["started", "absent"], "required": True},
+            "slot": {"type": "str"},
+            "flag": {"type": "path"},
+            "run": {"type": "str"},
+            "lock": {"type": "path", "default": "/run/tornado_app/lock"},
             "timeout": {"type": "float", "default": 600},
         },
+        required_if=[("state", "absent", ("slot", "flag", "run"))],
         supports_check_mode=True,
     )
     group, state = module.params["group"], module.params["state"]
@@ -82,14 +125,9 @@ def main() -> None:
                 supervisor.reloadConfig()
                 supervisor.addProcessGroup(group)
             else:
-                deadline = start + module.params["timeout"]
-                while any(info["statename"] not in STOPPED for info in processes(supervisor, group)):
-                    # Told again each time: supervisord may just have been starting one anew that had died.
-                    supervisor.stopProcessGroup(group, False)
-                    if time.monotonic() > deadline:
-                        module.fail_json(msg=f"{group} was still running {module.params['timeout']:.0f} s after it was told to stop")
-                    time.sleep(0.1)
-                supervisor.removeProcessGroup(group)
+                with opened(Path(module.params["lock"])) as stream:  # nobody takes the lock, or makes the slot live, meanwhile
+                    refuse(module, parse(stream.read()))
+                    stop(module, supervisor)
     except xmlrpc.client.Fault as fault:
         hint = " (its configuration file is not among those that supervisord includes)" if fault.faultCode == BAD_NAME else ""
         module.fail_json(msg=f"supervisord refused {state} of {group}: {fault.faultString}{hint}")

@@ -43,9 +43,18 @@ from ansible.plugins.lookup import LookupBase
 
 
 def is_running(pid: int) -> bool:
-    """Whether an ansible-playbook has this process id, and has not ended."""
-    done = subprocess.run(["ps", "-ww", "-p", str(pid), "-o", "stat=", "-o", "args="], capture_output=True, text=True, check=False)
-    return "ansible" in done.stdout and not done.stdout.startswith("Z")
+    """Whether an ansible-playbook has this process id, and has not ended; also when that cannot be found out."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        pass
+    try:
+        done = subprocess.run(["ps", "-ww", "-p", str(pid), "-o", "stat=", "-o", "args="], capture_output=True, text=True, check=False)
+    except OSError:  # no ps
+        return True
+    return not done.stdout or ("ansible" in done.stdout and not done.stdout.startswith("Z"))
 
 
 def process_namespace() -> str:
