@@ -54,7 +54,12 @@ import time
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.tornado_app_lock import holder, opened, parse
+from ansible.module_utils.tornado_app_lock import NotHeldError, held
+
+
+def is_live(flag: Path, slot: str) -> bool:
+    """Whether nginx sends new requests to the slot."""
+    return flag.exists() == (slot == "green")
 
 
 def switch(flag: Path, slot: str) -> None:
@@ -82,17 +87,19 @@ def main() -> None:
         supports_check_mode=True,
     )
     flags = {app: Path(flag) for app, flag in module.params["flags"].items()}
-    other = {app: slot for app, slot in module.params["slots"].items() if flags[app].exists() != (slot == "green")}
+    slots = module.params["slots"]
+    if module.check_mode:
+        module.exit_json(changed=any(not is_live(flags[app], slot) for app, slot in slots.items()), switched={})
     switched = {}
-    if not module.check_mode:
-        with opened(Path(module.params["lock"])) as stream:  # nobody takes the lock over meanwhile
-            lock = parse(stream.read())
-            if lock.get("run") != module.params["run"]:
-                module.fail_json(msg=f"nothing is switched: this host's lock is now {'that of ' + holder(lock) if lock else 'free'}")
-            for app, slot in other.items():
-                switch(flags[app], slot)
-                switched[app] = time.time()
-    module.exit_json(changed=bool(other), switched=switched)
+    try:
+        with held(Path(module.params["lock"]), module.params["run"]):
+            for app, slot in slots.items():
+                if not is_live(flags[app], slot):
+                    switch(flags[app], slot)
+                    switched[app] = time.time()
+    except NotHeldError as problem:
+        module.fail_json(msg=f"nothing is switched: {problem}")
+    module.exit_json(changed=bool(switched), switched=switched)
 
 
 if __name__ == "__main__":

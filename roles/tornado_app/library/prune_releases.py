@@ -55,7 +55,7 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.tornado_app_history import previous, read
-from ansible.module_utils.tornado_app_lock import holder, opened, parse
+from ansible.module_utils.tornado_app_lock import NotHeldError, held
 from ansible.module_utils.tornado_app_releases import environment_of, names, with_environments
 
 
@@ -106,14 +106,14 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    with opened(Path(module.params["lock"])) as stream:  # what is kept for another run that has taken over is not known here
-        lock = parse(stream.read())
-        if lock.get("run") != module.params["run"]:
-            module.fail_json(msg=f"nothing is removed: this host's lock is now {'that of ' + holder(lock) if lock else 'free'}")
-        gone = obsolete(Path(module.params["home"]), max(1, module.params["keep"]))
-        if not module.check_mode:
-            for path in gone:
-                remove(path)
+    try:
+        with held(Path(module.params["lock"]), module.params["run"]):  # what another run needs is not known here
+            gone = obsolete(Path(module.params["home"]), max(1, module.params["keep"]))
+            if not module.check_mode:
+                for path in gone:
+                    remove(path)
+    except NotHeldError as problem:
+        module.fail_json(msg=f"nothing is removed: {problem}")
     module.exit_json(changed=bool(gone), removed=[str(path) for path in gone])
 
 

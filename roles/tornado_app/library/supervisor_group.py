@@ -71,24 +71,17 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.tornado_app_lock import Lock, holder, opened, parse
+from ansible.module_utils.tornado_app_lock import NotHeldError, held
 from ansible.module_utils.tornado_app_supervisor import BAD_NAME, UNANSWERED, connect, processes
 
 STOPPED = ("STOPPED", "EXITED", "FATAL", "UNKNOWN")
 
 
-def refuse(module: AnsibleModule, lock: Lock) -> None:
-    """Fail when it is not for this run to stop the group, or for nobody."""
-    group, slot = module.params["group"], module.params["slot"]
-    if lock.get("run") != module.params["run"]:
-        module.fail_json(msg=f"{group} is not stopped: this host's lock is now {'that of ' + holder(lock) if lock else 'free'}")
+def stop(module: AnsibleModule, supervisor: Any) -> None:
+    """Stop the processes of the group and take it out, unless its slot is live."""
+    group, slot, deadline = module.params["group"], module.params["slot"], time.monotonic() + module.params["timeout"]
     if Path(module.params["flag"]).exists() == (slot == "green"):
         module.fail_json(msg=f"{group} is not stopped: the {slot} slot is live")
-
-
-def stop(module: AnsibleModule, supervisor: Any) -> None:
-    """Stop the processes of the group and take it out."""
-    group, deadline = module.params["group"], time.monotonic() + module.params["timeout"]
     while any(info["statename"] not in STOPPED for info in processes(supervisor, group)):
         # Told again each time: supervisord may just have been starting one anew that had died.
         supervisor.stopProcessGroup(group, False)
@@ -125,12 +118,13 @@ def main() -> None:
                 supervisor.reloadConfig()
                 supervisor.addProcessGroup(group)
             else:
-                with opened(Path(module.params["lock"])) as stream:  # nobody takes the lock, or makes the slot live, meanwhile
-                    refuse(module, parse(stream.read()))
+                with held(Path(module.params["lock"]), module.params["run"]):  # nobody makes the slot live meanwhile
                     stop(module, supervisor)
     except xmlrpc.client.Fault as fault:
         hint = " (its configuration file is not among those that supervisord includes)" if fault.faultCode == BAD_NAME else ""
         module.fail_json(msg=f"supervisord refused {state} of {group}: {fault.faultString}{hint}")
+    except NotHeldError as problem:
+        module.fail_json(msg=f"{group} is not stopped: {problem}")
     except UNANSWERED as problem:
         module.fail_json(msg=f"supervisord does not answer on {module.params['socket']}: {problem}; look at its unit with systemctl status")
     module.exit_json(changed=changed, elapsed=round(time.monotonic() - start, 3))

@@ -42,6 +42,20 @@ def opened(path: Path) -> Iterator[TextIO]:
         yield stream
 
 
+class NotHeldError(Exception):
+    """The lock is not that of the run that needs it; the message says whose it is."""
+
+
+@contextmanager
+def held(path: Path, run: str) -> Iterator[None]:
+    """Keep the lock of this run from being taken over meanwhile. Raises NotHeldError when it was already."""
+    with opened(path) as stream:
+        lock = parse(stream.read())
+        if lock.get("run") != run:
+            raise NotHeldError(f"this host's lock is now {'that of ' + holder(lock) if lock else 'free'}")
+        yield
+
+
 def write(stream: TextIO, lock: Lock) -> None:
     """Replace what an opened lock file says; an empty lock is nobody's."""
     stream.seek(0)
