@@ -8,7 +8,8 @@ import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -193,6 +194,14 @@ class Fleet:
         print(traffic.account.summary())
         assert traffic.account.failures() == []
         assert traffic.account.lost() == 0
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Look again and again until a condition holds, for four minutes at most."""
+    deadline = time.monotonic() + 240
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def crash_plugin(**variables: str) -> dict[str, str]:

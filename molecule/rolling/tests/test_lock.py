@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.fleet import Fleet
+from tests.fleet import Fleet, wait_until
 
 LOCK = "/run/tornado_app/lock"
 TAKE_OVER = "-e tornado_app_take_over=true"
@@ -20,13 +20,6 @@ TAKE_OVER = "-e tornado_app_take_over=true"
 def locks(fleet: Fleet) -> dict[str, dict[str, Any]]:
     """What the lock of each host says; empty when nobody holds it."""
     return {name: json.loads(host.run(f"cat {LOCK}").stdout or "{}") for name, host in fleet.hosts.items()}
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 @pytest.fixture

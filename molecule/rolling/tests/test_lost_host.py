@@ -1,20 +1,13 @@
 """A host that is lost on the way counts as one that failed: no two hosts that can be reached serve different releases."""
 
-import time
+import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.fleet import Fleet
+from tests.fleet import Fleet, wait_until
 
 LOST = "web-3"
 AWAY = 30  # seconds for which nobody can log in there; it goes on serving
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 240
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
 
 
 def lose(fleet: Fleet) -> None:
@@ -32,17 +25,24 @@ def returned(fleet: Fleet) -> bool:
         return False
 
 
+def deploy_and_lose(fleet: Fleet, moment: Callable[[], bool], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A deploy that loses the host at a moment; returns when the host is back."""
+    with ThreadPoolExecutor() as pool:
+        run = pool.submit(fleet.run, "--tags", "deploy", *arguments)
+        wait_until(moment)
+        lose(fleet)
+        done = run.result()
+    wait_until(lambda: returned(fleet))
+    assert done.returncode != 0
+    return done
+
+
 def test_a_host_that_is_lost_before_the_gate_holds_the_others_back(shop: Fleet) -> None:
     before = shop.everything()
     idle = "green" if before["shop"][LOST].slot == "blue" else "blue"
     shop.change("lost before the gate")
-    with shop.unnoticed(), ThreadPoolExecutor() as pool:
-        run = pool.submit(shop.run, "--tags", "deploy")
-        wait_until(lambda: shop.hosts[LOST].file(f"/etc/shop/slots/{idle}.json").exists)
-        lose(shop)
-        done = run.result()
-        wait_until(lambda: returned(shop))
-    assert done.returncode != 0
+    with shop.unnoticed():
+        done = deploy_and_lose(shop, lambda: bool(shop.hosts[LOST].file(f"/etc/shop/slots/{idle}.json").exists))
     assert f"{LOST} failed or cannot be reached" in " ".join(done.stdout.split())
     for app, hosts in shop.everything().items():
         for name, state in hosts.items():
@@ -57,13 +57,9 @@ def test_when_a_host_is_lost_after_its_switch_the_others_go_back_and_the_next_ru
     before = shop.everything()
     old = shop.release()
     shop.change("lost after the switch")
-    with shop.unnoticed(), ThreadPoolExecutor() as pool:
-        run = pool.submit(shop.run, "--tags", "deploy", "--extra-vars", "tornado_app_bake=20")
-        wait_until(lambda: shop.state()[LOST].slot != before["shop"][LOST].slot)
-        lose(shop)
-        done = run.result()
-        wait_until(lambda: returned(shop))
-        assert done.returncode != 0
+    with shop.unnoticed():
+        watched = "tornado_app_bake=20"  # seconds in which the host is lost
+        done = deploy_and_lose(shop, lambda: shop.state()[LOST].slot != before["shop"][LOST].slot, "--extra-vars", watched)
         assert f"Stopped because of {LOST}." in " ".join(done.stdout.split())
         for app, hosts in shop.everything().items():
             for name, state in hosts.items():
