@@ -18,7 +18,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -248,7 +248,7 @@ class Supervisor:
             "history": f"{self.app['home']}/slots/{name}.history.json",
         }
         Path(slot["cwd"]).mkdir(parents=True, exist_ok=True)
-        record = load("filter_plugins/slots.py").slot_record(self.app, name, {"release": "0123456789ab", "environment": "ba9876543210"})
+        record = load("filter_plugins/arguments.py").slot_record(self.app, name, {"release": "0123456789ab", "environment": "ba9876543210"})
         record["python"] = sys.executable
         record["environment"] |= {f"HOW_{port}": how for port, how in zip(ports, behaviours, strict=True)}
         Path(slot["record"]).write_text(json.dumps(record))
@@ -261,16 +261,35 @@ class Supervisor:
         return slot
 
     def group(self, slot: Mapping[str, Any], state: str, /, **arguments: Any) -> dict[str, Any]:
-        """Start or remove the slot's group, by the role's module: by a run that has the lock, while the other slot is live."""
+        """Start or remove the slot's group, see `groups`."""
+        return self.groups([slot], state, **arguments)
+
+    def groups(self, slots: Sequence[Mapping[str, Any]], state: str, /, **arguments: Any) -> dict[str, Any]:
+        """Start or remove the slots' groups, by the role's module: by a run that has the lock, while the other slots are live.
+
+        A slot may say itself what its socket, its slot and its flag are.
+        """
         lock = Path(self.socket).with_name("lock")
         run_module("fleet_lock", path=str(lock), run="r-test")
-        owner = {"slot": "blue", "flag": str(lock.parent), "run": "r-test", "lock": str(lock)}
-        return run_module("supervisor_group", **{"socket": self.socket, "group": slot["group"], "state": state, **owner, **arguments})
+        own = {"socket": self.socket, "slot": "blue", "flag": str(lock.parent)}
+        groups = [{"group": slot["group"], **{key: slot.get(key, value) for key, value in own.items()}} for slot in slots]
+        return run_module("supervisor_groups", **{"groups": groups, "state": state, "run": "r-test", "lock": str(lock), **arguments})
 
     def health(self, slot: Mapping[str, Any], **arguments: Any) -> dict[str, Any]:
-        """Ask for the slot's health, by the role's module."""
-        given = {"socket": self.socket, "group": slot["group"], "ports": slot["ports"], "logs": self.app["logs"], **arguments}
-        return run_module("wait_for_health", **given)
+        """Ask for the slot's health, by the role's module: what it says of the app, and whether and how it failed."""
+        check = arguments.pop("check", False)
+        given = {
+            "app": "shop",
+            "socket": self.socket,
+            "group": slot["group"],
+            "ports": slot["ports"],
+            "logs": self.app["logs"],
+            **arguments,
+        }
+        result = run_module("wait_for_health", check=check, slots=[given])
+        (app,) = result.pop("apps")
+        assert app["healthy"] == result["healthy"]
+        return {**app, **result}
 
     def pids(self) -> dict[str, int]:
         """Process ids by name, of all processes that supervisord knows; 0 when one does not run."""

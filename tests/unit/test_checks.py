@@ -134,16 +134,19 @@ def test_port_numbers_survive_the_kernels_notation(ports: set[int]) -> None:
     assert checks.numbers(checks.ranges(ports)) == ports
 
 
-def answer(cached: bool | None, status: int = 200, header: str = "") -> dict[str, Any]:
-    probe = {"app": "shop", "host": "web-1", "url": "http://127.0.0.1/static/app.css", "cached": cached}
-    return {"item": probe, "status": status, "cache_control": header, "msg": "said"}
+STATIC = {"static_file": "app.css"}
+HEALTH, VERSIONED, PLAIN = "/", "/static/app.css?v=1", "/static/app.css"
 
 
-GOOD_ANSWERS = [answer(None), answer(True, header="max-age=315360000"), answer(False, header="no-cache")]
+def answer(path: str, header: str = "", error: str = "") -> dict[str, Any]:
+    return {"app": "shop", "path": path, "cache_control": header, "error": error}
+
+
+GOOD_ANSWERS = [answer(HEALTH), answer(VERSIONED, "max-age=315360000"), answer(PLAIN, "no-cache")]
 
 
 def test_a_host_that_delivers_has_no_shortfall() -> None:
-    assert checks.shortfalls(PLAN, state(), [{"processes": [{"healthy": True}]}], GOOD_ANSWERS, "web-1") == []
+    assert checks.shortfalls(PLAN, state(app=STATIC), {"apps": [{"processes": [{"healthy": True}]}]}, GOOD_ANSWERS, "web-1") == []
 
 
 @pytest.mark.parametrize(
@@ -162,17 +165,17 @@ def test_a_host_that_delivers_has_no_shortfall() -> None:
     ],
 )
 def test_what_is_short_is_named_with_its_figure(system: dict[str, Any], app: dict[str, Any], said: str) -> None:
-    (found,) = checks.shortfalls(PLAN, state(system, app), [], [], "web-1")
+    (found,) = checks.shortfalls(PLAN, state(system, app), {}, [], "web-1")
     assert found.startswith(f"web-1: {said}")
 
 
 def test_missing_processes_and_low_limits_are_named() -> None:
     short = state()
     short["apps"]["shop"]["slots"]["blue"]["processes"][1]["state"] = "FATAL"
-    assert checks.shortfalls(PLAN, short, [], [], "web-1") == ["web-1: shop-blue has 1 of 2 processes running"]
+    assert checks.shortfalls(PLAN, short, {}, [], "web-1") == ["web-1: shop-blue has 1 of 2 processes running"]
     low = state()
     low["apps"]["shop"]["slots"]["blue"]["processes"][1] |= {"nofile": 1024, "uid": 0}
-    assert checks.shortfalls(PLAN, low, [], [], "web-1") == [
+    assert checks.shortfalls(PLAN, low, {}, [], "web-1") == [
         "web-1: shop-blue:8001 (pid 8001) may open 1024 files instead of 65536",
         "web-1: shop-blue:8001 (pid 8001) runs as root",
     ]
@@ -181,34 +184,35 @@ def test_missing_processes_and_low_limits_are_named() -> None:
 def test_an_app_without_release_is_named() -> None:
     bare = state()
     bare["apps"]["shop"]["slots"]["blue"] = slot()
-    assert checks.shortfalls(PLAN, bare, [], [], "web-1") == ["web-1: shop has no release yet; run --tags deploy"]
+    assert checks.shortfalls(PLAN, bare, {}, [], "web-1") == ["web-1: shop has no release yet; run --tags deploy"]
     assert checks.probes(PLAN, bare) == []
 
 
 def test_an_unhealthy_process_is_named() -> None:
-    health = [{"processes": [{"name": "shop-blue:8000", "healthy": False, "error": "/ answered 500"}]}]
+    health = {"apps": [{"processes": [{"name": "shop-blue:8000", "healthy": False, "error": "/ answered 500"}]}]}
     assert checks.shortfalls(PLAN, state(), health, [], "web-1") == ["web-1: shop-blue:8000: / answered 500"]
 
 
 @pytest.mark.parametrize(
     ("bad", "said"),
     [
-        (answer(None, 502), "answered 502: said"),
-        (answer(True, 404), "answered 404"),
-        (answer(True, header="no-cache"), "has Cache-Control 'no-cache', too short"),
-        (answer(True, header=""), "too short"),
-        (answer(False, header="max-age=315360000"), "too long"),
+        (answer(HEALTH, error="shop through nginx: / answered 502"), "answered 502"),
+        (answer(VERSIONED, "max-age=315360000", error="it was answered by blue"), "it was answered by blue"),
+        (answer(VERSIONED, "no-cache"), "/static/app.css?v=1 has Cache-Control 'no-cache', too short"),
+        (answer(VERSIONED), "too short"),
+        (answer(PLAIN, "max-age=315360000"), "too long"),
     ],
 )
 def test_what_nginx_answers_wrongly_is_named(bad: dict[str, Any], said: str) -> None:
-    (found,) = checks.shortfalls(PLAN, state(), [], [bad], "web-1")
+    (found,) = checks.shortfalls(PLAN, state(app=STATIC), {}, [bad], "web-1")
     assert said in found
 
 
 def test_nginx_is_asked_for_the_health_path_and_a_static_file() -> None:
-    assert [(probe["url"], probe["cached"]) for probe in checks.probes(PLAN, state(app={"static_file": "a b.css"}))] == [
-        ("http://127.0.0.1/", None),
-        ("http://127.0.0.1/static/a%20b.css?v=1", True),
-        ("http://127.0.0.1/static/a%20b.css", False),
+    common = {"app": "shop", "host": PLAN["shop"]["host"], "slot": "blue"}
+    assert checks.probes(PLAN, state(app={"static_file": "a b.css"})) == [
+        {**common, "path": "/"},
+        {**common, "path": "/static/a%20b.css?v=1"},
+        {**common, "path": "/static/a%20b.css"},
     ]
     assert len(checks.probes(PLAN, state(app={"static_file": ""}))) == 1

@@ -73,7 +73,8 @@ class Host:
         for change in slots.changes(PLAN, facts, wanted, differing, operation).values():
             name = change["slot"]["name"]
             if name != self.live:
-                self.histories[name] = json.loads(json.dumps(slots.slot_history(change, facts, operation, who, version)))
+                (written,) = slots.histories({"shop": change}, facts, operation, who, {"shop": {"version": version}}).values()
+                self.histories[name] = json.loads(json.dumps(written))
                 self.slots[name] = {"release": release, "deployed": True, "environment": "e"}
             if end == "refused":
                 self.slots[name]["deployed"] = name == self.live

@@ -29,8 +29,8 @@ class Host:
         run_module("fleet_lock", path=str(self.lock), run=run, holder={"user": run}, lease=lease)
 
     def switch(self, slots: Mapping[str, str], **options: Any) -> dict[str, Any]:
-        flags = {app: str(flag) for app, flag in self.flags.items()}
-        return run_module("live_slot", slots=dict(slots), flags=flags, run=RUN, lock=str(self.lock), **options)
+        switches = [{"app": app, "slot": slot, "flag": str(self.flags[app])} for app, slot in slots.items()]
+        return run_module("live_slot", switches=switches, run=RUN, lock=str(self.lock), **options)
 
     def live(self) -> dict[str, str]:
         """App -> its live slot; nothing but the flag may be beside the flag."""

@@ -18,8 +18,12 @@ from tests.unit.conftest import run_module
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
+    """An app."""
+    return make_home(tmp_path / "shop")
+
+
+def make_home(home: Path) -> Path:
     """An app with five releases, r1 the oldest; r1 and r2 share an environment, and blue runs r5."""
-    home = tmp_path / "shop"
     for name in ("releases", "environments", "slots"):
         (home / name).mkdir(parents=True)
     for number, environment in enumerate(("e1", "e1", "e3", "e4", "e5"), 1):
@@ -57,10 +61,11 @@ def note(home: Path, slot: str, *served: str, withdrawn: str = "") -> None:
     (home / "slots" / f"{slot}.history.json").write_text(json.dumps({"sequence": 1, "releases": entries}))
 
 
-def prune(home: Path, keep: int, **options: Any) -> dict[str, Any]:
+def prune(home: Path, keep: int, *others: Path, **options: Any) -> dict[str, Any]:
     lock = home.with_name("lock")
     run_module("fleet_lock", path=str(lock), run="r-test")
-    result = run_module("prune_releases", home=str(home), lock=str(lock), run="r-test", keep=keep, **options)
+    homes = [str(home), *map(str, others)]
+    result = run_module("prune_releases", homes=homes, lock=str(lock), run="r-test", keep=keep, **options)
     assert not result.get("failed")
     return result
 
@@ -208,6 +213,15 @@ def test_check_mode_removes_nothing(home: Path) -> None:
     assert told["removed"] == prune(home, 2)["removed"]
 
 
+def test_each_app_keeps_its_own(home: Path) -> None:
+    other, fresh = make_home(home.with_name("blog")), home.with_name("nowhere")
+    note(other, "blue", "r5", "r1")
+    result = prune(home, 2, fresh, other)
+    assert left(home) == {"releases": releases("r4", "r5"), "environments": ["e4", "e5"]}
+    assert left(other) == {"releases": releases("r1", "r5"), "environments": ["e1", "e5"]}
+    assert [Path(path).parents[1] for path in result["removed"]] == [home] * 8 + [other] * 8
+
+
 def test_fresh_host(tmp_path: Path) -> None:
     assert prune(tmp_path / "nowhere", 5)["removed"] == []
 
@@ -246,6 +260,6 @@ def test_releases_go_before_their_environments(home: Path) -> None:
 
 def test_a_run_whose_lock_was_taken_over_removes_nothing(tmp_path: Path) -> None:
     run_module("fleet_lock", path=str(tmp_path / "lock"), run="r-other")
-    result = run_module("prune_releases", home=str(tmp_path), lock=str(tmp_path / "lock"), run="r-test", keep=1)
+    result = run_module("prune_releases", homes=[str(tmp_path)], lock=str(tmp_path / "lock"), run="r-test", keep=1)
     assert result["failed"]
     assert "nothing is removed: this host's lock is now that of" in result["msg"]

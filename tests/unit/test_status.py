@@ -238,7 +238,7 @@ def changed(name: str, state: dict[str, Any], moment: float | None, drain: dict[
         name,
         state,
         __tornado_app_changes=changes(state, WANTED, "deploy", () if moment is None else ("shop",)),
-        __tornado_app_gate={"results": [{"item": "shop", "healthy": True, "elapsed": 0.26}]},
+        __tornado_app_gate={"apps": [{"app": "shop", "healthy": True, "elapsed": 0.26}]},
         __tornado_app_switch={"changed": moment is not None, "switched": {} if moment is None else {"shop": moment}},
         **({"__tornado_app_drained": {"apps": [{"app": "shop", **drain}]}} if drain else {}),
     )
@@ -274,7 +274,7 @@ def test_moments_are_compared_among_the_hosts_that_switched() -> None:
 
 
 def test_hosts_that_had_nothing_to_change_have_no_row() -> None:
-    idle = host("web-2", facts(), __tornado_app_changes={}, __tornado_app_gate={"results": []}, __tornado_app_switch={"switched": {}})
+    idle = host("web-2", facts(), __tornado_app_changes={}, __tornado_app_gate={"skipped": True}, __tornado_app_switch={"switched": {}})
     found = status.summary([changed("web-1", facts(), 1767323045.5), idle, {"inventory_hostname": "web-3"}])
     assert "web-1" in found
     assert "web-2" not in found

@@ -121,24 +121,32 @@ def test_group_that_supervisord_does_not_know(supervisor: Supervisor, slots: Map
         assert process["log"] == [f"({tmp_path}/nowhere/{process['port']}.log: No such file or directory)"]
 
 
-def test_supervisord_does_not_answer(slots: Mapping[str, Slot], tmp_path: Path) -> None:
-    slot = slots["fine"]
-    arguments = {"group": slot["group"], "ports": slot["ports"], "logs": str(tmp_path), "timeout": 0.1}
-    result = run_module("wait_for_health", socket=str(tmp_path / "none.sock"), **arguments)
+def test_supervisord_does_not_answer(supervisor: Supervisor, slots: Mapping[str, Slot], tmp_path: Path) -> None:
+    result = supervisor.health(slots["fine"], socket=str(tmp_path / "none.sock"), timeout=0.1)
     assert result["failed"]
     assert f"supervisord: UNKNOWN no supervisord that answers on {tmp_path}/none.sock knows it" in result["msg"]
 
 
 def test_check_mode_asks_once(supervisor: Supervisor, slots: Mapping[str, Slot]) -> None:
     """It returns although the group never becomes healthy."""
-    result = run_module(
-        "wait_for_health",
-        check=True,
-        socket=supervisor.socket,
-        group=slots["deaf"]["group"],
-        ports=slots["deaf"]["ports"],
-        logs=supervisor.app["logs"],
-        timeout=PATIENCE,
-    )
+    result = supervisor.health(slots["deaf"], check=True, timeout=PATIENCE)
     assert result["elapsed"] < PATIENCE
     assert (result["failed"], result["healthy"]) == (True, False)
+
+
+def test_slots_of_several_apps_wait_side_by_side(supervisor: Supervisor, slots: Mapping[str, Slot]) -> None:
+    """Each for as long as its app may take: the one that is given up does not end the other's wait, which ends by itself."""
+    names = {"api": "crashing", "shop": "fine"}
+    common = {"socket": supervisor.socket, "logs": supervisor.app["logs"], "timeout": PATIENCE}
+    result = run_module(
+        "wait_for_health",
+        slots=[{"app": app, "group": slots[name]["group"], "ports": slots[name]["ports"], **common} for app, name in names.items()],
+    )
+    assert [(app["app"], app["healthy"]) for app in result["apps"]] == [("api", False), ("shop", True)]
+    assert not result["healthy"]
+    assert slots["crashing"]["group"] in result["msg"]
+    assert slots["fine"]["group"] not in result["msg"]
+
+
+def test_no_slot_to_wait_for() -> None:
+    assert run_module("wait_for_health", slots=[])["healthy"]

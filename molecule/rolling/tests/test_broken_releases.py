@@ -66,7 +66,7 @@ def test_an_app_that_is_healthy_but_not_through_nginx(shop: Fleet, broken: Path,
     apps = with_broken_shop(shop, broken, HEALTHY, failing)
     with shop.unnoticed():
         output = shop.refused("--tags", "deploy", "--extra-vars", f"tornado_app_serial={serial}", apps=apps)
-    assert "Status code was 500" in output
+    assert "shop through nginx (Host: shop.test): /healthz answered 500" in output
     assert "Stopped because of web-3." in output
     for host in shop.hosts:
         assert f"{host} serves what it served before." in output

@@ -139,18 +139,19 @@ def ranges(ports: Iterable[int]) -> str:
     return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in spans)
 
 
-def shortfalls(plan: Plan, facts: Facts, health: Iterable[Mapping[str, Any]], answers: Iterable[Mapping[str, Any]], host: str) -> list[str]:
+def shortfalls(plan: Plan, facts: Facts, health: Mapping[str, Any], answers: Iterable[Mapping[str, Any]], host: str) -> list[str]:
     """What of the plan a host does not deliver.
 
-    ``health`` are results of wait_for_health, ``answers`` what tornado_app_probes was answered, with the probes as ``item``.
+    ``health`` is the result of wait_for_health, ``answers`` are those of ask_nginx to tornado_app_probes.
     """
     found = [*_nginx_shortfalls(plan, facts["host"])]
     for name, app in plan.items():
         found += _app_shortfalls(app, facts["apps"][name])
-    for result in health:
-        found += [f"{process['name']}: {process['error']}" for process in result.get("processes", []) if not process["healthy"]]
+    for app in health.get("apps", []):
+        found += [f"{process['name']}: {process['error']}" for process in app["processes"] if not process["healthy"]]
+    cached = {(probe["app"], probe["path"]): kept for probe, kept in _probes(plan, facts)}
     for answer in answers:
-        found += _answer_shortfalls(answer)
+        found += _answer_shortfalls(answer, cached[answer["app"], answer["path"]])
     return [f"{host}: {finding}" for finding in found]
 
 
@@ -183,19 +184,23 @@ def _app_shortfalls(app: Mapping[str, Any], state: Mapping[str, Any]) -> Iterato
             yield f"{process['name']} (pid {process['pid']}) runs as root"
 
 
-def probes(plan: Plan, facts: Facts) -> list[dict[str, Any]]:
-    """What to ask nginx on a host: each app's health path, and one of its static files with a version and without."""
-    found = []
+def probes(plan: Plan, facts: Facts) -> list[dict[str, str]]:
+    """What to ask nginx on a host, for ask_nginx: each app's health path, and one of its static files with a version and without."""
+    return [probe for probe, _ in _probes(plan, facts)]
+
+
+def _probes(plan: Plan, facts: Facts) -> Iterator[tuple[dict[str, str], bool | None]]:
+    """Each with whether its answer may be kept for long; None where that is the app's own matter."""
     for name, app in plan.items():
-        if not facts["apps"][name]["slots"][facts["apps"][name]["live"]]["deployed"]:
+        state = facts["apps"][name]
+        if not state["slots"][state["live"]]["deployed"]:
             continue
-        base = {"app": name, "host": app["host"]}
-        found.append({**base, "url": f"http://127.0.0.1{app['health']['path']}", "cached": None})
-        file = facts["apps"][name]["static_file"]
-        if file:
-            found.append({**base, "url": f"http://127.0.0.1/static/{quote(file)}?v=1", "cached": True})
-            found.append({**base, "url": f"http://127.0.0.1/static/{quote(file)}", "cached": False})
-    return found
+        base = {"app": name, "host": app["host"], "slot": state["live"]}
+        yield {**base, "path": app["health"]["path"]}, None
+        if state["static_file"]:
+            file = f"/static/{quote(state['static_file'])}"
+            yield {**base, "path": f"{file}?v=1"}, True
+            yield {**base, "path": file}, False
 
 
 def max_age(header: str) -> int:
@@ -207,16 +212,12 @@ def max_age(header: str) -> int:
     return 0
 
 
-def _answer_shortfalls(answer: Mapping[str, Any]) -> Iterator[str]:
-    probe = answer["item"]
-    asked = f"{probe['app']} through nginx: {probe['url']} (Host: {probe['host']})"
-    status = answer.get("status", 0)
-    if not 200 <= status < 400:
-        yield f"{asked} answered {status}: {answer.get('msg', '')}"
-    elif probe["cached"] is not None:
-        header = answer.get("cache_control", "")
-        if probe["cached"] != (max_age(header) >= FAR_FUTURE):
-            yield f"{asked} has Cache-Control {header!r}, {'too short' if probe['cached'] else 'too long'}"
+def _answer_shortfalls(answer: Mapping[str, Any], cached: bool | None) -> Iterator[str]:
+    header = answer["cache_control"]
+    if answer["error"]:
+        yield answer["error"]
+    elif cached is not None and cached != (max_age(header) >= FAR_FUTURE):
+        yield f"{answer['app']} through nginx: {answer['path']} has Cache-Control {header!r}, {'too short' if cached else 'too long'}"
 
 
 class FilterModule:

@@ -223,7 +223,6 @@ def _planned(name: str, settings: dict[str, Any], host: Mapping[str, Any]) -> di
             "config": f"{etc}/slots/{slot}.conf",
             "record": f"{etc}/slots/{slot}.json",
             "history": f"{home}/slots/{slot}.history.json",
-            "files": [f"{etc}/slots/{slot}.conf", f"{etc}/slots/{slot}.json"],
             "upstream_config": f"conf.d/{name}.{slot}.conf",
         }
     return {

@@ -1,10 +1,13 @@
-"""What a run has to do with the slots of a host: pure functions of the plan and of the facts (app_facts) of the host."""
+"""What a run has to do with the slots of a host: pure functions of the plan and of the facts (app_facts) of the host.
+
+Several return slots: app -> ``app`` (its plan), ``slot`` (one of the plan's slots) and ``ports`` (those that the slot really has).
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Any
 
 ALIVE = ("RUNNING", "STARTING")
@@ -83,30 +86,9 @@ def new_environments(plan: Plan, facts: Facts, releases: Releases, artifacts: Ma
     return found
 
 
-def unrecorded(facts: Facts, releases: Releases) -> list[str]:
-    """The apps beside whose release nothing says which environment it needs, or something else."""
-    return [name for name, wanted in releases.items() if facts["apps"][name]["releases"].get(wanted["release"]) != wanted["environment"]]
-
-
-def slot_record(app: Mapping[str, Any], slot: str, release: Mapping[str, str]) -> dict[str, Any]:
-    """What a slot's processes run: the content of its record, for files/launch.py."""
-    environment = f"{app['environments']}/{release['environment']}"
-    return {
-        "release": release["release"],
-        "argv": app["argv"],
-        "python": f"{environment}/bin/python",
-        "environment": {
-            "HOME": app["shared"],
-            "LANG": "C.UTF-8",
-            "PATH": f"{environment}/bin:/usr/local/bin:/usr/bin:/bin",
-            "PYTHONUNBUFFERED": "1",
-            "TORNADO_APP_NAME": app["name"],
-            "TORNADO_APP_RELEASE": release["release"],
-            "TORNADO_APP_SLOT": slot,
-            "VIRTUAL_ENV": environment,
-            **app["environment"],
-        },
-    }
+def differing_apps(slots: Mapping[str, Mapping[str, Any]], paths: Container[str]) -> list[str]:
+    """The apps of these slots whose files are among ``paths``."""
+    return [name for name, slot in slots.items() if slot["slot"]["config"] in paths or slot["slot"]["record"] in paths]
 
 
 def serves(app: Mapping[str, Any], facts: Facts) -> bool:
@@ -127,8 +109,8 @@ def former(state: Mapping[str, Any]) -> bool:
 
 def interrupted(
     plan: Plan, facts: Facts, releases: Releases, differing: Iterable[str], operation: str, hosts: Iterable[Mapping[str, Any]]
-) -> dict[str, str]:
-    """App -> the slot that was live, where an earlier run switched a part of the fleet only and this run wants something else again.
+) -> dict[str, dict[str, Any]]:
+    """The slots that were live, where an earlier run switched a part of the fleet only and this run wants something else again.
 
     From there the fleet goes on, or stays, together. A rollback to that slot's release is left to the switch itself. ``hosts`` are the
     variables of all hosts of the run.
@@ -145,7 +127,7 @@ def interrupted(
             "rollback": live["release"] != release["release"] != idle["release"],
         }[operation]
         if elsewhere and needed and former(state) and idle["release"] != live["release"]:
-            found[name] = other(state["live"])
+            found[name] = _slot(plan[name], state, other(state["live"]))
     return found
 
 
@@ -225,6 +207,21 @@ def slot_history(change: Mapping[str, Any], facts: Facts, operation: str, run: M
     return {"sequence": state["slots"][state["live"]]["sequence"] + 1, "releases": [top, *past.values()]}
 
 
+def histories(
+    changes: Mapping[str, Mapping[str, Any]],
+    facts: Facts,
+    operation: str,
+    run: Mapping[str, Any],
+    artifacts: Mapping[str, Mapping[str, Any]],
+) -> dict[str, dict[str, Any]]:
+    """App -> the history of the slot that is about to be live; of a switch that is gone through again all is written already."""
+    return {
+        name: slot_history(change, facts, operation, run, artifacts.get(name, {}).get("version", ""))
+        for name, change in changes.items()
+        if change["slot"]["name"] != facts["apps"][name]["live"]
+    }
+
+
 def not_ready(hosts: Iterable[Mapping[str, Any]], lost: Iterable[str]) -> dict[str, str]:
     """Host -> why its gate stays closed, out of the variables of all hosts; empty when the whole fleet may switch.
 
@@ -234,12 +231,8 @@ def not_ready(hosts: Iterable[Mapping[str, Any]], lost: Iterable[str]) -> dict[s
 
 
 def not_answering(hosts: Iterable[Mapping[str, Any]], lost: Iterable[str] = ()) -> dict[str, str]:
-    """Host -> why it did not switch, what nginx answered then where that was no success, or which errors it logged."""
-    checks = {
-        "__tornado_app_switch": lambda result: not result.get("failed"),
-        "__tornado_app_smoke": lambda result: 200 <= result.get("status", 0) < 400,
-        "__tornado_app_bake": lambda result: not result.get("failed"),
-    }
+    """Host -> why it did not switch, what nginx answered then where that was wrong, or which errors it logged."""
+    checks = dict.fromkeys(("__tornado_app_switch", "__tornado_app_smoke", "__tornado_app_bake"), lambda result: not result.get("failed"))
     return {**_lost(lost), **_failures(hosts, checks)}
 
 
@@ -248,45 +241,53 @@ def _lost(hosts: Iterable[str]) -> dict[str, str]:
 
 
 def _failures(hosts: Iterable[Mapping[str, Any]], checks: Mapping[str, Callable[[Mapping[str, Any]], bool]]) -> dict[str, str]:
-    """Host -> the messages of the first of the registered results that did not pass."""
-    found = {}
+    """Host -> the message of the first of its registered results that did not pass."""
+    found: dict[str, str] = {}
     for host in hosts:
-        for register, passed in checks.items():
-            outcome = host.get(register, {})
-            results = [outcome] if outcome.get("unreachable") else outcome.get("results", [outcome] if outcome else [])
-            failed = (result for result in results if result.get("unreachable") or not (result.get("skipped") or passed(result)))
-            messages = [_message(result) for result in failed]
-            if messages and host["inventory_hostname"] not in found:
-                found[host["inventory_hostname"]] = "\n".join(messages)
+        results = [(host[register], passed) for register, passed in checks.items() if host.get(register)]
+        failed = (result for result, passed in results if result.get("unreachable") or not (result.get("skipped") or passed(result)))
+        for result in failed:
+            found.setdefault(host["inventory_hostname"], str(result.get("msg", "")))
     return found
 
 
-def _message(result: Mapping[str, Any]) -> str:
-    said = str(result.get("msg", ""))
-    return f"{result['item']} through nginx: {result['url']}: {said}" if "url" in result and "item" in result else said
+def all_slots(plan: Plan) -> dict[str, dict[str, Any]]:
+    """Both slots of every app, by the names of their groups, as the plan has them."""
+    return {slot["group"]: {"app": app, "slot": slot, "ports": slot["ports"]} for app in plan.values() for slot in app["slots"].values()}
+
+
+def live_slots(plan: Plan, facts: Facts, supervised: bool = False) -> dict[str, dict[str, Any]]:
+    """The slot of each app that is live; with ``supervised``, only where supervisord has processes of it."""
+    live = {name: facts["apps"][name]["live"] for name in plan}
+    found = {name: slot for name, slot in live.items() if not supervised or facts["apps"][name]["slots"][slot]["processes"]}
+    return {name: _slot(plan[name], facts["apps"][name], slot) for name, slot in found.items()}
+
+
+def starting(changes: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """The slots that are to be live and do not run yet."""
+    return {name: change for name, change in changes.items() if not change["running"]}
+
+
+def former_slots(changes: Mapping[str, Mapping[str, Any]], facts: Facts) -> dict[str, dict[str, Any]]:
+    """The slots to go back to."""
+    return {name: _slot(change["app"], facts["apps"][name], change["live"]) for name, change in changes.items()}
 
 
 def leftovers(plan: Plan, facts: Facts, names: Iterable[str]) -> dict[str, dict[str, Any]]:
     """The slots of the named apps that are not live and have something deployed or running: to be retired, or left by a killed run."""
     found = {}
     for name in names:
-        app, state = plan[name], facts["apps"][name]
+        state = facts["apps"][name]
         idle = other(state["live"])
-        slot = state["slots"][idle]
-        if slot["deployed"] or slot["processes"]:
-            ports = [process["port"] for process in slot["processes"]] or app["slots"][idle]["ports"]
-            found[name] = {"app": app, "slot": app["slots"][idle], "ports": ports}
+        if state["slots"][idle]["deployed"] or state["slots"][idle]["processes"]:
+            found[name] = _slot(plan[name], state, idle)
     return found
 
 
-def watched(changes: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """What watch_errors watches: the access logs of these changes."""
-    return [{"app": change["app"]["name"], "path": change["app"]["access_log"], "slot": change["slot"]["name"]} for change in changes]
-
-
-def drains(slots: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """What wait_for_drain waits for: the ports of these slots."""
-    return [{"app": name, "ports": slot["ports"], "timeout": slot["app"]["drain"]["timeout"]} for name, slot in slots.items()]
+def _slot(app: Mapping[str, Any], state: Mapping[str, Any], slot: str) -> dict[str, Any]:
+    """A slot with the ports that it really has, which may be other than those it would get now."""
+    ports = [process["port"] for process in state["slots"][slot]["processes"]] or app["slots"][slot]["ports"]
+    return {"app": app, "slot": app["slots"][slot], "ports": ports}
 
 
 class FilterModule:
@@ -300,15 +301,16 @@ class FilterModule:
             "tornado_app_live_releases": live_releases,
             "tornado_app_new_releases": new_releases,
             "tornado_app_new_environments": new_environments,
-            "tornado_app_unrecorded": unrecorded,
-            "tornado_app_slot_record": slot_record,
             "tornado_app_interrupted": interrupted,
             "tornado_app_changes": changes,
-            "tornado_app_slot_history": slot_history,
+            "tornado_app_histories": histories,
             "tornado_app_not_ready": not_ready,
             "tornado_app_not_answering": not_answering,
+            "tornado_app_all_slots": all_slots,
+            "tornado_app_live_slots": live_slots,
+            "tornado_app_starting": starting,
+            "tornado_app_former_slots": former_slots,
             "tornado_app_leftovers": leftovers,
-            "tornado_app_drains": drains,
-            "tornado_app_watched": watched,
+            "tornado_app_differing": differing_apps,
             "tornado_app_kept_releases": kept_releases,
         }

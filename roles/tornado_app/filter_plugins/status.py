@@ -162,7 +162,7 @@ def summary(hosts: Iterable[Host]) -> str:
     rows: list[tuple[str, ...]] = []
     moments: dict[str, list[float]] = {}
     for host in hosts:
-        gates = {result["item"]: result for result in host.get("__tornado_app_gate", {}).get("results", [])}
+        gates = {gate["app"]: gate for gate in host.get("__tornado_app_gate", {}).get("apps", [])}
         switched = host.get("__tornado_app_switch", {}).get("switched", {})
         drained = {drain["app"]: drain for drain in host.get("__tornado_app_drained", {}).get("apps", [])}
         for name, change in host.get("__tornado_app_changes", {}).items():

@@ -11,14 +11,18 @@ description:
     operation, which is on the disk when the module returns.
   - Refuses when the lock of the host is not this run's any more, also when there is nothing to switch.
 options:
-  slots:
-    description: App to the slot that is to be live.
-    type: dict
+  switches:
+    description: The switches, in this order.
+    type: list
+    elements: dict
     required: true
-  flags:
-    description: App to its flag file; there, the green slot is live, not there, the blue one is.
-    type: dict
-    required: true
+    suboptions:
+      app: {description: Name of the app., type: str, required: true}
+      slot: {description: The slot that is to be live., type: str, choices: [blue, green], required: true}
+      flag:
+        description: The app's flag file; there, the green slot is live, not there, the blue one is.
+        type: path
+        required: true
   run:
     description: This run, which has to hold the lock (see M(fleet_lock)).
     type: str
@@ -36,8 +40,8 @@ author: The tornado_app authors
 EXAMPLES = r"""
 - name: Switch
   live_slot:
-    slots: {shop: green}
-    flags: {shop: /srv/shop/live/green}
+    switches:
+      - {app: shop, slot: green, flag: /srv/shop/live/green}
     run: 20260102T030405Z-ana-build-1-4711
 """
 
@@ -77,25 +81,28 @@ def switch(flag: Path, slot: str) -> None:
 
 def main() -> None:
     """Run the module."""
+    one = {
+        "app": {"type": "str", "required": True},
+        "slot": {"type": "str", "choices": ["blue", "green"], "required": True},
+        "flag": {"type": "path", "required": True},
+    }
     module = AnsibleModule(
         argument_spec={
-            "slots": {"type": "dict", "required": True},
-            "flags": {"type": "dict", "required": True},
+            "switches": {"type": "list", "elements": "dict", "required": True, "options": one},
             "run": {"type": "str", "required": True},
             "lock": {"type": "path", "default": "/run/tornado_app/lock"},
         },
         supports_check_mode=True,
     )
-    flags = {app: Path(flag) for app, flag in module.params["flags"].items()}
-    slots = module.params["slots"]
+    wanted = [(each["app"], Path(each["flag"]), each["slot"]) for each in module.params["switches"]]
     if module.check_mode:
-        module.exit_json(changed=any(not is_live(flags[app], slot) for app, slot in slots.items()), switched={})
+        module.exit_json(changed=any(not is_live(flag, slot) for _, flag, slot in wanted), switched={})
     switched = {}
     try:
         with held(Path(module.params["lock"]), module.params["run"]):
-            for app, slot in slots.items():
-                if not is_live(flags[app], slot):
-                    switch(flags[app], slot)
+            for app, flag, slot in wanted:
+                if not is_live(flag, slot):
+                    switch(flag, slot)
                     switched[app] = time.time()
     except NotHeldError as problem:
         module.fail_json(msg=f"nothing is switched: {problem}")

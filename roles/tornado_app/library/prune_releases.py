@@ -1,19 +1,20 @@
 #!/usr/bin/python
-"""Ansible module: remove old releases of an app, and environments that no release needs."""
+"""Ansible module: remove old releases of apps, and environments that no release needs."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: prune_releases
-short_description: Remove old releases of an app, and environments that no release needs
+short_description: Remove old releases of apps, and environments that no release needs
 description:
-  - Keeps the releases that were live last, those that a slot's link names and the one that a rollback goes to, removes the others, then
-    the environments that no kept release names.
+  - Keeps of each app the releases that were live last, those that a slot's link names and the one that a rollback goes to, removes the
+    others, then the environments that no kept release names.
   - What an interrupted installation left behind goes too.
 options:
-  home:
-    description: The app's directory, with F(releases), F(environments) and F(slots).
-    type: path
+  homes:
+    description: The apps' directories, each with F(releases), F(environments) and F(slots).
+    type: list
+    elements: path
     required: true
   run:
     description: This run, which has to hold the lock (see M(fleet_lock)).
@@ -24,7 +25,7 @@ options:
     type: path
     default: /run/tornado_app/lock
   keep:
-    description: Releases to keep; those of the slots and the rollback's count, and are kept in any case.
+    description: Releases to keep of each app; those of the slots and the rollback's count, and are kept in any case.
     type: int
     required: true
 attributes:
@@ -36,7 +37,7 @@ author: The tornado_app authors
 EXAMPLES = r"""
 - name: Remove old releases
   prune_releases:
-    home: /srv/shop
+    homes: [/srv/shop, /srv/blog]
     run: 20260102T030405Z-build-1-4711
     keep: 5
 """
@@ -99,7 +100,7 @@ def main() -> None:
     """Run the module."""
     module = AnsibleModule(
         argument_spec={
-            "home": {"type": "path", "required": True},
+            "homes": {"type": "list", "elements": "path", "required": True},
             "run": {"type": "str", "required": True},
             "lock": {"type": "path", "default": "/run/tornado_app/lock"},
             "keep": {"type": "int", "required": True},
@@ -108,7 +109,7 @@ def main() -> None:
     )
     try:
         with held(Path(module.params["lock"]), module.params["run"]):  # what another run needs is not known here
-            gone = obsolete(Path(module.params["home"]), max(1, module.params["keep"]))
+            gone = [path for home in module.params["homes"] for path in obsolete(Path(home), max(1, module.params["keep"]))]
             if not module.check_mode:
                 for path in gone:
                     remove(path)

@@ -1,4 +1,4 @@
-"""supervisor_group, with a real supervisord: one group comes and goes, no other is touched."""
+"""supervisor_groups, with real supervisords: groups come and go, no other is touched."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import socket
 import socketserver
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,15 @@ def bystander(supervisor: Supervisor) -> Slot:
     assert supervisor.group(slot, "started")["changed"]
     assert supervisor.health(slot, timeout=PATIENCE)["healthy"]
     return slot
+
+
+@pytest.fixture
+def other(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Supervisor]:
+    """A supervisord of another app."""
+    with ExitStack() as stack:
+        made = Supervisor(tmp_path_factory.mktemp("o"), stack)
+        made.start()
+        yield made
 
 
 @pytest.fixture(autouse=True)
@@ -57,6 +67,73 @@ def test_started_then_absent(supervisor: Supervisor) -> None:
     assert not any(utils("proc").describe(pid) for pid in started.values())
 
     assert not supervisor.group(slot, "absent")["changed"]
+
+
+@pytest.mark.parametrize("state", ["started", "absent"])
+def test_no_group(tmp_path: Path, state: str) -> None:
+    """It needs no lock either."""
+    result = run_module("supervisor_groups", groups=[], state=state, run="r-test", lock=str(tmp_path / "lock"))
+    assert (result["changed"], result["groups"]) == (False, [])
+    assert not (tmp_path / "lock").exists()
+
+
+def test_several_groups(supervisor: Supervisor, other: Supervisor) -> None:
+    """Of several supervisords, and of one; what is as it is to be is left out."""
+    slots = [
+        supervisor.write_slot("here", ["200", "200"]),
+        supervisor.write_slot("beside", ["200"]),
+        {**other.write_slot("there", ["200"]), "socket": other.socket},
+    ]
+    names = [slot["group"] for slot in slots]
+    supervisor.group(slots[0], "started")
+    assert supervisor.groups(slots, "started")["groups"] == names[1:]
+    assert [len(pids(runs, slot)) for runs, slot in zip((supervisor, supervisor, other), slots, strict=True)] == [2, 1, 1]
+    supervisor.group(slots[1], "absent")
+    assert sorted(supervisor.groups(slots, "absent")["groups"]) == sorted([names[0], names[2]])
+    assert not supervisor.groups(slots, "absent")["changed"]
+
+
+@pytest.mark.parametrize("answers", [True, False], ids=["ends at last", "its supervisord ends"])
+def test_groups_are_stopped_at_the_same_time(supervisor: Supervisor, other: Supervisor, answers: bool) -> None:
+    """The first ends only when the second is gone."""
+    slow = {**other.write_slot("waits", ["stubborn"], stopwaitsecs="3600"), "socket": other.socket}
+    quick = supervisor.write_slot("quick", ["200"])
+    assert supervisor.groups([slow, quick], "started")["groups"] == [slow["group"], quick["group"]]
+    assert other.health(slow, timeout=PATIENCE)["healthy"]
+    (pid,) = pids(other, slow).values()
+
+    def end() -> None:
+        try:
+            wait_until(lambda: not pids(supervisor, quick), "the removal of the second")
+        finally:
+            if not answers:
+                os.kill(other.pid, signal.SIGKILL)
+            os.kill(pid, signal.SIGKILL)
+
+    ending = threading.Thread(target=end)
+    ending.start()
+    try:
+        result = supervisor.groups([slow, quick], "absent", timeout=2 * PATIENCE)
+    finally:
+        ending.join()
+    assert result["changed"]
+    assert result["groups"] == ([quick["group"], slow["group"]] if answers else [quick["group"]])
+    assert answers or result["msg"].startswith(f"supervisord does not answer on {other.socket}: ")
+
+
+def test_what_fails_keeps_no_other_from_it(supervisor: Supervisor, tmp_path: Path) -> None:
+    """All that is wrong is told."""
+    gone = {"group": "shop-gone", "socket": str(tmp_path / "none")}
+    unknown, slot = {"group": "shop-nowhere"}, supervisor.write_slot("fine", ["200"])
+    started = supervisor.groups([gone, unknown, slot], "started")
+    removed = supervisor.groups([gone, slot], "absent")
+    for result, problems in (
+        (started, [f"supervisord does not answer on {tmp_path}/none: ", "supervisord refused started of shop-nowhere: "]),
+        (removed, [f"supervisord does not answer on {tmp_path}/none: "]),
+    ):
+        assert (result["failed"], result["changed"], result["groups"]) == (True, True, [slot["group"]])
+        assert all(line.startswith(problem) for line, problem in zip(result["msg"].split("\n"), problems, strict=True))
+    assert pids(supervisor, slot) == {}
 
 
 def test_what_changed_on_disk_restarts_nobody(supervisor: Supervisor, bystander: Slot) -> None:
@@ -120,11 +197,30 @@ def test_what_is_live_is_not_stopped(supervisor: Supervisor, tmp_path: Path) -> 
     slot = supervisor.write_slot("live", ["200"])
     supervisor.group(slot, "started")
     for name, flag in (("blue", tmp_path / "nowhere"), ("green", tmp_path)):
-        result = supervisor.group(slot, "absent", slot=name, flag=str(flag))
+        result = supervisor.group({**slot, "slot": name, "flag": str(flag)}, "absent")
         assert result["failed"]
         assert result["msg"].endswith(f"is not stopped: the {name} slot is live")
     assert pids(supervisor, slot)
     assert supervisor.group(slot, "absent")["changed"]
+
+
+def test_nothing_is_stopped_beside_what_is_live(supervisor: Supervisor, tmp_path: Path) -> None:
+    idle, live = (supervisor.write_slot(name, ["200"]) for name in ("idle", "serving"))
+    supervisor.groups([idle, live], "started")
+    before = wait_until(lambda: all(supervisor.pids().values()) and supervisor.pids(), "all processes")
+    result = supervisor.groups([idle, {**live, "slot": "green", "flag": str(tmp_path)}], "absent")
+    assert (result["failed"], result["changed"], result["groups"]) == (True, False, [])
+    assert result["msg"] == f"{live['group']} is not stopped: the green slot is live"
+    assert supervisor.pids() == before
+    assert supervisor.groups([idle, live], "absent")["changed"]
+
+
+@pytest.mark.parametrize("given", [{}, {"slot": "blue"}, {"flag": "/nowhere"}])
+def test_slot_and_flag_are_needed_to_stop(given: Mapping[str, str]) -> None:
+    group = {"socket": "/nowhere", "group": "shop-blue", **given}
+    result = run_module("supervisor_groups", groups=[group], state="absent", run="r-test")
+    assert result["failed"]
+    assert result["msg"] == "state is absent but slot or flag is missing of shop-blue"
 
 
 def test_another_runs_group_is_not_stopped(supervisor: Supervisor) -> None:
@@ -170,8 +266,13 @@ def test_bad_file(supervisor: Supervisor, bad: str) -> None:
     assert supervisor.group(slot, "absent")["changed"]
 
 
+def start_by(path: Path) -> dict[str, Any]:
+    """What is told of a group whose supervisord is to listen there."""
+    return run_module("supervisor_groups", groups=[{"socket": str(path), "group": "shop-blue"}], state="started")
+
+
 def test_no_socket(tmp_path: Path) -> None:
-    result = run_module("supervisor_group", socket=str(tmp_path / "none"), group="shop-blue", state="started")
+    result = start_by(tmp_path / "none")
     assert result["failed"]
     assert result["msg"].startswith(f"supervisord does not answer on {tmp_path}/none: ")
     assert "No such file or directory" in result["msg"]
@@ -182,7 +283,7 @@ def test_socket_that_nobody_answers(tmp_path: Path) -> None:
     """What a supervisord that was killed leaves behind."""
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(tmp_path / "sock"))
-    result = run_module("supervisor_group", socket=str(tmp_path / "sock"), group="shop-blue", state="started")
+    result = start_by(tmp_path / "sock")
     assert result["failed"]
     assert "Connection refused" in result["msg"]
 
@@ -202,7 +303,7 @@ def test_socket_of_something_else(tmp_path: Path) -> None:
     with socketserver.UnixStreamServer(str(tmp_path / "sock"), Refuse) as server:
         answering = threading.Thread(target=server.handle_request)
         answering.start()
-        result = run_module("supervisor_group", socket=str(tmp_path / "sock"), group="shop-blue", state="started")
+        result = start_by(tmp_path / "sock")
         answering.join()
     assert result["failed"]
     assert result["msg"].startswith(f"supervisord does not answer on {tmp_path}/sock: ")

@@ -1,0 +1,169 @@
+"""What the role's modules are called with: each takes all apps of a host at once, since every call costs a second.
+
+``slots`` is always app -> ``app`` (its plan), ``slot`` (one of the plan's slots) and ``ports`` (those that the slot really has).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+Slots = Mapping[str, Mapping[str, Any]]
+Plan = Mapping[str, Mapping[str, Any]]
+Releases = Mapping[str, Mapping[str, str]]
+File = dict[str, Any]
+
+
+def switches(slots: Slots) -> list[dict[str, str]]:
+    """For live_slot, to make these slots live."""
+    return [{"app": name, "slot": slot["slot"]["name"], "flag": slot["app"]["flag"]} for name, slot in slots.items()]
+
+
+def groups(slots: Slots) -> list[dict[str, str]]:
+    """For supervisor_groups: the processes of these slots."""
+    return [
+        {"socket": slot["app"]["socket"], "group": slot["slot"]["group"], "slot": slot["slot"]["name"], "flag": slot["app"]["flag"]}
+        for slot in slots.values()
+    ]
+
+
+def drains(slots: Slots) -> list[dict[str, Any]]:
+    """For wait_for_drain: the ports of these slots."""
+    return [{"app": name, "ports": slot["ports"], "timeout": slot["app"]["drain"]["timeout"]} for name, slot in slots.items()]
+
+
+def health_checks(slots: Slots, timeout: float | None = None) -> list[dict[str, Any]]:
+    """For wait_for_health: the processes of these slots, with the apps' own patience where no ``timeout`` in seconds is given."""
+    return [
+        {
+            "app": name,
+            "socket": slot["app"]["socket"],
+            "group": slot["slot"]["group"],
+            "ports": slot["ports"],
+            "path": slot["app"]["health"]["path"],
+            "host": slot["app"]["host"],
+            "timeout": slot["app"]["health"]["timeout"] if timeout is None else timeout,
+            "logs": slot["app"]["logs"],
+        }
+        for name, slot in slots.items()
+    ]
+
+
+def requests(slots: Slots) -> list[dict[str, str]]:
+    """For ask_nginx: the health path of each app, which one of these slots is meant to answer."""
+    return [
+        {"app": name, "host": slot["app"]["host"], "path": slot["app"]["health"]["path"], "slot": slot["slot"]["name"]}
+        for name, slot in slots.items()
+    ]
+
+
+def watched(slots: Slots) -> list[dict[str, str]]:
+    """For watch_errors: what these slots answer."""
+    return [{"app": name, "path": slot["app"]["access_log"], "slot": slot["slot"]["name"]} for name, slot in slots.items()]
+
+
+def template_variables(slots: Slots) -> list[dict[str, Any]]:
+    """For a template that is rendered once for each of these slots."""
+    return [{"app": slot["app"], "slot": slot["slot"]} for slot in slots.values()]
+
+
+def upstream_files(slots: Slots, rendered: Iterable[str], force: bool = True) -> list[File]:
+    """For nginx_config: the processes of these slots, as rendered; without ``force`` only where there is no such file yet."""
+    return [
+        {"path": slot["slot"]["upstream_config"], "content": content, "force": force}
+        for slot, content in zip(slots.values(), rendered, strict=True)
+    ]
+
+
+def site_variables(plan: Plan) -> list[dict[str, Any]]:
+    """For a template that is rendered once for each app."""
+    return [{"app": app} for app in plan.values()]
+
+
+def site_files(plan: Plan, rendered: Iterable[str]) -> list[File]:
+    """For nginx_config: the sites of all apps, as rendered."""
+    return [{"path": app["site_config"], "content": content} for app, content in zip(plan.values(), rendered, strict=True)]
+
+
+def slot_files(slots: Slots, releases: Releases, rendered: Iterable[str], validate: str) -> list[File]:
+    """For install_files: what these slots run, and how they are supervised, as rendered."""
+    found: list[File] = []
+    for (name, slot), config in zip(slots.items(), rendered, strict=True):
+        app, where = slot["app"], slot["slot"]
+        own = {"group": app["user"], "mode": "0640"}
+        found.append({"path": where["record"], "content": text(slot_record(app, where["name"], releases[name])), **own})
+        found.append({"path": where["config"], "content": config, "validate": f"{validate} {app['config']} %s", **own})
+    return found
+
+
+def slot_links(slots: Slots, releases: Releases) -> list[File]:
+    """For install_files: the releases of these slots."""
+    return [
+        {"path": slot["slot"]["cwd"], "state": "link", "target": f"{slot['app']['releases']}/{releases[name]['release']}"}
+        for name, slot in slots.items()
+    ]
+
+
+def slot_histories(slots: Slots, histories: Mapping[str, Any]) -> list[File]:
+    """For install_files: what was live before these slots."""
+    return [{"path": slots[name]["slot"]["history"], "content": text(history)} for name, history in histories.items()]
+
+
+def release_records(plan: Plan, releases: Releases) -> list[File]:
+    """For install_files: which environment each release needs."""
+    return [{"path": f"{plan[name]['releases']}/{release['release']}.json", "content": text(release)} for name, release in releases.items()]
+
+
+def slot_removals(slots: Slots) -> list[File]:
+    """For install_files: nothing of these slots stays but the link, which tells what they ran last."""
+    return [{"path": slot["slot"][key], "state": "absent"} for slot in slots.values() for key in ("config", "record")]
+
+
+def slot_record(app: Mapping[str, Any], slot: str, release: Mapping[str, str]) -> dict[str, Any]:
+    """What a slot's processes run: the content of its record, for files/launch.py."""
+    environment = f"{app['environments']}/{release['environment']}"
+    return {
+        "release": release["release"],
+        "argv": app["argv"],
+        "python": f"{environment}/bin/python",
+        "environment": {
+            "HOME": app["shared"],
+            "LANG": "C.UTF-8",
+            "PATH": f"{environment}/bin:/usr/local/bin:/usr/bin:/bin",
+            "PYTHONUNBUFFERED": "1",
+            "TORNADO_APP_NAME": app["name"],
+            "TORNADO_APP_RELEASE": release["release"],
+            "TORNADO_APP_SLOT": slot,
+            "VIRTUAL_ENV": environment,
+            **app["environment"],
+        },
+    }
+
+
+def text(content: object) -> str:
+    """JSON that a person can read."""
+    return json.dumps(content, indent=4, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+class FilterModule:
+    """The filters of this file, for Ansible."""
+
+    def filters(self) -> dict[str, Any]:
+        return {
+            "tornado_app_switches": switches,
+            "tornado_app_groups": groups,
+            "tornado_app_drains": drains,
+            "tornado_app_health_checks": health_checks,
+            "tornado_app_requests": requests,
+            "tornado_app_watched": watched,
+            "tornado_app_template_variables": template_variables,
+            "tornado_app_upstream_files": upstream_files,
+            "tornado_app_site_variables": site_variables,
+            "tornado_app_site_files": site_files,
+            "tornado_app_slot_files": slot_files,
+            "tornado_app_slot_links": slot_links,
+            "tornado_app_slot_histories": slot_histories,
+            "tornado_app_release_records": release_records,
+            "tornado_app_slot_removals": slot_removals,
+        }

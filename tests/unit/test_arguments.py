@@ -1,0 +1,89 @@
+"""What the modules of the role are called with."""
+
+import json
+
+import pytest
+
+from tests.unit.loading import load
+from tests.unit.test_plan import DEFAULTS, HOST, SHOP
+
+arguments = load("filter_plugins/arguments.py")
+PLAN = load("filter_plugins/plan.py").plan(
+    {
+        "shop": {**SHOP, "processes": 2},
+        "api": {**SHOP, "port": 8500, "server_names": ["api.test"], "drain": {"timeout": 7}},
+    },
+    DEFAULTS,
+    HOST,
+)
+SHOP_PLAN = PLAN["shop"]
+RELEASES = {name: {"release": name[0] * 12, "environment": "e" * 12} for name in PLAN}
+SLOTS = {name: {"app": app, "slot": app["slots"]["green"], "ports": app["slots"]["green"]["ports"]} for name, app in PLAN.items()}
+
+
+def test_each_module_is_told_of_the_slots_of_all_apps() -> None:
+    lists = [getattr(arguments, name)(SLOTS) for name in ("switches", "groups", "drains", "health_checks", "requests", "watched")]
+    assert [len(found) for found in lists] == [2] * 6
+    assert [getattr(arguments, name)({}) for name in ("switches", "groups", "drains", "health_checks", "requests", "watched")] == [[]] * 6
+
+
+def test_a_slot_in_the_words_of_each_module() -> None:
+    shop = {"shop": {**SLOTS["shop"], "ports": [9000, 9001, 9002]}}
+    flag, socket = SHOP_PLAN["flag"], SHOP_PLAN["socket"]
+    assert arguments.switches(shop) == [{"app": "shop", "slot": "green", "flag": flag}]
+    assert arguments.groups(shop) == [{"socket": socket, "group": "shop-green", "slot": "green", "flag": flag}]
+    assert arguments.drains(shop) == [{"app": "shop", "ports": [9000, 9001, 9002], "timeout": SHOP_PLAN["drain"]["timeout"]}]
+    assert arguments.watched(shop) == [{"app": "shop", "path": SHOP_PLAN["access_log"], "slot": "green"}]
+    assert arguments.requests(shop) == [{"app": "shop", "host": SHOP_PLAN["host"], "path": "/", "slot": "green"}]
+    (check,) = arguments.health_checks(shop)
+    assert (check["socket"], check["group"], check["ports"]) == (socket, "shop-green", [9000, 9001, 9002])
+
+
+def test_the_apps_have_as_long_as_they_say_unless_the_caller_says_otherwise() -> None:
+    assert [drain["timeout"] for drain in arguments.drains(SLOTS)] == [60, 7]
+    assert [check["timeout"] for check in arguments.health_checks(SLOTS)] == [60, 60]
+    assert [check["timeout"] for check in arguments.health_checks(SLOTS, 10)] == [10, 10]
+
+
+def test_the_files_of_a_slot_are_the_apps_alone_and_its_supervision_is_judged() -> None:
+    record, config = arguments.slot_files({"shop": SLOTS["shop"]}, RELEASES, ["[program]\n"], "check")
+    assert json.loads(record["content"])["release"] == "s" * 12
+    assert config["content"] == "[program]\n"
+    assert config["validate"] == f"check {SHOP_PLAN['config']} %s"
+    for file in (record, config):
+        assert (file["group"], file["mode"]) == ("shop", "0640")
+    gone = arguments.slot_removals({"shop": SLOTS["shop"]})
+    assert {file["path"] for file in gone} == {record["path"], config["path"]}
+    assert {file["state"] for file in gone} == {"absent"}
+
+
+def test_every_slot_gets_its_own_text() -> None:
+    assert [file["content"] for file in arguments.slot_files(SLOTS, RELEASES, ["one", "two"], "check")][1::2] == ["one", "two"]
+    assert [file["content"] for file in arguments.upstream_files(SLOTS, ["one", "two"])] == ["one", "two"]
+    assert [file["content"] for file in arguments.site_files(PLAN, ["one", "two"])] == ["one", "two"]
+    with pytest.raises(ValueError, match="shorter"):
+        arguments.upstream_files(SLOTS, ["one"])
+
+
+def test_a_link_leads_to_the_release_and_a_release_is_recorded_beside_it() -> None:
+    (link, _) = arguments.slot_links(SLOTS, RELEASES)
+    assert link == {"path": "/srv/shop/slots/green", "state": "link", "target": "/srv/shop/releases/ssssssssssss"}
+    (record, _) = arguments.release_records(PLAN, RELEASES)
+    assert record["path"] == "/srv/shop/releases/ssssssssssss.json"
+    assert json.loads(record["content"]) == RELEASES["shop"]
+
+
+def test_only_histories_that_are_new_are_written() -> None:
+    (file,) = arguments.slot_histories(SLOTS, {"api": {"sequence": 2, "releases": []}})
+    assert file["path"] == PLAN["api"]["slots"]["green"]["history"]
+    assert json.loads(file["content"])["sequence"] == 2
+
+
+def test_a_record_has_the_release_and_the_apps_environment_goes_before_the_roles() -> None:
+    app = {**SHOP_PLAN, "environment": {"LANG": "de_DE.UTF-8", "GREETING": "hello"}}
+    record = arguments.slot_record(app, "green", RELEASES["shop"])
+    assert record["python"] == "/srv/shop/environments/eeeeeeeeeeee/bin/python"
+    assert record["environment"]["LANG"] == "de_DE.UTF-8"
+    assert record["environment"]["GREETING"] == "hello"
+    assert record["environment"]["TORNADO_APP_RELEASE"] == "ssssssssssss"
+    assert record["environment"]["TORNADO_APP_SLOT"] == "green"
