@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import grp
 import json
 import os
 import resource
@@ -68,6 +69,7 @@ def test_fresh_host(app: App) -> None:
     facts = run(app)
     empty = {"deployed": False, "release": "", "environment": "", "processes": [], "connections": 0, "sequence": 0}
     assert facts == {
+        "unprepared": [directory["path"] for directory in app["directories"]],
         "foreign_user": False,
         "foreign_unit": "",
         "foreign_paths": [],
@@ -115,6 +117,21 @@ def test_provisioned_needs_every_directory(app: App) -> None:
     assert run(app)["provisioned"]
     shutil.rmtree(app["shared"])
     assert not run(app)["provisioned"]
+
+
+def test_a_directory_is_prepared_when_it_is_the_owners_with_its_mode(app: App) -> None:
+    provision(app)
+    own = {"owner": getpass.getuser(), "group": grp.getgrgid(os.getegid()).gr_name, "mode": "0750"}
+    directories = [{"path": app[key], **own} for key in ("home", "etc", "releases", "shared", "environments")]
+    for directory in directories:
+        Path(directory["path"]).chmod(0o750)
+    assert run({**app, "directories": directories})["unprepared"] == []
+    Path(app["etc"]).chmod(0o755)
+    directories[2]["group"] = "no-such-group"
+    directories[3]["owner"] = "no-such-user"
+    Path(app["environments"]).rmdir()
+    Path(app["environments"]).symlink_to(app["home"])
+    assert run({**app, "directories": directories})["unprepared"] == [app["etc"], app["releases"], app["shared"], app["environments"]]
 
 
 def test_releases_are_those_that_were_unpacked_to_their_end(app: App) -> None:

@@ -63,6 +63,7 @@ apps:
     foreign_paths: {description: Paths of the app that were there before the role made its user., type: list, elements: str}
     fresh: {description: Whether nothing was ever deployed., type: bool}
     provisioned: {description: Whether the app's directories and its unit are there., type: bool}
+    unprepared: {description: The directories that are not there or have another owner group or mode., type: list, elements: str}
     live: {description: The slot that nginx sends new requests to., type: str}
     needs_reload: {description: Whether systemd has not read the unit's newest form., type: bool}
     supervisord: {description: The running supervisord (pid nofile uid unit uptime) or none., type: dict}
@@ -84,10 +85,12 @@ apps:
     static_file: {description: One static file of the live slot; empty when there is none., type: str}
 """
 
+import grp
 import os
 import pwd
 import re
 import shutil
+import stat
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -220,6 +223,16 @@ def static_file(directory: Path) -> str:
     return next((str(path.relative_to(directory)) for path in sorted(directory.rglob("*")) if path.is_file()), "")
 
 
+def is_prepared(directory: dict[str, Any]) -> bool:
+    """Whether a directory of the plan is there, with its owner, group and mode."""
+    try:
+        found = os.lstat(directory["path"])
+        owners = (pwd.getpwnam(directory["owner"]).pw_uid, grp.getgrnam(directory["group"]).gr_gid)
+    except (OSError, KeyError):
+        return False
+    return (found.st_mode, found.st_uid, found.st_gid) == (stat.S_IFDIR | int(directory["mode"], 8), *owners)
+
+
 def user_id(user: str) -> int:
     """A user's id; -1 when there is no such user."""
     try:
@@ -257,6 +270,7 @@ def app_facts(app: dict[str, Any]) -> dict[str, Any]:
         "foreign_paths": foreign_paths(app),
         "fresh": fresh,
         "provisioned": all(Path(path).exists() for path in (*(entry["path"] for entry in app["directories"]), app["unit_file"])),
+        "unprepared": [directory["path"] for directory in app["directories"] if not is_prepared(directory)],
         "needs_reload": "NeedDaemonReload=yes" in output("systemctl", "show", "--property=NeedDaemonReload", app["unit"]),
         "supervisord": supervisord._asdict() if supervisord else None,
         "slots": slots,
