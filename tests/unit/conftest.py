@@ -54,7 +54,12 @@ def utils(name: str) -> Any:
 
 def run_module(name: str, *, check: bool = False, tmpdir: Path | None = None, **arguments: Any) -> dict[str, Any]:
     """Run one of the role's modules in this process and return its result; `failed` is set when it failed."""
-    internals = {"_ansible_check_mode": check, "_ansible_diff": True, **({"_ansible_tmpdir": str(tmpdir)} if tmpdir else {})}
+    internals = {
+        "_ansible_check_mode": check,
+        "_ansible_diff": True,
+        "_ansible_no_log": False,
+        **({"_ansible_tmpdir": str(tmpdir)} if tmpdir else {}),
+    }
     output = io.StringIO()
     with patch_module_args({**arguments, **internals}), contextlib.redirect_stdout(output), pytest.raises(SystemExit) as ended:
         load(f"library/{name}.py").main()

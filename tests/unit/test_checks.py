@@ -142,11 +142,15 @@ def answer(path: str, header: str = "", error: str = "") -> dict[str, Any]:
     return {"app": "shop", "path": path, "cache_control": header, "error": error}
 
 
+HEALTHY: dict[str, Any] = {"apps": []}
+ANSWERED: dict[str, Any] = {"answers": []}
 GOOD_ANSWERS = [answer(HEALTH), answer(VERSIONED, "max-age=315360000"), answer(PLAIN, "no-cache")]
 
 
 def test_a_host_that_delivers_has_no_shortfall() -> None:
-    assert checks.shortfalls(PLAN, state(app=STATIC), {"apps": [{"processes": [{"healthy": True}]}]}, GOOD_ANSWERS, "web-1") == []
+    assert (
+        checks.shortfalls(PLAN, state(app=STATIC), {"apps": [{"processes": [{"healthy": True}]}]}, {"answers": GOOD_ANSWERS}, "web-1") == []
+    )
 
 
 @pytest.mark.parametrize(
@@ -165,17 +169,17 @@ def test_a_host_that_delivers_has_no_shortfall() -> None:
     ],
 )
 def test_what_is_short_is_named_with_its_figure(system: dict[str, Any], app: dict[str, Any], said: str) -> None:
-    (found,) = checks.shortfalls(PLAN, state(system, app), {}, [], "web-1")
+    (found,) = checks.shortfalls(PLAN, state(system, app), HEALTHY, ANSWERED, "web-1")
     assert found.startswith(f"web-1: {said}")
 
 
 def test_missing_processes_and_low_limits_are_named() -> None:
     short = state()
     short["apps"]["shop"]["slots"]["blue"]["processes"][1]["state"] = "FATAL"
-    assert checks.shortfalls(PLAN, short, {}, [], "web-1") == ["web-1: shop-blue has 1 of 2 processes running"]
+    assert checks.shortfalls(PLAN, short, HEALTHY, ANSWERED, "web-1") == ["web-1: shop-blue has 1 of 2 processes running"]
     low = state()
     low["apps"]["shop"]["slots"]["blue"]["processes"][1] |= {"nofile": 1024, "uid": 0}
-    assert checks.shortfalls(PLAN, low, {}, [], "web-1") == [
+    assert checks.shortfalls(PLAN, low, HEALTHY, ANSWERED, "web-1") == [
         "web-1: shop-blue:8001 (pid 8001) may open 1024 files instead of 65536",
         "web-1: shop-blue:8001 (pid 8001) runs as root",
     ]
@@ -184,13 +188,20 @@ def test_missing_processes_and_low_limits_are_named() -> None:
 def test_an_app_without_release_is_named() -> None:
     bare = state()
     bare["apps"]["shop"]["slots"]["blue"] = slot()
-    assert checks.shortfalls(PLAN, bare, {}, [], "web-1") == ["web-1: shop has no release yet; run --tags deploy"]
+    assert checks.shortfalls(PLAN, bare, HEALTHY, ANSWERED, "web-1") == ["web-1: shop has no release yet; run --tags deploy"]
     assert checks.probes(PLAN, bare) == []
+
+
+def test_a_check_that_broke_is_no_success() -> None:
+    assert checks.shortfalls(PLAN, state(), {"module_stderr": "no memory"}, {"msg": "MODULE FAILURE"}, "web-1") == [
+        "web-1: cannot be verified: no memory",
+        "web-1: cannot be verified: MODULE FAILURE",
+    ]
 
 
 def test_an_unhealthy_process_is_named() -> None:
     health = {"apps": [{"processes": [{"name": "shop-blue:8000", "healthy": False, "error": "/ answered 500"}]}]}
-    assert checks.shortfalls(PLAN, state(), health, [], "web-1") == ["web-1: shop-blue:8000: / answered 500"]
+    assert checks.shortfalls(PLAN, state(), health, ANSWERED, "web-1") == ["web-1: shop-blue:8000: / answered 500"]
 
 
 @pytest.mark.parametrize(
@@ -204,14 +215,14 @@ def test_an_unhealthy_process_is_named() -> None:
     ],
 )
 def test_what_nginx_answers_wrongly_is_named(bad: dict[str, Any], said: str) -> None:
-    (found,) = checks.shortfalls(PLAN, state(app=STATIC), {}, [bad], "web-1")
+    (found,) = checks.shortfalls(PLAN, state(app=STATIC), HEALTHY, {"answers": [bad]}, "web-1")
     assert said in found
 
 
 def test_nginx_is_asked_for_the_health_path_and_a_static_file() -> None:
-    common = {"app": "shop", "host": PLAN["shop"]["host"], "slot": "blue"}
+    common = {"app": "shop", "host": PLAN["shop"]["host"]}
     assert checks.probes(PLAN, state(app={"static_file": "a b.css"})) == [
-        {**common, "path": "/"},
+        {**common, "path": "/", "slot": "blue"},
         {**common, "path": "/static/a%20b.css?v=1"},
         {**common, "path": "/static/a%20b.css"},
     ]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils.basic import AnsibleModule
 
 from tests.unit.conftest import run_module
 from tests.unit.loading import load
@@ -40,14 +41,21 @@ def absent(path: str) -> dict[str, str]:
 
 
 def install(root: Path, *files: Mapping[str, str], **options: Any) -> dict[str, Any]:
-    """Run the module, with paths below a directory, and so in the result."""
-    result = run_module("install_files", files=[{**file, "path": str(root / file["path"])} for file in files], **options)
+    """Run the module, with paths below a directory, and so in the result; the run holds the lock unless another one is named."""
+    lock = str(root.with_name(f"{root.name}.lock"))
+    run_module("fleet_lock", path=lock, run="r-test")
+    below = [{**file, "path": str(root / file["path"])} for file in files]
+    result = run_module("install_files", **{"files": below, "run": "r-test", "lock": lock, **options})
     return {**result, "paths": [os.path.relpath(path, root) for path in result.get("paths", [])]}
+
+
+def text(path: Path) -> str:
+    return f"-> {os.readlink(path)}\n" if path.is_symlink() else path.read_text()
 
 
 def texts(root: Path) -> dict[str, str]:
     """What all files and links say, temporary ones too."""
-    return {os.path.relpath(path, root): installer.text(path) for path in root.rglob("*") if path.is_symlink() or not path.is_dir()}
+    return {os.path.relpath(path, root): text(path) for path in root.rglob("*") if path.is_symlink() or not path.is_dir()}
 
 
 def inodes(root: Path) -> dict[Path, tuple[int, int, int]]:
@@ -136,7 +144,7 @@ def test_all_go_whole_and_in_order_and_to_the_disk(root: Path, monkeypatch: pyte
 
     def replace(temporary: Path, target: Path) -> None:
         assert (temporary.parent, temporary.name[0]) == (target.parent, ".")
-        moved.append((target.name, installer.text(temporary), temporary.lstat().st_mode & 0o777))
+        moved.append((target.name, text(temporary), temporary.lstat().st_mode & 0o777))
         os.replace(temporary, target)
 
     monkeypatch.setattr(installer.Path, "replace", replace)
@@ -171,10 +179,34 @@ def test_check_mode_tells_and_changes_nothing(root: Path) -> None:
 
 @pytest.mark.parametrize("check", [False, True])
 def test_diff(root: Path, check: bool) -> None:
+    (root / "old").touch()
     (root / "binary").write_bytes(b"\xff\n")
-    result = install(root, file("file"), link("link"), absent("binary"), link("folder/new"), absent("none"), check=check)
-    changes = [("file", "old\n", "new\n"), ("link", "-> file\n", "-> gone\n"), ("binary", "\ufffd\n", ""), ("folder/new", "", "-> gone\n")]
+    result = install(root, file("file"), link("link"), absent("old"), file("binary"), link("folder/new"), absent("none"), check=check)
+    changes = [("file", "old\n", "new\n"), ("link", "-> file\n", "-> gone\n"), ("old", "(there)\n", "")]
+    changes += [("binary", "\ufffd\n", "new\n"), ("folder/new", "", "-> gone\n")]
     assert result["diff"] == [
         {"before_header": f"{root}/{path}", "after_header": f"{root}/{path}", "before": before, "after": after}
         for path, before, after in changes
     ]
+
+
+def test_without_the_lock_nothing_is_changed(root: Path) -> None:
+    before = inodes(root)
+    result = install(root, file("new"), run="r-bob")
+    assert result["msg"].startswith("nothing is changed: this host's lock is now that of")
+    assert inodes(root) == before
+    assert not install(root, link("link", "file"), run="r-bob").get("failed")  # is there already
+
+
+def test_what_a_killed_one_left_is_removed(root: Path) -> None:
+    (root / "folder/.0123.install_files").symlink_to("file")
+    install(root, file("folder/new"))
+    assert [path.name for path in (root / "folder").iterdir()] == ["new"]
+
+
+def test_contents_stay_out_of_the_hosts_log(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(AnsibleModule, "log", lambda _module, text, **_options: said.append(text))
+    install(root, file("new", "secret\n"))
+    assert any("r-test" in text for text in said)  # other modules are logged
+    assert not any("secret" in text for text in said)

@@ -274,3 +274,15 @@ def test_defaults_that_lack_a_key_are_refused() -> None:
     defaults = {key: value for key, value in DEFAULTS.items() if key != "stop_timeout"}
     (found,) = plan.plan_problems({"shop": SHOP}, defaults, HOST)
     assert found.startswith("tornado_app_defaults.stop_timeout is missing")
+
+
+@pytest.mark.parametrize(
+    ("names", "host"),
+    [
+        (["shop.test", "*.shop.test"], "shop.test"),
+        (["*.shop.test", "shop.test"], "shop.test"),
+        (["*.shop.test"], "tornado-app.shop.test"),  # www would be another app's as like as not
+    ],
+)
+def test_an_app_is_asked_for_by_a_name_that_is_its_own(names: list[str], host: str) -> None:
+    assert plan.plan({"shop": {**SHOP, "server_names": names}}, DEFAULTS, HOST)["shop"]["host"] == host

@@ -228,7 +228,7 @@ def test_another_runs_group_is_not_stopped(supervisor: Supervisor) -> None:
     supervisor.group(slot, "started")
     result = supervisor.group(slot, "absent", run="r-dead")
     assert result["failed"]
-    assert "is not stopped: this host's lock is now that of" in result["msg"]
+    assert "nothing is stopped: this host's lock is now that of" in result["msg"]
     assert pids(supervisor, slot)
     assert supervisor.group(slot, "absent")["changed"]
 

@@ -531,16 +531,14 @@ def test_flag_switches_static_files(site: Site) -> None:
         assert b"blue" in site.ask(path)[1]
 
 
-def test_the_slot_that_answers_is_told_on_the_host_itself(site: Site) -> None:
-    """In answers of the app and in static files, which one of the slots must have given; to nobody else."""
-    for path in ("/", "/static/app.css", "/robots.txt"):
-        told = run_module("ask_nginx", port=site.port, requests=[{"app": "shop", "host": "shop.example.com", "path": path, "slot": "blue"}])
-        assert told["answers"][0]["error"] == ""
-        with site.green():
-            assert site.ask(path)[0].headers["X-Tornado-App-Slot"] == "green"
-        with closing(http.client.HTTPConnection("127.0.0.1", site.port, PATIENCE, source_address=("127.0.0.2", 0))) as connection:
-            connection.request("GET", path, headers={"Host": "shop.example.com"})
-            assert "X-Tornado-App-Slot" not in connection.getresponse().headers
+def test_the_site_names_the_slot_that_gets_requests(site: Site) -> None:
+    def told(slot: str) -> Any:
+        return run_module("ask_nginx", port=site.port, requests=[{"app": "shop", "host": "shop.example.com", "path": "/", "slot": slot}])
+
+    assert told("blue")["answers"][0] == {**told("blue")["answers"][0], "slot": "blue", "error": ""}
+    assert "the slot blue instead of green" in told("green")["msg"]
+    with site.green():
+        assert told("green")["answers"][0]["error"] == ""
 
 
 def essence(body: bytes) -> object:

@@ -139,18 +139,21 @@ def ranges(ports: Iterable[int]) -> str:
     return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in spans)
 
 
-def shortfalls(plan: Plan, facts: Facts, health: Mapping[str, Any], answers: Iterable[Mapping[str, Any]], host: str) -> list[str]:
+def shortfalls(plan: Plan, facts: Facts, health: Mapping[str, Any], nginx: Mapping[str, Any], host: str) -> list[str]:
     """What of the plan a host does not deliver.
 
-    ``health`` is the result of wait_for_health, ``answers`` are those of ask_nginx to tornado_app_probes.
+    ``health`` is the result of wait_for_health, ``nginx`` that of ask_nginx for tornado_app_probes.
     """
     found = [*_nginx_shortfalls(plan, facts["host"])]
     for name, app in plan.items():
         found += _app_shortfalls(app, facts["apps"][name])
+    for result, what in ((health, "apps"), (nginx, "answers")):
+        if what not in result:  # the module broke
+            found.append(f"cannot be verified: {result.get('module_stderr') or result.get('msg')}")
     for app in health.get("apps", []):
         found += [f"{process['name']}: {process['error']}" for process in app["processes"] if not process["healthy"]]
     cached = {(probe["app"], probe["path"]): kept for probe, kept in _probes(plan, facts)}
-    for answer in answers:
+    for answer in nginx.get("answers", []):
         found += _answer_shortfalls(answer, cached[answer["app"], answer["path"]])
     return [f"{host}: {finding}" for finding in found]
 
@@ -195,8 +198,8 @@ def _probes(plan: Plan, facts: Facts) -> Iterator[tuple[dict[str, str], bool | N
         state = facts["apps"][name]
         if not state["slots"][state["live"]]["deployed"]:
             continue
-        base = {"app": name, "host": app["host"], "slot": state["live"]}
-        yield {**base, "path": app["health"]["path"]}, None
+        base = {"app": name, "host": app["host"]}
+        yield {**base, "path": app["health"]["path"], "slot": state["live"]}, None
         if state["static_file"]:
             file = f"/static/{quote(state['static_file'])}"
             yield {**base, "path": f"{file}?v=1"}, True

@@ -231,7 +231,9 @@ def _planned(name: str, settings: dict[str, Any], host: Mapping[str, Any]) -> di
         "user": name,
         "unit": f"{name}.service",
         "unit_file": f"/etc/systemd/system/{name}.service",
-        "host": settings["server_names"][0].replace("*", "www"),
+        "host": next(
+            (name for name in settings["server_names"] if "*" not in name), settings["server_names"][0].replace("*", "tornado-app")
+        ),
         "nofile": host["nofile"],
         "argv": shlex.split(settings["command"]),
         "environment": {str(key): str(value) for key, value in settings["environment"].items()},

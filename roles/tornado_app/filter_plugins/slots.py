@@ -178,7 +178,7 @@ def _change(app: Mapping[str, Any], state: Mapping[str, Any], live: str, release
         "app": app,
         "live": live,
         "slot": slot,
-        "ports": [process["port"] for process in state["slots"][slot["name"]]["processes"]] if running else slot["ports"],
+        "ports": _slot(app, state, slot["name"])["ports"] if running else slot["ports"],
         "release": release,
         "before": before["release"] if before["deployed"] else "",
         "running": running,

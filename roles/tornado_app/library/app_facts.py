@@ -95,11 +95,11 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.tornado_app_history import previous
 from ansible.module_utils.tornado_app_history import read as read_history
 from ansible.module_utils.tornado_app_lock import read as read_lock
 from ansible.module_utils.tornado_app_proc import connections, describe, listeners, nginx_workers, nofile_ceiling
+from ansible.module_utils.tornado_app_quiet import QuietModule
 from ansible.module_utils.tornado_app_releases import environment_of, whole_environments, with_environments
 from ansible.module_utils.tornado_app_supervisor import UNANSWERED, connect, processes
 
@@ -285,7 +285,7 @@ def app_facts(app: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(
+    module = QuietModule(
         argument_spec={
             "plan": {"type": "dict", "required": True},
             "packages": {"type": "list", "elements": "str", "default": []},

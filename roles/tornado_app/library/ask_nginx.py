@@ -8,8 +8,7 @@ module: ask_nginx
 short_description: Ask the nginx of the host for apps
 description:
   - Makes all requests at the same time, without following redirects.
-  - An answer is right when its status is 200 to 399 and nginx names the slot that is meant to answer, which it tells clients on
-    the host itself by the header C(X-Tornado-App-Slot).
+  - An answer is right when its status is 200 to 399 and nginx does not name another slot than the one that is meant to answer.
 options:
   requests:
     description: The requests.
@@ -20,7 +19,7 @@ options:
       app: {description: Name of the app., type: str, required: true}
       host: {description: Value of the C(Host) header., type: str, required: true}
       path: {description: Path to ask for., type: str, required: true}
-      slot: {description: The slot that is meant to answer., type: str, required: true}
+      slot: {description: The slot that is meant to answer; not looked at when it is not given., type: str}
   address:
     description: Address of nginx.
     type: str
@@ -29,6 +28,10 @@ options:
     description: Port of nginx.
     type: int
     default: 80
+  slot_path:
+    description: Where the apps' sites name the slot that gets requests. Sites that do not, because they are older, name none.
+    type: str
+    default: /.tornado_app/slot
   timeout:
     description: Seconds that an answer may take.
     type: float
@@ -57,7 +60,7 @@ answers:
     app: {description: Name of the app., type: str}
     path: {description: The path., type: str}
     status: {description: HTTP status of the answer or 0., type: int}
-    slot: {description: The slot that nginx names., type: str}
+    slot: {description: The slot that nginx names; empty when it names none or was not asked., type: str}
     cache_control: {description: The header C(Cache-Control)., type: str}
     error: {description: What is wrong with the answer; empty when it is right., type: str}
 msg:
@@ -72,16 +75,19 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.tornado_app_http import get
 
-SLOT = "X-Tornado-App-Slot"
 CACHE_CONTROL = "Cache-Control"
+SLOTS = ("blue", "green")
 
 
-def ask(request: dict[str, Any], address: str, port: int, timeout: float) -> dict[str, Any]:
+def ask(request: dict[str, Any], address: str, port: int, timeout: float, slot_path: str) -> dict[str, Any]:
     """One request: what came, and what is wrong with it."""
-    answer = get(address, port, request["path"], request["host"], timeout, [SLOT, CACHE_CONTROL])
-    slot, error = answer["headers"][SLOT], answer["error"]
-    if not error and slot != request["slot"]:
-        error = f"{request['path']} was answered by {'the slot ' + slot if slot else 'no slot'} instead of {request['slot']}"
+    answer = get(address, port, request["path"], request["host"], timeout, headers=[CACHE_CONTROL])
+    error, slot = answer["error"], ""
+    if request["slot"] and not error:
+        told = get(address, port, slot_path, request["host"], timeout, size=16)["body"]
+        slot = told if told in SLOTS else ""
+        if slot not in ("", request["slot"]):
+            error = f"nginx sends requests to the slot {slot} instead of {request['slot']}"
     return {
         "app": request["app"],
         "path": request["path"],
@@ -94,19 +100,21 @@ def ask(request: dict[str, Any], address: str, port: int, timeout: float) -> dic
 
 def main() -> None:
     """Run the module."""
-    request = {key: {"type": "str", "required": True} for key in ("app", "host", "path", "slot")}
+    request = {**{key: {"type": "str", "required": True} for key in ("app", "host", "path")}, "slot": {"type": "str"}}
     module = AnsibleModule(
         argument_spec={
             "requests": {"type": "list", "elements": "dict", "required": True, "options": request},
             "address": {"type": "str", "default": "127.0.0.1"},
             "port": {"type": "int", "default": 80},
+            "slot_path": {"type": "str", "default": "/.tornado_app/slot"},
             "timeout": {"type": "float", "default": 10},
         },
         supports_check_mode=True,
     )
     params = module.params
+    where = (params["address"], params["port"], params["timeout"], params["slot_path"])
     with ThreadPoolExecutor(max_workers=min(64, max(1, len(params["requests"])))) as pool:
-        answers = list(pool.map(lambda request: ask(request, params["address"], params["port"], params["timeout"]), params["requests"]))
+        answers = list(pool.map(lambda request: ask(request, *where), params["requests"]))
     errors = [answer["error"] for answer in answers if answer["error"]]
     if errors:
         module.fail_json(msg="\n".join(errors), changed=False, answers=answers)

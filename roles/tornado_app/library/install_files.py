@@ -11,7 +11,8 @@ description:
   - Everything is made beside where it goes, and judged, before the first of it is put in place; what is refused changes nothing.
   - Each file and link is put in place atomically, with its group and mode. Nobody ever sees a half of it, nor a moment without it.
   - A link at the path is replaced or removed, never followed. Files belong to the user that the module runs as.
-  - The call is not written to the host's log, since contents may be secret.
+  - What it is called with is not written to the host's log, since contents may be secret.
+  - Refuses when the lock of the host is not this run's any more, since what a killed controller has started goes on.
 options:
   files:
     description: The files, in the order in which they are put in place; each path once, and none below another.
@@ -28,9 +29,17 @@ options:
       validate:
         description: Command that judges a file before it is put in place, with C(%s) for where it is until then; run without a shell.
         type: str
+  run:
+    description: This run, which has to hold the lock (see M(fleet_lock)), unless there is nothing to change.
+    type: str
+    required: true
+  lock:
+    description: The lock file.
+    type: path
+    default: /run/tornado_app/lock
 attributes:
   check_mode:
-    description: Validates nothing. A directory or a group that is not there yet counts as one that will be.
+    description: Needs no lock and validates nothing. A directory or a group that is not there yet counts as one that will be.
     support: full
   diff_mode:
     support: full
@@ -40,6 +49,7 @@ author: The tornado_app authors
 EXAMPLES = r"""
 - name: Install the slot
   install_files:
+    run: 20260102T030405Z-ana-build-1-4711
     files:
       - {path: /srv/shop/slots/green, state: link, target: /srv/shop/releases/0123456789ab}
       - path: /etc/tornado_app/shop/slots/green.json
@@ -68,6 +78,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.tornado_app_lock import NotHeldError, held
+from ansible.module_utils.tornado_app_quiet import QuietModule
 
 
 class File(NamedTuple):
@@ -82,6 +94,10 @@ class File(NamedTuple):
     validate: str
 
 
+# Of files that are not in place yet. They are hidden, and no include of a directory's files takes this ending.
+ENDING = ".install_files"
+
+
 class RefusedError(Exception):
     """A file cannot be put in place as it is wanted."""
 
@@ -94,11 +110,13 @@ def present(path: Path) -> os.stat_result | None:
         return None
 
 
-def text(path: Path) -> str:
-    """What a diff shows of a path."""
-    found = present(path)
+def text(file: File) -> str:
+    """What a diff shows of what is there; of what goes no more than that it was there."""
+    path, found = file.path, present(file.path)
     if found is None:
         return ""
+    if file.state == "absent":
+        return "(there)\n"
     return f"-> {os.readlink(path)}\n" if stat.S_ISLNK(found.st_mode) else path.read_bytes().decode("utf-8", "replace")
 
 
@@ -190,8 +208,11 @@ def sync(directory: Path) -> None:
 
 def install(module: AnsibleModule, files: list[File]) -> None:
     """Put all in place, once none of it is refused."""
-    # Hidden, and with an ending that no include of a directory's files takes.
-    prepared = [(file, file.path.with_name(f".{secrets.token_hex(8)}.install_files")) for file in files]
+    directories = list(dict.fromkeys(file.path.parent for file in files))
+    for directory in directories:  # of one that was killed; nobody else is at work here, see the lock
+        for left in directory.glob(f".*{ENDING}"):
+            left.unlink()
+    prepared = [(file, file.path.with_name(f".{secrets.token_hex(8)}{ENDING}")) for file in files]
     try:
         for file, temporary in prepared:
             prepare(file, temporary)
@@ -204,13 +225,13 @@ def install(module: AnsibleModule, files: list[File]) -> None:
     finally:
         for _, temporary in prepared:
             temporary.unlink(missing_ok=True)
-    for directory in dict.fromkeys(file.path.parent for file in files):
+    for directory in directories:
         sync(directory)
 
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(
+    module = QuietModule(
         argument_spec={
             "files": {
                 "type": "list",
@@ -227,8 +248,9 @@ def main() -> None:
                 },
                 "required_if": [("state", "file", ["content"]), ("state", "link", ["target"])],
             },
+            "run": {"type": "str", "required": True},
+            "lock": {"type": "path", "default": "/run/tornado_app/lock"},
         },
-        no_log=True,
         supports_check_mode=True,
     )
     files = [File(**{**options, "path": Path(options["path"])}) for options in module.params["files"]]
@@ -245,13 +267,17 @@ def main() -> None:
             {
                 "before_header": str(file.path),
                 "after_header": str(file.path),
-                "before": text(file.path),
+                "before": text(file),
                 "after": wanted_text(file),
             }
             for file in differing
         ]
     if differing and not module.check_mode:
-        install(module, differing)
+        try:
+            with held(Path(module.params["lock"]), module.params["run"]):
+                install(module, differing)
+        except NotHeldError as problem:
+            module.fail_json(msg=f"nothing is changed: {problem}")
     module.exit_json(**result)
 
 

@@ -68,7 +68,7 @@ def kept_releases(home: Path, keep: int) -> set[str]:
     present = sorted(names(home / "releases"), key=lambda name: (home / "releases" / name).stat().st_ctime, reverse=True)
     live = home / "slots" / ("green" if (home / "live/green").exists() else "blue")
     history = read(live.with_name(f"{live.name}.history.json"))
-    needed = {Path(os.readlink(link)).name for link in (home / "slots").glob("*") if link.is_symlink()}
+    needed = {Path(os.readlink(link)).name for link in (home / "slots/blue", home / "slots/green") if link.is_symlink()}
     if live.is_symlink():
         whole = [name for name, environment in with_environments(home / "releases", home / "environments").items() if environment]
         needed.add(previous(history, Path(os.readlink(live)).name, whole))

@@ -163,7 +163,7 @@ def stop_idle(groups: Sequence[Group], params: Mapping[str, Any], problems: list
             problems += [f"{group['group']} is not stopped: the {group['slot']} slot is live" for group in live]
             return [] if live else stop(groups, params["timeout"], problems)
     except NotHeldError as problem:
-        problems += [f"{group['group']} is not stopped: {problem}" for group in groups]
+        problems.append(f"nothing is stopped: {problem}")
         return []
 
 
@@ -195,7 +195,7 @@ def main() -> None:
     problems: list[str] = []
     groups = [{**group, "supervisor": connect(group["socket"])} for group in module.params["groups"]]
     done = to_change(groups, state, problems)
-    if done and not module.check_mode:
+    if groups and not module.check_mode:
         done = start(done, problems) if state == "started" else stop_idle(done, module.params, problems)
     elapsed = round(time.monotonic() - begin, 3)
     result = {"changed": bool(done), "groups": [group["group"] for group in done], "elapsed": elapsed}

@@ -97,7 +97,7 @@ msg:
 
 import time
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -128,11 +128,10 @@ def supervised(socket: str, group: str) -> dict[int, dict[str, Any]]:
         return {}
 
 
-def look(slot: Slot, address: str, request_timeout: float) -> list[dict[str, Any]]:
+def look(slot: Slot, address: str, request_timeout: float, pool: Executor) -> list[dict[str, Any]]:
     """Ask every process of a slot once, all at the same time."""
     ports = slot["ports"]
-    with ThreadPoolExecutor(max_workers=min(len(ports), 64)) as pool:
-        answers = list(pool.map(lambda port: get(address, port, slot["path"], slot["host"], request_timeout), ports))
+    answers = list(pool.map(lambda port: get(address, port, slot["path"], slot["host"], request_timeout), ports))
     infos = supervised(slot["socket"], slot["group"])
     unknown = {"statename": "UNKNOWN", "spawnerr": "", "description": f"no supervisord that answers on {slot['socket']} knows it"}
     found = []
@@ -147,13 +146,13 @@ def look(slot: Slot, address: str, request_timeout: float) -> list[dict[str, Any
     return found
 
 
-def wait(slot: Slot, address: str, interval: float) -> dict[str, Any]:
+def wait(slot: Slot, address: str, interval: float, pool: Executor) -> dict[str, Any]:
     """Ask the processes of a slot until all are healthy, one is given up, or their time is over."""
     start = time.monotonic()
     deadline = start + slot["timeout"]
     while True:
         left = deadline - time.monotonic()
-        found = look(slot, address, min(REQUEST_TIMEOUT, max(left, 1.0)))
+        found = look(slot, address, min(REQUEST_TIMEOUT, max(left, 1.0)), pool)
         given_up = any(process["state"] == "FATAL" for process in found)
         healthy = all(process["healthy"] for process in found)
         if healthy or given_up or time.monotonic() >= deadline:
@@ -197,8 +196,9 @@ def main() -> None:
     )
     params = module.params
     slots = [{**slot, "timeout": 0 if module.check_mode else slot["timeout"]} for slot in params["slots"]]
-    with ThreadPoolExecutor(max_workers=max(1, len(slots))) as pool:
-        apps = list(pool.map(lambda slot: wait(slot, params["address"], params["interval"]), slots))
+    # The slots share the threads for requests: a host may have dozens of apps, each with a process for each of its CPUs.
+    with ThreadPoolExecutor(max_workers=max(1, len(slots))) as waits, ThreadPoolExecutor(max_workers=64) as requests:
+        apps = list(waits.map(lambda slot: wait(slot, params["address"], params["interval"], requests), slots))
     outcome = {"changed": False, "healthy": all(app["healthy"] for app in apps), "apps": apps}
     if not outcome["healthy"]:
         module.fail_json(msg=report(apps), **outcome)

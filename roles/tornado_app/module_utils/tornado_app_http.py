@@ -8,24 +8,25 @@ from collections.abc import Iterable
 from typing import Any
 
 
-def get(address: str, port: int, path: str, host: str, timeout: float, headers: Iterable[str] = ()) -> dict[str, Any]:
+def get(address: str, port: int, path: str, host: str, timeout: float, headers: Iterable[str] = (), size: int = 0) -> dict[str, Any]:
     """Ask once, on a new connection, without following redirects.
 
-    Returns ``status`` (0 when there was no answer), ``latency_ms``, ``error`` (empty for a status of 200 to 399), and ``headers``, those
-    of the answer that are asked for, empty where it has none.
+    Returns ``status`` (0 when there was no answer), ``latency_ms``, ``error`` (empty for a status of 200 to 399), ``headers``, those of
+    the answer that are asked for, empty where it has none, and ``body``, its first ``size`` bytes as text.
     """
     start = time.monotonic()
     connection = http.client.HTTPConnection(address, port, timeout=timeout)
-    status, error, found = 0, "", dict.fromkeys(headers, "")
+    status, error, body, found = 0, "", "", dict.fromkeys(headers, "")
     try:
         connection.request("GET", path, headers={"Host": host, "Connection": "close"})
-        answer = connection.getresponse()  # a body that never ends is not waited for
+        answer = connection.getresponse()
         status = answer.status
         found = {name: answer.getheader(name, "") for name in found}
+        body = answer.read(size).decode("utf-8", "replace")  # a body that never ends is not waited for
         if not 200 <= status < 400:
             error = f"{path} answered {status}"
     except (OSError, http.client.HTTPException) as problem:
         error = f"{path}: {problem or type(problem).__name__}"
     finally:
         connection.close()
-    return {"status": status, "latency_ms": round((time.monotonic() - start) * 1000, 1), "error": error, "headers": found}
+    return {"status": status, "latency_ms": round((time.monotonic() - start) * 1000, 1), "error": error, "headers": found, "body": body}
