@@ -98,11 +98,12 @@ class Fleet:
         self.answers()
         return " ".join((done.stdout + done.stderr).split())
 
-    def tasks(self, log: Path, *arguments: str, **settings: Any) -> list[str]:
-        """A run that has to succeed; the names of its tasks in their order."""
+    def tasks(self, log: Path, *arguments: str, **settings: Any) -> dict[int, str]:
+        """A run that has to succeed; number and name of each task that a host carries out, in their order."""
         done = self.run(*arguments, variables=crash_plugin(CRASH_LOG=str(log)), **settings)
         assert done.returncode == 0
-        return log.read_text().splitlines()
+        lines = (line.split(" ", 1) for line in log.read_text().splitlines())
+        return {int(number): name for number, name in lines}
 
     def crash(self, at: int | str, *arguments: str, first_host: bool = False, **settings: Any) -> None:
         """A run whose controller is killed at the start of a task, given by number or name.

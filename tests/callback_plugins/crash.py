@@ -1,6 +1,7 @@
 """Ansible callback of the tests: ends ansible-playbook at one of its tasks, as `kill -9` does. In the environment:
 
-CRASH_LOG    file that gets a line for each task as it starts: its name
+CRASH_LOG    file that gets a line, number and name, for each task that a host carries out. Killed before a task that all hosts skip, or
+             that happens on the controller alone, a run leaves the same as killed before the next one.
 CRASH_AT     where to end: a task's number, or a text of its name
 CRASH_AFTER  set to anything: end when the first host has done that task, instead of at its start
 """
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible.plugins.callback import CallbackBase
+
+CONTROLLER = {f"ansible.builtin.{name}" for name in ("assert", "debug", "include_tasks", "set_fact")}
 
 DOCUMENTATION = """
 name: crash
@@ -53,12 +56,11 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # Ansible carries no t
         self.after = bool(os.environ.get("CRASH_AFTER"))
         self.log = os.environ.get("CRASH_LOG", os.devnull)
         self.started = 0
+        self.logged = 0
         self.armed = False
 
     def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:  # noqa: ARG002 # Ansible passes it by name
         self.started += 1
-        with Path(self.log).open("a", encoding="utf-8") as log:
-            log.write(f"{task.get_name()}\n")
         here = self.started == int(self.at) if self.at.isdigit() else bool(self.at) and self.at in task.get_name()
         if here and not self.after:
             crash()
@@ -68,4 +70,11 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # Ansible carries no t
         if self.armed:
             crash()
 
-    v2_runner_on_ok = v2_runner_on_skipped = v2_runner_on_failed = v2_runner_on_unreachable = result
+    def v2_runner_on_ok(self, result: Any) -> None:
+        if self.logged < self.started and result.task.action not in CONTROLLER:
+            self.logged = self.started
+            with Path(self.log).open("a", encoding="utf-8") as log:
+                log.write(f"{self.started} {result.task.get_name()}\n")
+        self.result()
+
+    v2_runner_on_skipped = v2_runner_on_failed = v2_runner_on_unreachable = result

@@ -1,6 +1,6 @@
 """A controller that is killed half-way leaves nothing that the next run does not put right, and no client notices.
 
-A sample of a deploy's task boundaries; all of them with TORNADO_APP_CRASH=all in the environment (`make test-crash`).
+A sample of the boundaries of a deploy's tasks; all of them with TORNADO_APP_CRASH=all in the environment (`make test-crash`).
 """
 
 import os
@@ -23,16 +23,17 @@ class Boundary(NamedTuple):
     first_host: bool
 
 
-def boundaries(tasks: list[str]) -> Iterator[Boundary]:
+def boundaries(tasks: dict[int, str]) -> Iterator[Boundary]:
     """All of them, or a sample, which has those around the switch."""
+    numbers = list(tasks)
     if os.environ.get("TORNADO_APP_CRASH") == "all":
-        for number in range(1, len(tasks) + 1):
+        for number in numbers:
             yield from (Boundary(number, False), Boundary(number, True))
         return
-    switch = 1 + next(number for number, task in enumerate(tasks) if SWITCH in task)
-    yield from (Boundary(len(tasks) // 4, False), Boundary(len(tasks) // 2, False))
-    yield from (Boundary(switch, False), Boundary(switch, True), Boundary(switch + 1, False))
-    yield Boundary((switch + len(tasks)) // 2, False)
+    switch = next(index for index, name in enumerate(tasks.values()) if SWITCH in name)
+    for index in (len(numbers) // 4, len(numbers) // 2, switch, switch + 1, (switch + len(numbers)) // 2):
+        yield Boundary(numbers[index], False)
+    yield Boundary(numbers[switch], True)
 
 
 def test_the_next_run_finishes_what_a_killed_one_began(shop: Fleet, tmp_path: Path, subtests: pytest.Subtests) -> None:
@@ -41,9 +42,7 @@ def test_the_next_run_finishes_what_a_killed_one_began(shop: Fleet, tmp_path: Pa
     shop.change("counted")
     tasks = shop.tasks(tmp_path / "tasks", "--tags", "deploy", processes=next(counts))
     for boundary in boundaries(tasks):
-        name = (
-            f"{'after the first host has done' if boundary.first_host else 'before'} task {boundary.number}, {tasks[boundary.number - 1]}"
-        )
+        name = f"{'after the first host has done' if boundary.first_host else 'before'} task {boundary.number}, {tasks[boundary.number]}"
         with subtests.test(name):
             before, count = shop.release(), next(counts)
             shop.change(name)
