@@ -97,6 +97,14 @@ def test_a_source_that_cannot_be_built_is_named_with_its_setting() -> None:
     assert checks.build_problems(results) == ["tornado_apps.shop.source: source /x is not there"]
 
 
+def test_a_repository_that_cannot_be_fetched_is_named_with_its_version() -> None:
+    item = {"app": "shop", "repository": "https://git.test/shop.git", "version": "v9"}
+    results = [{"item": item, "msg": "Failed to checkout v9", "stderr": "unknown revision"}, {"item": item, "after": "0f9c2d6"}]
+    assert checks.fetch_problems(results) == [
+        "tornado_apps.shop.source https://git.test/shop.git, version v9: Failed to checkout v9 unknown revision"
+    ]
+
+
 LINUX = {
     "net.core.somaxconn": "128",
     "net.ipv4.ip_local_port_range": "32768 60999",

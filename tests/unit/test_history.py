@@ -73,7 +73,9 @@ class Host:
         for change in slots.changes(PLAN, facts, wanted, differing, operation).values():
             name = change["slot"]["name"]
             if name != self.live:
-                (written,) = slots.histories({"shop": change}, facts, operation, who, {"shop": {"version": version}}).values()
+                (written,) = slots.histories(
+                    {"shop": change}, facts, operation, who, {"shop": {"version": version, "commit": f"commit of {version}"}}
+                ).values()
                 self.histories[name] = json.loads(json.dumps(written))
                 self.slots[name] = {"release": release, "deployed": True, "environment": "e"}
             if end == "refused":
@@ -108,6 +110,7 @@ def test_a_deploy_comes_on_top_with_who_and_when_and_what_git_calls_it(host: Hos
     assert host.history[0] == {
         "release": "r3",
         "version": "v3",
+        "commit": "commit of v3",
         "withdrawn": False,
         "at": "2026-01-01T00:00:03Z",
         "by": "ana@build-1",
@@ -197,7 +200,7 @@ def test_a_host_without_a_history_goes_back_to_what_it_served_all_the_same(host:
 def test_a_restart_without_a_history_begins_one(host: Host) -> None:
     host.histories = {name: {"sequence": 0, "releases": []} for name in PORTS}
     host.restart()
-    assert set(host.history[0]) == {"release", "at", "by", "version", "run", "withdrawn"}
+    assert set(host.history[0]) == {"release", "at", "by", "version", "commit", "run", "withdrawn"}
     assert (host.served(), host.histories[host.live]["sequence"]) == (["r3"], 1)
 
 

@@ -125,7 +125,7 @@ def test_an_unknown_key_is_named_with_the_nearest_one(key: str, near: str) -> No
 
 
 def test_an_unknown_key_that_is_near_nothing_lists_the_known_ones() -> None:
-    assert problem(xyzzy=1).startswith("tornado_apps.shop.xyzzy is not a setting; known keys: source, command, ")
+    assert problem(xyzzy=1).startswith("tornado_apps.shop.xyzzy is not a setting; known keys: source, version, command, ")
 
 
 def test_an_unknown_key_in_a_nested_dictionary_is_named() -> None:

@@ -1,5 +1,6 @@
 """What a run does with the slots follows from what is on the host."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -329,11 +330,38 @@ def test_an_environment_follows_from_requirements_and_python_alone() -> None:
 
 def test_each_source_of_a_fleet_is_built_once() -> None:
     elsewhere = {"shop": {**SHOP_PLAN, "source": "/srv/sources/shop"}}
-    found = slots.sources([PLAN, PLAN, elsewhere], "/project")
-    assert [source["source"] for source in found] == ["/project/files/app", "/srv/sources/shop"]
+    found = slots.sources([PLAN, PLAN, elsewhere], "/project", "/cache")
+    assert [(source["path"], source["repository"]) for source in found] == [("/project/files/app", ""), ("/srv/sources/shop", "")]
     results = [{"item": source, "release": f"r{index}"} for index, source in enumerate(found)]
     assert slots.artifacts_of(PLAN, results, "/project")["shop"]["release"] == "r0"
     assert slots.artifacts_of(elsewhere, results, "/project")["shop"]["release"] == "r1"
+
+
+@pytest.mark.parametrize(
+    "source", ["https://git.test/shop.git", "ssh://git@git.test/shop", "git@git.test:shop.git", "git://git.test/x", "file:///srv/shop.git"]
+)
+def test_what_is_on_another_machine_is_a_repository(source: str) -> None:
+    (found,) = slots.sources([{"shop": {**SHOP_PLAN, "source": source}}], "/project", "/cache")
+    assert (found["repository"], found["version"], found["path"][:7]) == (source, "HEAD", "/cache/")
+
+
+def test_a_bare_repository_is_one_and_a_directory_is_when_its_version_is_named(tmp_path: Path) -> None:
+    for name in ("HEAD", "objects", "refs"):
+        (tmp_path / "bare" / name).mkdir(parents=True)
+    assert slots.is_repository(str(tmp_path / "bare"), "")
+    assert slots.is_repository(str(tmp_path), "v1")
+    assert not slots.is_repository(str(tmp_path), "")
+
+
+def test_two_versions_of_a_repository_are_two_sources() -> None:
+    apps = {name: {**SHOP_PLAN, "source": "https://git.test/shop.git", "version": name} for name in ("v1", "v2")}
+    found = slots.sources([apps], "/project", "/cache")
+    assert len({source["path"] for source in found}) == 2
+    results = [{"item": source, "release": f"of {source['version']}"} for source in found]
+    assert {name: built["release"] for name, built in slots.artifacts_of(apps, results, "/project").items()} == {
+        "v1": "of v1",
+        "v2": "of v2",
+    }
 
 
 def test_an_app_without_requirements_gets_an_empty_environment() -> None:

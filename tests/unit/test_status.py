@@ -67,8 +67,24 @@ def test_the_status_of_an_app_is_told() -> None:
         "idle": {"slot": "blue", "state": "empty", "release": "", "processes": 0, "connections": 0},
         "rollback": A,
         "releases": [
-            {"release": B, "live": True, "version": "v2", "at": "2026-01-02T03:04:05Z", "by": "ana@build-1", "rolled_back": False},
-            {"release": A, "live": False, "version": "v1", "at": "2026-01-01T00:00:00Z", "by": "bob@build-1", "rolled_back": False},
+            {
+                "release": B,
+                "live": True,
+                "version": "v2",
+                "commit": "",
+                "at": "2026-01-02T03:04:05Z",
+                "by": "ana@build-1",
+                "rolled_back": False,
+            },
+            {
+                "release": A,
+                "live": False,
+                "version": "v1",
+                "commit": "",
+                "at": "2026-01-01T00:00:00Z",
+                "by": "bob@build-1",
+                "rolled_back": False,
+            },
         ],
     }
 

@@ -98,6 +98,17 @@ def build_problems(results: Iterable[Mapping[str, Any]]) -> list[str]:
     return [f"tornado_apps.{result['item']['app']}.source: {result['msg']}" for result in results if "release" not in result]
 
 
+def fetch_problems(results: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Why repositories could not be fetched, with the settings that name them."""
+    found = []
+    for result in results:
+        if "after" not in result and not result.get("skipped"):
+            source = result["item"]
+            setting = f"tornado_apps.{source['app']}.source {source['repository']}, version {source['version']}"
+            found.append(f"{setting}: {result.get('msg', '')} {result.get('stderr', '')}".strip())
+    return found
+
+
 def sysctls(current: Mapping[str, str], nofile: int, plan: Plan) -> dict[str, str]:
     """The kernel settings to write: those that are lower than needed, or just what is needed. Never lowers one.
 
@@ -231,6 +242,7 @@ class FilterModule:
             "tornado_app_host_problems": host_problems,
             "tornado_app_room_problems": room_problems,
             "tornado_app_build_problems": build_problems,
+            "tornado_app_fetch_problems": fetch_problems,
             "tornado_app_sysctls": sysctls,
             "tornado_app_shortfalls": shortfalls,
             "tornado_app_probes": probes,

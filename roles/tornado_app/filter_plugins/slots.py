@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Any
 
+# A URL, or what ssh and git take for one: user@host:path.
+REMOTE = re.compile(r"\w[\w+.-]*://|[\w.-]+@[\w.-]+:")
 ALIVE = ("RUNNING", "STARTING")
 
 Plan = Mapping[str, Mapping[str, Any]]
@@ -22,21 +25,50 @@ def other(slot: str) -> str:
     return "green" if slot == "blue" else "blue"
 
 
-def sources(plans: Iterable[Plan], root: str) -> list[dict[str, str]]:
-    """What has to be built for a fleet: each source once, a relative one below ``root``."""
-    found = {(absolute(app["source"], root), app["requirements"]): name for plan in plans for name, app in plan.items()}
-    return [{"source": source, "requirements": requirements, "app": name} for (source, requirements), name in found.items()]
+def sources(plans: Iterable[Plan], root: str, cache: str) -> list[dict[str, str]]:
+    """What has to be built for a fleet: each source once.
+
+    ``path`` is what build_artifact packs, ``repository`` what has to be fetched to there before; empty for a directory or an archive.
+    """
+    found = {_source_key(app, root): name for plan in plans for name, app in plan.items()}
+    return [
+        {
+            "source": source,
+            "version": version or "HEAD",
+            "requirements": requirements,
+            "app": name,
+            "repository": source if is_repository(source, version) else "",
+            "path": f"{cache}/{checkout(source, version)}" if is_repository(source, version) else source,
+        }
+        for (source, version, requirements), name in found.items()
+    ]
+
+
+def _source_key(app: Mapping[str, Any], root: str) -> tuple[str, str, str]:
+    return absolute(app["source"], root), app["version"], app["requirements"]
 
 
 def absolute(source: str, root: str) -> str:
-    """A source's absolute path on the controller."""
-    return os.path.normpath(os.path.join(root, os.path.expanduser(source)))
+    """A source's absolute path on the controller, a relative one below ``root``; a URL as it is."""
+    return source if REMOTE.match(source) else os.path.normpath(os.path.join(root, os.path.expanduser(source)))
+
+
+def is_repository(source: str, version: str) -> bool:
+    """Whether git has to fetch a source: one that is on another machine, a bare repository, or one of which a version is named."""
+    bare = all(os.path.exists(os.path.join(source, name)) for name in ("HEAD", "objects", "refs"))
+    return bool(version or REMOTE.match(source) or bare)
+
+
+def checkout(source: str, version: str) -> str:
+    """The name of the directory in which a version of a repository is checked out on the controller."""
+    return hashlib.sha256(f"{source}\0{version}".encode()).hexdigest()[:12]
 
 
 def artifacts_of(plan: Plan, results: Iterable[Mapping[str, Any]], root: str) -> dict[str, Mapping[str, Any]]:
     """App -> the result of build_artifact for its source."""
-    built = {(result["item"]["source"], result["item"]["requirements"]): result for result in results}
-    return {name: built[absolute(app["source"], root), app["requirements"]] for name, app in plan.items()}
+    built = {tuple(result["item"][key] for key in ("source", "version", "requirements")): result for result in results}
+    keys = {name: _source_key(app, root) for name, app in plan.items()}
+    return {name: built[source, version or "HEAD", requirements] for name, (source, version, requirements) in keys.items()}
 
 
 def wanted_releases(artifacts: Mapping[str, Mapping[str, Any]], python: str) -> dict[str, dict[str, str]]:
@@ -185,7 +217,9 @@ def _change(app: Mapping[str, Any], state: Mapping[str, Any], live: str, release
     }
 
 
-def slot_history(change: Mapping[str, Any], facts: Facts, operation: str, run: Mapping[str, Any], version: str = "") -> dict[str, Any]:
+def slot_history(
+    change: Mapping[str, Any], facts: Facts, operation: str, run: Mapping[str, Any], artifact: Mapping[str, Any]
+) -> dict[str, Any]:
     """The history of a slot that is about to be live: ``sequence``, and ``releases`` with the latest first.
 
     A deploy puts its release on top. A restart leaves the history as it is. A rollback withdraws the release that it leaves, unless the
@@ -193,14 +227,15 @@ def slot_history(change: Mapping[str, Any], facts: Facts, operation: str, run: M
     """
     state = facts["apps"][change["app"]["name"]]
     release, left = change["release"]["release"], change["before"]
+    source = {key: artifact.get(key, "") for key in ("version", "commit")}
     past = {entry["release"]: dict(entry) for entry in state["history"] if entry["release"] in state["releases"]}
     if left:
-        past.setdefault(left, {"release": left, "at": "", "by": "", "version": "", "run": "", "withdrawn": False})
-    top = past.pop(release, {"release": release, "version": version, "withdrawn": False})
+        past.setdefault(left, {"release": left, "at": "", "by": "", "version": "", "commit": "", "run": "", "withdrawn": False})
+    top = past.pop(release, {"release": release, **source, "withdrawn": False})
     if operation != "restart":
         top |= {"at": run["since"], "by": f"{run['user']}@{run['controller']}", "run": run["run"]}
     if operation == "deploy":
-        top["version"] = version
+        top |= source
     if operation == "rollback" and not top["withdrawn"] and left in past:
         past[left]["withdrawn"] = True
     top["withdrawn"] = False
@@ -216,7 +251,7 @@ def histories(
 ) -> dict[str, dict[str, Any]]:
     """App -> the history of the slot that is about to be live; of a switch that is gone through again all is written already."""
     return {
-        name: slot_history(change, facts, operation, run, artifacts.get(name, {}).get("version", ""))
+        name: slot_history(change, facts, operation, run, artifacts.get(name, {}))
         for name, change in changes.items()
         if change["slot"]["name"] != facts["apps"][name]["live"]
     }

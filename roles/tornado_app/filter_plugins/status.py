@@ -71,7 +71,7 @@ def _releases(state: Mapping[str, Any], live: str) -> list[dict[str, Any]]:
         {
             "release": release,
             "live": release == live,
-            **{key: known.get(release, {}).get(key, "") for key in ("version", "at", "by")},
+            **{key: known.get(release, {}).get(key, "") for key in ("version", "commit", "at", "by")},
             "rolled_back": bool(known.get(release, {}).get("withdrawn")),
         }
         for release in order

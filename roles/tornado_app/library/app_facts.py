@@ -79,7 +79,7 @@ apps:
         sequence: {description: The higher the later the slot was filled; 0 when it never was., type: int}
     environments: {description: Digests of the environments that are whole., type: list, elements: str}
     releases: {description: "Release on the host to the digest of its environment; empty when that is not whole.", type: dict}
-    history: {description: "What was live, latest first. Each with release at by version run withdrawn.", type: list, elements: dict}
+    history: {description: "What was live, latest first. Each with release at by version commit run withdrawn.", type: list, elements: dict}
     previous: {description: What a rollback goes to; empty when there is nothing., type: str}
     foreign_ports: {description: Port (text) to another user's process that listens on it., type: dict}
     static_file: {description: One static file of the live slot; empty when there is none., type: str}

@@ -1,11 +1,11 @@
 #!/usr/bin/python
-"""Ansible module: pack a directory into a deterministic archive named by its content."""
+"""Ansible module: pack a directory or an archive into a deterministic archive named by its content."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: build_artifact
-short_description: Pack a directory into a deterministic archive named by its content
+short_description: Pack a directory or an archive into a deterministic archive named by its content
 description:
   - The same tree gives the same bytes and the same name on any machine. Names, contents, the executable bit and symbolic links count;
     owners and times do not.
@@ -18,7 +18,10 @@ description:
   - An archive that is there already counts as new, so that building other sources does not remove it.
 options:
   source:
-    description: The directory.
+    description:
+      - The directory, or an archive (C(.tar) with any compression, C(.zip), a wheel, an sdist), whose content makes the same release as a
+        directory of it would. When all of an archive lies in one directory, that directory is the source.
+      - An archive is refused when it holds a path or a link that leaves it, or a device.
     type: path
     required: true
   dest:
@@ -76,9 +79,12 @@ version:
   type: str
   returned: success
   sample: v1.4-2-g0f9c2d6
+commit:
+  description: The commit that the source is at; empty when git does not know it.
+  type: str
+  returned: success
 """
 
-import fnmatch
 import hashlib
 import io
 import os
@@ -86,13 +92,12 @@ import re
 import stat
 import tarfile
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.tornado_app_archive import archive_entries
+from ansible.module_utils.tornado_app_tree import Entry, SourceError, directory_entries
 
-IGNORED = (".git", "__pycache__", "*.pyc", ".deployignore")
 OLDEST_TIME = 1_000_000_000  # in 2001: no tool takes the derived times for times of the future
 INCLUDE = re.compile(r"^\s*(?:-r|-c|--requirement|--constraint)[ =]?\s*(\S+)", re.MULTILINE)
 # An option or a path that leads pip to a directory or an archive of the source; `name @ https://…` and `git+https://…` do not.
@@ -100,79 +105,6 @@ LOCAL = re.compile(
     r"^\s*(-e\b|--editable|(-f|--find-links)[ =]?\s*(?![\s=]|\w+://)|/|file:|\.(\[|\s|$)|[\w.][^\s:@#;]*(/|\.(whl|zip|tar|tgz)\b))|@\s*file:",
     re.MULTILINE,
 )
-
-
-class SourceError(Exception):
-    """The source cannot be packed; the message says why."""
-
-
-class Entry(NamedTuple):
-    """One thing in the archive: its path, mode, link target (links), content (files)."""
-
-    path: str
-    mode: int
-    target: str
-    content: bytes
-
-    def digest(self) -> str:
-        """Digest of all that counts."""
-        head = f"{self.path}\0{self.mode:o}\0{self.target}\0".encode("utf-8", "surrogateescape")
-        return hashlib.sha256(head + hashlib.sha256(self.content).digest()).hexdigest()
-
-
-def read_ignored(source: Path) -> list[str]:
-    """The patterns of a source: the built-in ones and those of its .deployignore."""
-    patterns = list(IGNORED)
-    listed = source / ".deployignore"
-    if listed.is_file():
-        lines = (line.strip() for line in listed.read_text(encoding="utf-8", errors="surrogateescape").splitlines())
-        patterns += [line for line in lines if line and not line.startswith("#")]
-    negated = [pattern for pattern in patterns if pattern.startswith("!")]
-    if negated:
-        raise SourceError(f"{listed}: {negated[0]} negates, which is not supported; name what is to be left out")
-    return patterns
-
-
-def is_ignored(path: str, is_directory: bool, patterns: list[str]) -> bool:
-    """Whether one of the patterns leaves this path (relative to the source) out."""
-    for pattern in patterns:
-        if pattern.endswith("/") and not is_directory:
-            continue
-        pattern = pattern.rstrip("/")
-        subject = path if "/" in pattern else path.rpartition("/")[2]
-        if fnmatch.fnmatchcase(subject, pattern.lstrip("/")):
-            return True
-    return False
-
-
-def entries(source: Path) -> Iterator[Entry]:
-    """What of a source goes into the archive, in the order of paths."""
-    patterns = read_ignored(source)
-
-    def walk(directory: Path) -> Iterator[Entry]:
-        for item in sorted(directory.iterdir(), key=lambda child: os.fsencode(child.name)):
-            path = item.relative_to(source).as_posix()
-            mode = item.lstat().st_mode
-            if is_ignored(path, stat.S_ISDIR(mode), patterns):
-                continue
-            if stat.S_ISLNK(mode):
-                target = os.readlink(item)
-                inside = os.path.normpath(os.path.join(os.path.dirname(path), target))
-                # By its words it may stay inside and yet be led out by another link on its way.
-                led = Path(os.path.realpath(item)).is_relative_to(os.path.realpath(source))
-                if os.path.isabs(target) or inside == ".." or inside.startswith("../") or not led:
-                    raise SourceError(f"{item} is a link out of the source, to {target}; copy the file, or name it in .deployignore")
-                yield Entry(path, 0o777, target, b"")
-            elif stat.S_ISDIR(mode):
-                if not (item / "pyvenv.cfg").exists():
-                    yield Entry(path, 0o755 | stat.S_IFDIR, "", b"")
-                    yield from walk(item)
-            elif stat.S_ISREG(mode):
-                yield Entry(path, 0o755 if mode & stat.S_IXUSR else 0o644, "", item.read_bytes())
-            else:
-                raise SourceError(f"{item} is neither a file, a directory nor a link; remove it, or name it in .deployignore")
-
-    yield from walk(source)
 
 
 def release_id(packed: list[Entry]) -> str:
@@ -235,13 +167,15 @@ def prune(directory: Path, keep: int) -> None:
         old.unlink(missing_ok=True)
 
 
-def version(module: AnsibleModule, source: Path) -> str:
+def described(module: AnsibleModule, source: Path) -> dict[str, str]:
     """What git calls the source; empty when there is no git, no commit, or a repository around it that ignores it."""
     git = module.get_bin_path("git")
     if not git or module.run_command([git, "-C", str(source.parent), "check-ignore", "--quiet", str(source)])[0] == 0:
-        return ""
-    code, said, _ = module.run_command([git, "-C", str(source), "describe", "--always", "--tags", "--dirty"])
-    return str(said).strip() if code == 0 else ""
+        return {"version": "", "commit": ""}
+    where = str(source if source.is_dir() else source.parent)
+    commands = {"version": ["describe", "--always", "--tags", "--dirty"], "commit": ["rev-parse", "--verify", "--quiet", "HEAD"]}
+    answers = {key: module.run_command([git, "-C", where, *command]) for key, command in commands.items()}
+    return {key: str(said).strip() if code == 0 else "" for key, (code, said, _) in answers.items()}
 
 
 def main() -> None:
@@ -257,9 +191,9 @@ def main() -> None:
     )
     source, dest = Path(module.params["source"]), Path(module.params["dest"])
     try:
-        if not source.is_dir():
-            raise SourceError(f"source {source} is {'no directory' if source.exists() else 'not there'}")
-        packed = list(entries(source))
+        if not source.exists():
+            raise SourceError(f"source {source} is not there")
+        packed = directory_entries(source) if source.is_dir() else archive_entries(source)
         if not any(stat.S_ISREG(entry.mode) or stat.S_IFMT(entry.mode) == 0 for entry in packed):
             raise SourceError(f"source {source} is empty: no file is left to deploy")
         release = release_id(packed)
@@ -282,7 +216,7 @@ def main() -> None:
         size=archive.stat().st_size if archive.exists() else sum(len(entry.content) for entry in packed),
         files=sum(1 for entry in packed if stat.S_IFMT(entry.mode) == 0 and not entry.target),
         requirements_digest=requirements_digest(packed, module.params["requirements"], release),
-        version=version(module, source),
+        **described(module, source),
     )
 
 

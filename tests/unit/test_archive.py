@@ -1,0 +1,165 @@
+"""Archives as sources: what they hold counts as in a directory, and what leads out of them is refused."""
+
+from __future__ import annotations
+
+import stat
+import subprocess
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+
+from tests.unit.test_build_artifact import Tree, build, folders, members, refusal, trees, write
+
+__all__ = ["folders"]  # a fixture
+
+
+def make_tar(source: Path, archive: Path, root: str = ".") -> Path:
+    mode = {"gz": "w:gz", "xz": "w:xz", "tar": "w"}[archive.name.rpartition(".")[2]]
+    with tarfile.open(archive, mode) as made:  # type: ignore[call-overload]
+        made.add(source, root)
+    return archive
+
+
+def make_zst(source: Path, archive: Path, root: str = ".") -> Path:
+    plain = make_tar(source, archive.with_suffix(".tar"), root)
+    subprocess.run(["zstd", "--quiet", "-o", archive, plain], check=True)
+    return archive
+
+
+def make_zip(source: Path, archive: Path, root: str = ".") -> Path:
+    with zipfile.ZipFile(archive, "w") as made:
+        for path in sorted(source.rglob("*")):
+            info = zipfile.ZipInfo(f"{root}/{path.relative_to(source)}".removeprefix("./") + ("/" if path.is_dir() else ""))
+            info.external_attr = path.lstat().st_mode << 16
+            made.writestr(info, str(path.readlink()) if path.is_symlink() else b"" if path.is_dir() else path.read_bytes())
+    return archive
+
+
+FORMATS = [(make_tar, "a.tar"), (make_tar, "a.tar.gz"), (make_tar, "a.tar.xz"), (make_zst, "a.tar.zst"), (make_zip, "a.zip")]
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    root = write(tmp_path / "source", {"app.py": "x", "deep/er/a.css": "a {}"})
+    write(root, {"bin/run": (b"#!/bin/sh\n", True)})
+    (root / "deep/link.css").symlink_to("er/a.css")
+    (root / "empty").mkdir()
+    return root
+
+
+@pytest.mark.parametrize(("make", "name"), FORMATS)
+@pytest.mark.parametrize("root", [".", "shop-1.4"])
+def test_an_archive_is_the_release_that_its_directory_is(
+    source: Path, tmp_path: Path, make: Callable[..., Path], name: str, root: str
+) -> None:
+    archive = make(source, tmp_path / name, root)
+    one, other = build(source, tmp_path / "one"), build(archive, tmp_path / "other")
+    assert Path(one["path"]).read_bytes() == Path(other["path"]).read_bytes()
+    assert (one["files"], one["release"]) == (other["files"], other["release"])
+
+
+@given(tree=trees)
+def test_so_does_an_archive_of_any_tree(folders: Iterator[Path], tree: Tree) -> None:
+    """The tar file of a build is an archive, too."""
+    built = build(write(next(folders) / "x", tree), next(folders))
+    listed = members(built)
+    again = build(Path(built["path"]), next(folders))
+    if len({name.partition("/")[0] for name in listed}) > 1 or len(listed) == 1:
+        assert again["release"] == built["release"]
+
+
+def test_directories_that_are_not_listed_are_there_all_the_same(tmp_path: Path) -> None:
+    source = write(tmp_path / "source", {"app.py": "x", "deep/er/a.css": "a {}"})
+    with tarfile.open(tmp_path / "bare.tar", "w") as archive:
+        archive.add(source / "deep/er/a.css", "deep/er/a.css")
+        archive.add(source / "app.py", "app.py")
+    assert build(tmp_path / "bare.tar", tmp_path / "one")["release"] == build(source, tmp_path / "other")["release"]
+
+
+def test_what_is_ignored_in_a_directory_is_ignored_in_an_archive(source: Path, tmp_path: Path) -> None:
+    write(source, {".deployignore": "deep/er/\n*.log\n", "a.log": "x", "__pycache__/b": "x", "venv/pyvenv.cfg": "", "venv/lib/x.py": "x"})
+    (source / "deep/link.css").unlink()
+    archive = make_tar(source, tmp_path / "a.tar")
+    built = build(archive, tmp_path / "one")
+    assert sorted(members(built)) == ["app.py", "bin", "bin/run", "deep", "empty"]
+    assert built["release"] == build(source, tmp_path / "other")["release"]
+
+
+def test_a_hard_link_is_another_file(tmp_path: Path) -> None:
+    source = write(tmp_path / "source", {"a": "x"})
+    (source / "b").hardlink_to(source / "a")
+    found = members(build(make_tar(source, tmp_path / "a.tar"), tmp_path / "dest"))
+    assert {name: member.isreg() for name, member in found.items()} == {"a": True, "b": True}
+
+
+def member(name: str, kind: bytes = tarfile.REGTYPE, target: str = "") -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = kind, target
+    return info
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"),
+    [
+        ([member("/etc/passwd")], "/etc/passwd is a path out of the archive"),
+        ([member("../x")], "../x is a path out of the archive"),
+        ([member("a/../../x")], "a/../../x is a path out of the archive"),
+        ([member("l", tarfile.SYMTYPE, "/etc/passwd")], "l is a link out of the archive, to /etc/passwd"),
+        ([member("l", tarfile.SYMTYPE, "../x")], "l is a link out of the archive, to ../x"),
+        ([member("d/l", tarfile.SYMTYPE, "../../x")], "d/l is a link out of the archive"),
+        ([member("here", tarfile.SYMTYPE, "."), member("l", tarfile.SYMTYPE, "here/../x")], "l is a link out of the archive"),
+        ([member("l", tarfile.LNKTYPE, "../../etc/passwd")], "is a path out of the archive"),
+        ([member("l", tarfile.LNKTYPE, "later"), member("later")], "l is a link out of the archive, to later"),
+        ([member("null", tarfile.CHRTYPE)], "null is neither a file, a directory nor a link"),
+        ([member("pipe", tarfile.FIFOTYPE)], "pipe is neither a file, a directory nor a link"),
+    ],
+)
+def test_what_leads_out_of_a_tar_file_is_refused(tmp_path: Path, bad: list[tarfile.TarInfo], said: str) -> None:
+    with tarfile.open(tmp_path / "bad.tar", "w") as archive:
+        archive.addfile(member("app.py"))
+        for info in bad:
+            archive.addfile(info)
+    assert said in refusal(tmp_path / "bad.tar", tmp_path / "dest")
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "content", "said"),
+    [
+        ("../x", stat.S_IFREG, b"", "../x is a path out of the archive"),
+        ("/x", stat.S_IFREG, b"", "/x is a path out of the archive"),
+        ("l", stat.S_IFLNK, b"/etc/passwd", "l is a link out of the archive, to /etc/passwd"),
+        ("null", stat.S_IFCHR, b"", "null is neither a file, a directory nor a link"),
+    ],
+)
+def test_what_leads_out_of_a_zip_file_is_refused(tmp_path: Path, name: str, mode: int, content: bytes, said: str) -> None:
+    with zipfile.ZipFile(tmp_path / "bad.zip", "w") as archive:
+        archive.writestr("app.py", "x")
+        info = zipfile.ZipInfo(name)
+        info.external_attr = (mode | 0o644) << 16
+        archive.writestr(info, content)
+    assert said in refusal(tmp_path / "bad.zip", tmp_path / "dest")
+
+
+@pytest.mark.parametrize("name", ["cut.tar.gz", "cut.tar.zst", "cut.zip"])
+def test_an_archive_that_was_cut_short_is_refused(source: Path, tmp_path: Path, name: str) -> None:
+    write(source, {"large": (bytes(range(256)) * 400, False)})
+    make = {"gz": make_tar, "zst": make_zst, "zip": make_zip}[name.rpartition(".")[2]]
+    archive = make(source, tmp_path / name)
+    archive.write_bytes(archive.read_bytes()[:-200])
+    assert str(archive) in refusal(archive, tmp_path / "dest")
+
+
+def test_without_zstd_it_is_named(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = make_zst(source, tmp_path / "a.tar.zst")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "zstd is needed on the controller" in refusal(archive, tmp_path / "dest")
+
+
+def test_an_empty_archive_is_refused(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "none.tar", "w"):
+        pass
+    assert "is empty: no file is left to deploy" in refusal(tmp_path / "none.tar", tmp_path / "dest")
