@@ -102,7 +102,15 @@ def make_plan(apps: Settings, *, cpus: int = 1, nofile: int = 4096, stride: int 
     """The plan that the role makes of these settings, with its own defaults."""
     variables = {"ansible_facts": facts(cpus), "inventory_hostname": "web-1"}
     defaults = templar(variables).template(trust_as_template("{{ tornado_app_defaults }}"))
-    host = {"name": "web-1", "nofile": nofile, "slot_stride": stride, "serial": "100%", "bake": 0, "bake_max_errors": 0.01}
+    host = {
+        "name": "web-1",
+        "root": "/opt/tornado_app",
+        "nofile": nofile,
+        "slot_stride": stride,
+        "serial": "100%",
+        "bake": 0,
+        "bake_max_errors": 0.01,
+    }
     found: Plan = load("filter_plugins/plan.py").plan(apps, defaults, host)
     return found
 
@@ -128,6 +136,12 @@ def relocated(value: Any, root: Path) -> Any:
 
 
 # Ports and processes
+
+
+def listens(port: int) -> bool:
+    """Whether somebody accepts connections there."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @contextlib.contextmanager

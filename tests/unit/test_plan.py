@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 from tests.unit.loading import ROLE, load
 
 plan = load("filter_plugins/plan.py")
-HOST = {"name": "web-1", "nofile": 65536, "slot_stride": 1000, "serial": "100%", "bake": 0, "bake_max_errors": 0.01}
+HOST = {
+    "name": "web-1",
+    "root": "/opt/tornado_app",
+    "nofile": 65536,
+    "slot_stride": 1000,
+    "serial": "100%",
+    "bake": 0,
+    "bake_max_errors": 0.01,
+}
 DEFAULTS = {
     **yaml.safe_load((ROLE / "defaults/main.yml").read_text())["tornado_app_defaults"],
     # Ansible renders these two from the host's facts.
@@ -125,7 +133,7 @@ def test_an_unknown_key_is_named_with_the_nearest_one(key: str, near: str) -> No
 
 
 def test_an_unknown_key_that_is_near_nothing_lists_the_known_ones() -> None:
-    assert problem(xyzzy=1).startswith("tornado_apps.shop.xyzzy is not a setting; known keys: source, version, command, ")
+    assert problem(xyzzy=1).startswith("tornado_apps.shop.xyzzy is not a setting; known keys: source, version, command, wsgi, ")
 
 
 def test_an_unknown_key_in_a_nested_dictionary_is_named() -> None:
@@ -257,7 +265,26 @@ def test_what_is_no_share_of_errors_is_refused(share: float) -> None:
 
 
 def test_what_is_required_is_named() -> None:
-    assert problems({"shop": {}}) == ["tornado_apps.shop.source is missing", "tornado_apps.shop.command is missing"]
+    assert problems({"shop": {}}) == ["tornado_apps.shop.source is missing"]
+
+
+def test_one_thing_starts_a_process() -> None:
+    assert problem(wsgi="shop.web:app").startswith("tornado_apps.shop has both command and wsgi: one of them")
+    assert problem(command="").startswith("tornado_apps.shop has neither command nor wsgi: one of them")
+    assert problem(command=None).startswith("tornado_apps.shop has neither command nor wsgi: one of them")
+
+
+@pytest.mark.parametrize("wsgi", ["shop", "shop:", ":app", "shop.web:app()", "shop web:app", "../shop:app", "shop..web:app", "shöp:app"])
+def test_what_names_no_wsgi_application(wsgi: str) -> None:
+    assert problem(command="", wsgi=wsgi) == (
+        f"tornado_apps.shop.wsgi {wsgi!r} names no WSGI application: it has the form package.module:app"
+    )
+
+
+@pytest.mark.parametrize("wsgi", ["shop:app", "shop.web:app", "shop.web:made.application", "_a1:_b2"])
+def test_a_wsgi_application_is_served_by_the_roles_own_launcher(wsgi: str) -> None:
+    app = plan.plan({"shop": {**SHOP, "command": "", "wsgi": wsgi}}, DEFAULTS, HOST)["shop"]
+    assert app["argv"] == ["{python}", "/opt/tornado_app/wsgi.py", wsgi, "{port}"]
 
 
 @pytest.mark.parametrize("apps", [{}, None, [], "shop"])

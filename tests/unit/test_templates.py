@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from tests.unit.conftest import (
     PATIENCE,
     facts,
     held_ports,
+    listens,
     make_plan,
     nginx_test,
     nginx_tree,
@@ -398,13 +399,6 @@ logging.getLogger("tornado.access").disabled = True
 web.Application([("/ws", Echo), (".*", Tell)]).listen(int(sys.argv[1]), "127.0.0.1")
 ioloop.IOLoop.current().start()
 """
-
-
-def listens(port: int) -> bool:
-    """Whether somebody accepts connections there."""
-    with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
-        return True
-    return False
 
 
 class Site:

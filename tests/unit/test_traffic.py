@@ -7,7 +7,6 @@ import itertools
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -20,7 +19,7 @@ from websockets.asyncio.server import ServerConnection, serve
 
 import tests.traffic
 from tests.traffic import KINDS, LOST, Account, Record, Target, Traffic, clients
-from tests.unit.conftest import PATIENCE, held_ports, process, wait_until
+from tests.unit.conftest import PATIENCE, held_ports, listens, process, wait_until
 from tests.unit.loading import ROOT
 
 GENERATOR = (sys.executable, "-m", "tests.traffic")
@@ -412,12 +411,6 @@ def shop() -> Iterator[Target]:
     """One example app for all tests that leave it alone."""
     with example_app() as (_, target):
         yield target
-
-
-def listens(port: int) -> bool:
-    """Whether somebody accepts connections."""
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def end(running: "subprocess.Popen[bytes]") -> None:

@@ -28,6 +28,7 @@ NOFILE = range(1024, 2147483585)  # above it the kernel's own fs.nr_open cannot 
 APP_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 RESERVED_NAMES = frozenset({"tornado_app", "nginx", "root", "www-data", "default"})
 SERVER_NAME = re.compile(r"(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?|\[?[0-9A-Fa-f:]+\]?")
+WSGI = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 URL_PATH = re.compile(r"/[!-~]*")
 RELATIVE_PATH = re.compile(r"(?!/)(?!.*(^|/)\.\.(/|$))[A-Za-z0-9._/-]+")
@@ -103,7 +104,13 @@ def _setting_problems(where: str, app: Mapping[str, Any], stride: int) -> Iterat
     ):
         if seconds < 1:
             yield f"{where}.{setting} is {seconds}: a number of seconds above 0 is needed"
-    yield from _command_problems(where, app["command"])
+    if bool(app["command"]) == bool(app["wsgi"]):
+        has = "both command and wsgi" if app["wsgi"] else "neither command nor wsgi"
+        yield f"{where} has {has}: one of them says what starts a process"
+    elif app["command"]:
+        yield from _command_problems(where, app["command"])
+    elif not WSGI.fullmatch(app["wsgi"]):
+        yield f"{where}.wsgi {app['wsgi']!r} names no WSGI application: it has the form package.module:app"
     if not URL_PATH.fullmatch(app["health"]["path"]):
         yield f"{where}.health.path {app['health']['path']!r} is no URL path: it starts with / and has no spaces"
     if not app["server_names"]:
@@ -235,7 +242,7 @@ def _planned(name: str, settings: dict[str, Any], host: Mapping[str, Any]) -> di
             (name for name in settings["server_names"] if "*" not in name), settings["server_names"][0].replace("*", "tornado-app")
         ),
         "nofile": host["nofile"],
-        "argv": shlex.split(settings["command"]),
+        "argv": shlex.split(settings["command"]) or ["{python}", f"{host['root']}/wsgi.py", settings["wsgi"], "{port}"],
         "environment": {str(key): str(value) for key, value in settings["environment"].items()},
         "home": home,
         "releases": f"{home}/releases",
