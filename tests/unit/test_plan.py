@@ -284,7 +284,7 @@ def test_what_names_no_wsgi_application(wsgi: str) -> None:
 @pytest.mark.parametrize("wsgi", ["shop:app", "shop.web:app", "shop.web:made.application", "_a1:_b2"])
 def test_a_wsgi_application_is_served_by_the_roles_own_launcher(wsgi: str) -> None:
     app = plan.plan({"shop": {**SHOP, "command": "", "wsgi": wsgi}}, DEFAULTS, HOST)["shop"]
-    assert app["argv"] == ["{python}", "/opt/tornado_app/wsgi.py", wsgi, "{port}"]
+    assert app["argv"] == ["{python}", "/opt/tornado_app/wsgi.py", wsgi, "--port={port}"]
 
 
 @pytest.mark.parametrize("apps", [{}, None, [], "shop"])

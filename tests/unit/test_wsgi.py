@@ -47,7 +47,7 @@ class Server:
         self.folder, self.port = folder, port
         self.log = folder / "log"
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen([*LAUNCH, "shop.web:app", str(port)], cwd=folder, stdout=log, stderr=log)
+            self.process = subprocess.Popen([*LAUNCH, "shop.web:app", f"--port={port}"], cwd=folder, stdout=log, stderr=log)
         wait_until(lambda: listens(port) or self.process.poll() is not None, "the server")
 
     def ask(self, path: str, method: str = "GET", body: bytes | None = None, **headers: str) -> tuple[int, bytes]:
@@ -115,7 +115,7 @@ def test_what_tornado_and_the_app_have_to_say_is_in_one_log(server: Server) -> N
 
 
 def refusal(code: Path, name: str) -> str:
-    done = subprocess.run([*LAUNCH, name, "1"], cwd=code, capture_output=True, text=True, check=False, timeout=PATIENCE)
+    done = subprocess.run([*LAUNCH, name, "--port=1"], cwd=code, capture_output=True, text=True, check=False, timeout=PATIENCE)
     assert done.returncode == 1
     return done.stderr
 

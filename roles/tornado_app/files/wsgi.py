@@ -1,9 +1,10 @@
-"""Serve a WSGI application with Tornado: wsgi.py MODULE:NAME PORT, in the directory of its code.
+"""Serve a WSGI application with Tornado: wsgi.py MODULE:NAME --port=PORT, in the directory of its code.
 
 Its calls run in a pool of threads, each as it comes, so that a slow one holds up no other one. On SIGTERM it takes no more
 connections, finishes the requests that it has, and ends; who sends the signal sets the deadline.
 """
 
+import argparse
 import asyncio
 import importlib
 import logging
@@ -91,12 +92,15 @@ async def serve(application: Any, port: int) -> None:
 
 def main() -> None:
     """Read the arguments, set up logging, serve."""
-    name, port = sys.argv[1:]
+    parser = argparse.ArgumentParser(description="Serve a WSGI application with Tornado, on 127.0.0.1.")
+    parser.add_argument("application", metavar="MODULE:NAME")
+    parser.add_argument("--port", type=int, required=True)
+    arguments = parser.parse_args()
     if tornado.version_info < OLDEST:
         sys.exit(f"wsgi: Tornado {tornado.version} is too old, {'.'.join(map(str, OLDEST))} or newer is needed; see the app's requirements")
     # The loggers of Tornado (tornado.access, tornado.application, tornado.general) and of the application all end here.
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    asyncio.run(serve(load(name), int(port)))
+    asyncio.run(serve(load(arguments.application), arguments.port))
 
 
 if __name__ == "__main__":

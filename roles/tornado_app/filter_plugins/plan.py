@@ -242,7 +242,7 @@ def _planned(name: str, settings: dict[str, Any], host: Mapping[str, Any]) -> di
             (name for name in settings["server_names"] if "*" not in name), settings["server_names"][0].replace("*", "tornado-app")
         ),
         "nofile": host["nofile"],
-        "argv": shlex.split(settings["command"]) or ["{python}", f"{host['root']}/wsgi.py", settings["wsgi"], "{port}"],
+        "argv": shlex.split(settings["command"]) or ["{python}", f"{host['root']}/wsgi.py", settings["wsgi"], "--port={port}"],
         "environment": {str(key): str(value) for key, value in settings["environment"].items()},
         "home": home,
         "releases": f"{home}/releases",
