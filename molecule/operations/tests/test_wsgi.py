@@ -29,5 +29,6 @@ def test_a_wsgi_application_is_served_and_restarted(fleet: Fleet, tmp_path: Path
 
 
 def test_a_wsgi_application_that_is_not_there(fleet: Fleet) -> None:
+    fleet.play("--tags", "deploy")
     output = fleet.refused("--tags", "deploy", command="", wsgi="pages.site:app", health={"path": "/", "timeout": 20})
     assert "wsgi: pages.site:app: there is no module pages" in output
