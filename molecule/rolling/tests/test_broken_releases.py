@@ -28,7 +28,11 @@ def with_broken_shop(fleet: Fleet, broken: Path, old: str, new: str, timeout: in
     [
         pytest.param("import asyncio\n", "import asyncio\nimport nonexistent\n", 30, "No module named 'nonexistent'", id="import-error"),
         pytest.param(
-            RUNNING, f"    asyncio.get_running_loop().call_later(1, os._exit, 3)\n{RUNNING}", 30, "Exited too quickly", id="crash-after-1-s"
+            RUNNING,
+            f"    asyncio.get_running_loop().call_later(1, os._exit, 3)\n{RUNNING}",
+            120,
+            "Exited too quickly",
+            id="crash-after-1-s",
         ),
         pytest.param(HEALTHY, "self.set_status(500)", 6, "/healthz answered 500", id="health-500"),
         pytest.param(HEALTHY, "await asyncio.sleep(60)", 6, "/healthz: timed out", id="health-hangs"),
