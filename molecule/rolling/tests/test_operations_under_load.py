@@ -46,7 +46,7 @@ OPERATIONS = [
 def test_no_client_notices_any_operation(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
     history: list[str] = []  # the last one is live, a rollback goes to the one before
     switches: list[Switched] = []
-    with fleet.traffic(shop=40) as traffic:  # for no longer does a websocket keep nginx from a reload
+    with fleet.traffic(shop=20) as traffic:  # for no longer does a websocket keep nginx from a reload
         for number, operation in enumerate(OPERATIONS, 1):
             name = f"operation {number}: {operation.name}"
             print(f"{datetime.now():%H:%M:%S.%f} {name}")
