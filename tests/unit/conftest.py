@@ -192,7 +192,7 @@ def process(*command: str | Path, **options: Any) -> Iterator[subprocess.Popen[b
 # supervisord
 
 PROGRAM = """
-import http.server, json, os, signal, sys, time
+import http.server, json, os, signal, sys, threading, time
 
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
@@ -215,6 +215,9 @@ for number in range(30):
     print("line", number, "of", port, flush=True)
 if how == "crash":
     sys.exit("no database")
+if how == "brief":
+    threading.Timer(2.5, os._exit, [3]).start()
+    how = "200"
 if how == "stubborn":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     how = "200"
@@ -228,7 +231,7 @@ class Supervisor:
     """A supervisord that runs as the role's templates say, below a directory, with slots of a small HTTP program.
 
     How a process of it behaves: "200" or another status that it answers, "refuse" (does not listen), "hang", "crash",
-    "stubborn" (does not end when it is told to).
+    "stubborn" (does not end when it is told to), "brief" (dies a moment after supervisord calls it running).
     """
 
     def __init__(self, root: Path, stack: contextlib.ExitStack) -> None:

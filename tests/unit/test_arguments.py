@@ -45,6 +45,14 @@ def test_the_apps_have_as_long_as_they_say_unless_the_caller_says_otherwise() ->
     assert [check["timeout"] for check in arguments.health_checks(SLOTS, 10)] == [10, 10]
 
 
+def test_a_slot_proves_itself_at_the_gate_and_has_to_be_the_same_afterwards() -> None:
+    assert [check["steady"] for check in arguments.health_checks(SLOTS)] == [2, 2]
+    assert [check["steady"] for check in arguments.health_checks(SLOTS, 10)] == [0, 0]
+    gate = {"apps": [{"app": "shop", "processes": [{"pid": 11}, {"pid": 12}]}]}
+    assert [check["pids"] for check in arguments.health_checks(SLOTS, 10, gate)] == [[11, 12], []]
+    assert [check["pids"] for check in arguments.health_checks(SLOTS)] == [[], []]
+
+
 def test_the_files_of_a_slot_are_the_apps_alone_and_its_supervision_is_judged() -> None:
     record, config = arguments.slot_files({"shop": SLOTS["shop"]}, RELEASES, ["[program]\n"], "check")
     assert json.loads(record["content"])["release"] == "s" * 12

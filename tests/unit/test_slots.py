@@ -452,6 +452,13 @@ def test_a_host_whose_new_slot_makes_errors_is_named_though_it_answers() -> None
     assert slots.not_answering([{**host, "__tornado_app_bake": {"skipped": True}}]) == {}
 
 
+def test_a_host_whose_new_processes_died_during_the_drain_is_named() -> None:
+    host = {"inventory_hostname": "web-1", "__tornado_app_smoke": {"failed": False}}
+    assert slots.not_answering([{**host, "__tornado_app_stayed": {"failed": False, "healthy": True}}]) == {}
+    assert slots.not_answering([{**host, "__tornado_app_stayed": {"failed": False, "healthy": False, "msg": "gone"}}]) == {"web-1": "gone"}
+    assert slots.not_answering([{**host, "__tornado_app_stayed": {"skipped": True}}]) == {}
+
+
 def test_a_host_that_cannot_be_reached_after_the_switch_did_not_answer() -> None:
     hosts = [
         {"inventory_hostname": "web-1", "__tornado_app_smoke": {"unreachable": True, "msg": "no route"}},

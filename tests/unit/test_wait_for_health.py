@@ -19,6 +19,7 @@ SLOTS = {
     "hung": ["hang", "200"],
     "crashing": ["200", "crash"],
     "young": ["200"],
+    "brief": ["brief", "200"],
 }
 
 
@@ -101,6 +102,33 @@ def test_crash_at_start_ends_the_wait(supervisor: Supervisor, slots: Mapping[str
     assert crashed["log"][-2:] == [f"line 29 of {crashed['port']}", "no database"]
     assert len(crashed["log"]) == 20
     assert "no database" in result["msg"]
+
+
+def test_what_dies_after_it_answered_well_is_not_healthy_and_ends_the_wait(supervisor: Supervisor, slots: Mapping[str, Slot]) -> None:
+    """supervisord calls it running each time that it is started anew."""
+    result = supervisor.health(slots["brief"], timeout=5 * PATIENCE, steady=4)
+    assert result["elapsed"] < 5 * PATIENCE
+    brief, good = by_port(result, slots["brief"])
+    assert (result["failed"], good["healthy"], good["error"]) == (True, True, "")
+    assert "it died 3 times meanwhile" in brief["error"]
+
+
+def test_what_answers_in_time_has_the_time_to_prove_itself(supervisor: Supervisor, slots: Mapping[str, Slot]) -> None:
+    supervisor.health(slots["fine"], timeout=PATIENCE)
+    result = supervisor.health(slots["fine"], timeout=1, steady=2)
+    assert result["healthy"]
+    assert result["elapsed"] >= 2
+
+
+def test_the_processes_of_before_are_still_there_or_not(supervisor: Supervisor, slots: Mapping[str, Slot]) -> None:
+    pids = [process["pid"] for process in supervisor.health(slots["fine"], timeout=PATIENCE)["processes"]]
+    assert [Path(f"/proc/{pid}").exists() for pid in pids] == [True] * 4
+    assert supervisor.health(slots["fine"], timeout=PATIENCE, pids=pids)["healthy"]
+    result = supervisor.health(slots["fine"], timeout=5 * PATIENCE, pids=[*pids[:3], 4711])
+    assert result["elapsed"] < 5 * PATIENCE
+    *good, other = by_port(result, slots["fine"])
+    assert [process["healthy"] for process in good] == [True] * 3
+    assert (other["healthy"], other["error"]) == (False, "it is not process 4711 any more")
 
 
 def test_answering_is_not_enough(supervisor: Supervisor, slots: Mapping[str, Slot]) -> None:

@@ -31,7 +31,7 @@ def with_broken_shop(fleet: Fleet, broken: Path, old: str, new: str, timeout: in
             RUNNING,
             f"    asyncio.get_running_loop().call_later(1, os._exit, 3)\n{RUNNING}",
             120,
-            "Exited too quickly",
+            "it died ",
             id="crash-after-1-s",
         ),
         pytest.param(HEALTHY, "self.set_status(500)", 6, "/healthz answered 500", id="health-500"),
@@ -85,6 +85,15 @@ def test_a_release_that_fails_while_it_bakes_is_taken_back_on_all_hosts(shop: Fl
     with shop.traffic():
         output = shop.refused("--tags", "deploy", *BAKE, apps=apps)
     assert "500 GET /api/info" in output
+    for host in shop.hosts:
+        assert f"{host} serves what it served before." in output
+
+
+def test_a_release_that_dies_when_clients_come_is_taken_back_on_all_hosts(shop: Fleet, broken: Path) -> None:
+    # It is well at the gate, and mostly when nginx is asked for it after the switch, too.
+    apps = with_broken_shop(shop, broken, INFO, f"{INFO}\n        asyncio.get_running_loop().call_later(4, os._exit, 3)")
+    with shop.traffic():
+        output = shop.refused("--tags", "deploy", apps=apps)
     for host in shop.hosts:
         assert f"{host} serves what it served before." in output
 

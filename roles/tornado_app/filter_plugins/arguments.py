@@ -14,6 +14,8 @@ Plan = Mapping[str, Mapping[str, Any]]
 Releases = Mapping[str, Mapping[str, str]]
 File = dict[str, Any]
 
+STEADY = 2  # seconds
+
 
 def switches(slots: Slots) -> list[dict[str, str]]:
     """For live_slot, to make these slots live."""
@@ -33,8 +35,12 @@ def drains(slots: Slots) -> list[dict[str, Any]]:
     return [{"app": name, "ports": slot["ports"], "timeout": slot["app"]["drain"]["timeout"]} for name, slot in slots.items()]
 
 
-def health_checks(slots: Slots, timeout: float | None = None) -> list[dict[str, Any]]:
-    """For wait_for_health: the processes of these slots, with the apps' own patience where no ``timeout`` in seconds is given."""
+def health_checks(slots: Slots, timeout: float | None = None, gate: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+    """For wait_for_health: the processes of these slots, at the gate, with the apps' own patience and a while to prove themselves.
+
+    Later with a ``timeout`` in seconds; and with the result of the ``gate`` they have to be the processes that passed it.
+    """
+    passed = {app["app"]: [process["pid"] for process in app["processes"]] for app in (gate or {}).get("apps", [])}
     return [
         {
             "app": name,
@@ -44,6 +50,8 @@ def health_checks(slots: Slots, timeout: float | None = None) -> list[dict[str, 
             "path": slot["app"]["health"]["path"],
             "host": slot["app"]["host"],
             "timeout": slot["app"]["health"]["timeout"] if timeout is None else timeout,
+            "steady": STEADY if timeout is None else 0,
+            "pids": passed.get(name, []),
             "logs": slot["app"]["logs"],
         }
         for name, slot in slots.items()

@@ -266,8 +266,11 @@ def not_ready(hosts: Iterable[Mapping[str, Any]], lost: Iterable[str]) -> dict[s
 
 
 def not_answering(hosts: Iterable[Mapping[str, Any]], lost: Iterable[str] = ()) -> dict[str, str]:
-    """Host -> why it did not switch, what nginx answered then where that was wrong, or which errors it logged."""
-    checks = dict.fromkeys(("__tornado_app_switch", "__tornado_app_smoke", "__tornado_app_bake"), lambda result: not result.get("failed"))
+    """Host -> why it did not switch, what nginx answered then where that was wrong, which errors it logged, or what did not stay well."""
+    checks: dict[str, Callable[[Mapping[str, Any]], bool]] = dict.fromkeys(
+        ("__tornado_app_switch", "__tornado_app_smoke", "__tornado_app_bake"), lambda result: not result.get("failed")
+    )
+    checks["__tornado_app_stayed"] = lambda result: bool(result.get("healthy"))
     return {**_lost(lost), **_failures(hosts, checks)}
 
 

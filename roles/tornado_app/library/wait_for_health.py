@@ -11,7 +11,7 @@ description:
     passed.
   - A process is healthy when it answered with a status of 200 to 399 and supervisord calls it C(RUNNING), that is, when it has also lived
     longer than its C(startsecs).
-  - Gives up before the deadline on a group with a process that supervisord has given up (C(FATAL)).
+  - Gives up before the deadline on a group with a process that supervisord has given up (C(FATAL)), or that has died three times.
 options:
   slots:
     description: What to wait for.
@@ -30,6 +30,17 @@ options:
       path: {description: Path to ask for., type: str, default: /}
       host: {description: Value of the C(Host) header., type: str, default: localhost}
       timeout: {description: Seconds that all processes of the group have together., type: float, default: 60}
+      steady:
+        description:
+          - Seconds for which a process has to have answered well without dying. One that dies shortly after its start is well for a moment
+            each time that it is started anew. Those that answer in time have this much more than O(slots[].timeout).
+        type: float
+        default: 0
+      pids:
+        description: Process ids that the processes have to have, in the order of O(slots[].ports); any when it is empty.
+        type: list
+        elements: int
+        default: []
       logs:
         description: Directory with the processes' logs, one file C(<port>.log) each, quoted when a process does not become healthy.
         type: path
@@ -83,6 +94,7 @@ apps:
       contains:
         name: {description: Name in supervisord., type: str, sample: "shop-green:9000"}
         port: {description: Its port., type: int}
+        pid: {description: Its process id or 0., type: int}
         healthy: {description: Whether it was healthy in time., type: bool}
         status: {description: HTTP status of its last answer or 0., type: int}
         latency_ms: {description: Milliseconds that its last answer took., type: float}
@@ -95,6 +107,7 @@ msg:
   returned: failure
 """
 
+import math
 import time
 from collections import deque
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -106,6 +119,7 @@ from ansible.module_utils.tornado_app_http import get
 from ansible.module_utils.tornado_app_supervisor import UNANSWERED, connect, processes
 
 LOG_LINES = 20
+DEATHS = 3  # as often as supervisord starts one anew that does not live as long as startsecs
 REQUEST_TIMEOUT = 5.0  # seconds; a health path that takes longer is asked again
 
 Slot = dict[str, Any]
@@ -128,34 +142,78 @@ def supervised(socket: str, group: str) -> dict[int, dict[str, Any]]:
         return {}
 
 
+class Past:
+    """What the looks at a process have told: the ids that it had, and since when the last of them has answered well."""
+
+    def __init__(self) -> None:
+        self.pids: list[int] = []
+        self.since = math.inf
+
+    def add(self, process: dict[str, Any], moment: float) -> None:
+        """Take in one look."""
+        if process["pid"] and process["pid"] not in self.pids:
+            self.pids.append(process["pid"])
+            self.since = math.inf
+        self.since = min(self.since, moment) if process["healthy"] else math.inf
+
+    @property
+    def deaths(self) -> int:
+        """How often it has died meanwhile, as far as that was seen."""
+        return max(0, len(self.pids) - 1)
+
+
 def look(slot: Slot, address: str, request_timeout: float, pool: Executor) -> list[dict[str, Any]]:
     """Ask every process of a slot once, all at the same time."""
     ports = slot["ports"]
     answers = list(pool.map(lambda port: get(address, port, slot["path"], slot["host"], request_timeout), ports))
     infos = supervised(slot["socket"], slot["group"])
-    unknown = {"statename": "UNKNOWN", "spawnerr": "", "description": f"no supervisord that answers on {slot['socket']} knows it"}
+    unknown = {"pid": 0, "statename": "UNKNOWN", "spawnerr": "", "description": f"no supervisord that answers on {slot['socket']} knows it"}
     found = []
     for port, answer in zip(ports, answers):
         info = infos.get(port, unknown)
-        healthy = not answer["error"] and info["statename"] == "RUNNING"
+        healthy = not answer["error"] and info["statename"] in ("RUNNING", "STARTING")
         errors = [answer["error"]] if answer["error"] else []
         if info["statename"] != "RUNNING":
             errors.append(f"supervisord: {info['statename']} {info['spawnerr'] or info['description']}".strip())
-        process = {"name": f"{slot['group']}:{port}", "port": port, "state": info["statename"], "healthy": healthy}
-        found.append({**process, "status": answer["status"], "latency_ms": answer["latency_ms"], "error": "; ".join(errors)})
+        process = {"name": f"{slot['group']}:{port}", "port": port, "pid": info["pid"], "state": info["statename"], "healthy": healthy}
+        found.append({**process, "status": answer["status"], "latency_ms": answer["latency_ms"], "errors": errors})
     return found
+
+
+def judge(process: dict[str, Any], past: Past, wanted: int | None, steady: float, moment: float) -> dict[str, Any]:
+    """Say of one look, in the light of those before, whether the process is healthy, or what is wrong."""
+    errors = process.pop("errors")
+    answers = process["healthy"]
+    process["healthy"] = process["state"] == "RUNNING" and answers and moment - past.since >= steady
+    if past.deaths:
+        errors.append(f"it died {'once' if past.deaths == 1 else f'{past.deaths} times'} meanwhile")
+    if wanted not in (None, process["pid"]):
+        process["healthy"] = False
+        errors.append(f"it is not process {wanted} any more")
+    elif answers and not process["healthy"] and not errors:
+        errors.append(f"it answers for less than {steady:g} s")
+    return {**process, "error": "" if process["healthy"] else "; ".join(errors)}
 
 
 def wait(slot: Slot, address: str, interval: float, pool: Executor) -> dict[str, Any]:
     """Ask the processes of a slot until all are healthy, one is given up, or their time is over."""
     start = time.monotonic()
     deadline = start + slot["timeout"]
+    pids = dict(zip(slot["ports"], slot["pids"]))
+    pasts = {port: Past() for port in slot["ports"]}
     while True:
         left = deadline - time.monotonic()
         found = look(slot, address, min(REQUEST_TIMEOUT, max(left, 1.0)), pool)
-        given_up = any(process["state"] == "FATAL" for process in found)
+        now = time.monotonic()
+        for process in found:
+            pasts[process["port"]].add(process, now)
+        late = now >= deadline and not all(process["healthy"] for process in found)
+        found = [judge(process, pasts[process["port"]], pids.get(process["port"]), slot["steady"], now) for process in found]
         healthy = all(process["healthy"] for process in found)
-        if healthy or given_up or time.monotonic() >= deadline:
+        given_up = any(process["state"] == "FATAL" or pasts[process["port"]].deaths >= DEATHS for process in found)
+        replaced = any(pids.get(process["port"], process["pid"]) != process["pid"] for process in found)
+        # Those that answer in time, but not for long enough yet, have this much more.
+        if healthy or given_up or replaced or late or now >= deadline + slot["steady"]:
             break
         time.sleep(interval)
     for process in found:
@@ -184,6 +242,8 @@ def main() -> None:
         "path": {"type": "str", "default": "/"},
         "host": {"type": "str", "default": "localhost"},
         "timeout": {"type": "float", "default": 60},
+        "steady": {"type": "float", "default": 0},
+        "pids": {"type": "list", "elements": "int", "default": []},
         "logs": {"type": "path", "required": True},
     }
     module = AnsibleModule(
@@ -195,7 +255,8 @@ def main() -> None:
         supports_check_mode=True,
     )
     params = module.params
-    slots = [{**slot, "timeout": 0 if module.check_mode else slot["timeout"]} for slot in params["slots"]]
+    once = {"timeout": 0, "steady": 0} if module.check_mode else {}
+    slots = [{**slot, **once} for slot in params["slots"]]
     # The slots share the threads for requests: a host may have dozens of apps, each with a process for each of its CPUs.
     with ThreadPoolExecutor(max_workers=max(1, len(slots))) as waits, ThreadPoolExecutor(max_workers=64) as requests:
         apps = list(waits.map(lambda slot: wait(slot, params["address"], params["interval"], requests), slots))
