@@ -1,6 +1,6 @@
 PYTHON ?= python3
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test test-crash lint unit molecule lock docs bench-converge bench-switch clean setup
+.PHONY: help demo demo-down test test-crash test-rolling lint unit molecule lock docs bench-converge bench-switch clean setup
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Molecule keeps its state here: two clones of one name share none. Sockets stay where their paths are short.
@@ -28,6 +28,9 @@ test: ## Linters, unit tests, every Molecule scenario
 
 test-crash: setup ## A deploy killed at each of its tasks, not only at some of them as in `make test`; takes hours
 	@TORNADO_APP_CRASH=all PYTEST_ADDOPTS="-k test_crash" python -m tools.scenarios rolling
+
+test-rolling: setup ## Ten deploys, five rollbacks, five restarts and more under load; `make test` has one round of them
+	@TORNADO_APP_ROUNDS=5 PYTEST_ADDOPTS="-k test_operations_under_load" python -m tools.scenarios rolling
 
 lint: setup ## Linters, formatters, types
 	yamllint --strict .

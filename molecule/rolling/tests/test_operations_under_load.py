@@ -1,5 +1,10 @@
-"""Every operation, one after the other, on all hosts and apps, while clients come without a pause."""
+"""Every operation, one after the other, on all hosts and apps, while clients come without a pause.
 
+One round of deploys, a rollback and a restart, and what there is beside; five rounds with TORNADO_APP_ROUNDS=5 in the environment
+(`make test-rolling`).
+"""
+
+import os
 from datetime import datetime
 from math import inf
 from typing import Any, Literal, NamedTuple
@@ -34,7 +39,7 @@ RESTART = Operation("restart", ("--tags", "restart"), "same")
 ROLLBACK = Operation("rollback", ("--tags", "rollback"), "previous")
 VARIABLE = {"environment": {"FLAVOUR": "mint"}}
 OPERATIONS = [
-    *[DEPLOY, DEPLOY, ROLLBACK, RESTART] * 5,
+    *[DEPLOY, DEPLOY, ROLLBACK, RESTART] * int(os.environ.get("TORNADO_APP_ROUNDS", "1")),
     DEPLOY._replace(name="deploy with 4 processes", settings={"processes": 4}),
     DEPLOY._replace(name="deploy with 2 processes", release="same"),
     DEPLOY._replace(name="deploy with another variable", release="same", settings=VARIABLE),
