@@ -13,7 +13,7 @@ HERE = Path(__file__).resolve().parents[1]
 COMMON = {"processes": 2, "health": {"path": "/healthz", "timeout": 30}}
 APPS: dict[str, dict[str, Any]] = {
     # Leaves gracefully. Its websockets stay until they are sent away, so the drain always takes until its deadline.
-    "shop": {**COMMON, "command": "{python} app.py --port={port}", "server_names": ["shop.test"], "drain": {"timeout": 8}},
+    "shop": {**COMMON, "command": "{python} app.py --port={port}", "server_names": ["shop.test"], "drain": {"timeout": 5}},
     # Goes on as if nothing had happened until it is killed.
     "stubborn": {
         **COMMON,
