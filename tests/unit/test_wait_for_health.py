@@ -12,6 +12,7 @@ import pytest
 from tests.unit.conftest import PATIENCE, Supervisor, run_module
 
 Slot = Mapping[str, Any]
+NOBODY = 2**22 + 1  # a process id above the highest that Linux gives
 SLOTS = {
     "fine": ["200", "204", "302", "399"],
     "mixed": ["200", "500", "404", "200"],
@@ -124,11 +125,11 @@ def test_the_processes_of_before_are_still_there_or_not(supervisor: Supervisor, 
     pids = [process["pid"] for process in supervisor.health(slots["fine"], timeout=PATIENCE)["processes"]]
     assert [Path(f"/proc/{pid}").exists() for pid in pids] == [True] * 4
     assert supervisor.health(slots["fine"], timeout=PATIENCE, pids=pids)["healthy"]
-    result = supervisor.health(slots["fine"], timeout=5 * PATIENCE, pids=[*pids[:3], 4711])
+    result = supervisor.health(slots["fine"], timeout=5 * PATIENCE, pids=[*pids[:3], NOBODY])
     assert result["elapsed"] < 5 * PATIENCE
     *good, other = by_port(result, slots["fine"])
     assert [process["healthy"] for process in good] == [True] * 3
-    assert (other["healthy"], other["error"]) == (False, "it is not process 4711 any more")
+    assert (other["healthy"], other["error"]) == (False, f"it is not process {NOBODY} any more")
 
 
 def test_answering_is_not_enough(supervisor: Supervisor, slots: Mapping[str, Slot]) -> None:

@@ -89,7 +89,7 @@ def test_the_number_of_processes_can_change_and_the_upstream_follows(fleet: Flee
         assert int(host.check_output("pgrep --count --uid shop --full app.py")) == count
         seen = {json.load(fleet.get("web-1", "/api/info"))["port"] for _ in range(30)}
         assert len(seen) == count
-    assert changed(fleet.play()) == [0, 0]
+        assert changed(fleet.play(**settings)) == [0, 0]
     assert tasks[0] == tasks[1]  # tasks are for things, not for processes
 
 

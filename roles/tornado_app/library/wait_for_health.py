@@ -154,7 +154,7 @@ class Past:
         if process["pid"] and process["pid"] not in self.pids:
             self.pids.append(process["pid"])
             self.since = math.inf
-        self.since = min(self.since, moment) if process["healthy"] else math.inf
+        self.since = min(self.since, moment) if process["answers"] else math.inf
 
     @property
     def deaths(self) -> int:
@@ -171,28 +171,26 @@ def look(slot: Slot, address: str, request_timeout: float, pool: Executor) -> li
     found = []
     for port, answer in zip(ports, answers):
         info = infos.get(port, unknown)
-        healthy = not answer["error"] and info["statename"] in ("RUNNING", "STARTING")
+        well = not answer["error"] and info["statename"] in ("RUNNING", "STARTING")
         errors = [answer["error"]] if answer["error"] else []
         if info["statename"] != "RUNNING":
             errors.append(f"supervisord: {info['statename']} {info['spawnerr'] or info['description']}".strip())
-        process = {"name": f"{slot['group']}:{port}", "port": port, "pid": info["pid"], "state": info["statename"], "healthy": healthy}
+        process = {"name": f"{slot['group']}:{port}", "port": port, "pid": info["pid"], "state": info["statename"], "answers": well}
         found.append({**process, "status": answer["status"], "latency_ms": answer["latency_ms"], "errors": errors})
     return found
 
 
 def judge(process: dict[str, Any], past: Past, wanted: int | None, steady: float, moment: float) -> dict[str, Any]:
     """Say of one look, in the light of those before, whether the process is healthy, or what is wrong."""
-    errors = process.pop("errors")
-    answers = process["healthy"]
-    process["healthy"] = process["state"] == "RUNNING" and answers and moment - past.since >= steady
+    errors, answers = process.pop("errors"), process.pop("answers")
+    healthy = process["state"] == "RUNNING" and answers and moment - past.since >= steady and wanted in (None, process["pid"])
     if past.deaths:
         errors.append(f"it died {'once' if past.deaths == 1 else f'{past.deaths} times'} meanwhile")
     if wanted not in (None, process["pid"]):
-        process["healthy"] = False
         errors.append(f"it is not process {wanted} any more")
-    elif answers and not process["healthy"] and not errors:
+    elif answers and not healthy and not errors:
         errors.append(f"it answers for less than {steady:g} s")
-    return {**process, "error": "" if process["healthy"] else "; ".join(errors)}
+    return {**process, "healthy": healthy, "error": "" if healthy else "; ".join(errors)}
 
 
 def wait(slot: Slot, address: str, interval: float, pool: Executor) -> dict[str, Any]:
@@ -207,7 +205,7 @@ def wait(slot: Slot, address: str, interval: float, pool: Executor) -> dict[str,
         now = time.monotonic()
         for process in found:
             pasts[process["port"]].add(process, now)
-        late = now >= deadline and not all(process["healthy"] for process in found)
+        late = now >= deadline and not all(process["answers"] for process in found)
         found = [judge(process, pasts[process["port"]], pids.get(process["port"]), slot["steady"], now) for process in found]
         healthy = all(process["healthy"] for process in found)
         given_up = any(process["state"] == "FATAL" or pasts[process["port"]].deaths >= DEATHS for process in found)
