@@ -60,14 +60,17 @@ def root(host: Host) -> Callable[[str], str]:
 
 @pytest.fixture
 def processes(root: Callable[[str], str]) -> Callable[[], dict[int, int]]:
-    """The app's processes as the kernel has them: port -> pid, by the sockets on which they listen."""
+    """The app's processes as the kernel has them: port -> pid, by the sockets on which they listen.
+
+    While a process ends, the kernel still has its socket for a moment, and no process that holds it: none is counted.
+    """
 
     def listening() -> dict[int, int]:
         uid = root("id -u shop")
         lines = root("ss -Hltnpe").splitlines()
         found = {}
         for line in lines:
-            if f"uid:{uid} " in line:
+            if f"uid:{uid} " in line and "pid=" in line:
                 found[int(line.split()[3].rpartition(":")[2])] = int(line.partition("pid=")[2].partition(",")[0])
         return found
 
