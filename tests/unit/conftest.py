@@ -257,8 +257,11 @@ class Supervisor:
         assert running.poll() is None, (self.root / "supervisord.log").read_text()
         self.pid = running.pid
 
-    def write_slot(self, name: str, behaviours: list[str], **changed: str) -> dict[str, Any]:
-        """Write what a slot runs and how it is supervised, with `changed` settings; the slot as in a plan, with ports of its own."""
+    def write_slot(self, name: str, behaviours: list[str], *, workers: Mapping[str, str] | None = None, **changed: str) -> dict[str, Any]:
+        """Write what a slot runs and how it is supervised, with `changed` settings; the slot as in a plan, with ports of its own.
+
+        `workers` are lines of a Procfile.
+        """
         ports = self.stack.enter_context(held_ports(len(behaviours)))
         slot: dict[str, Any] = {
             "name": name,
@@ -270,11 +273,13 @@ class Supervisor:
             "history": f"{self.app['home']}/slots/{name}.history.json",
         }
         Path(slot["cwd"]).mkdir(parents=True, exist_ok=True)
-        record = load("filter_plugins/arguments.py").slot_record(self.app, name, {"release": "0123456789ab", "environment": "ba9876543210"})
+        release = {"release": "0123456789ab", "environment": "ba9876543210", "commands": workers or {}}
+        record = load("filter_plugins/arguments.py").slot_record(self.app, name, release)
         record["python"] = sys.executable
         record["environment"] |= {f"HOW_{port}": how for port, how in zip(ports, behaviours, strict=True)}
         Path(slot["record"]).write_text(json.dumps(record))
-        config = render("slot.conf.j2", {"app": self.app, "slot": slot, "__tornado_app_root": str(ROLE / "files")})
+        (variables,) = load("filter_plugins/arguments.py").template_variables({"": {"app": self.app, "slot": slot, "release": release}})
+        config = render("slot.conf.j2", {**variables, "__tornado_app_root": str(ROLE / "files")})
         assert PYTHON in config
         for key, value in changed.items():
             config, count = re.subn(rf"^{key} = .*$", f"{key} = {value}", config, flags=re.MULTILINE)
@@ -300,14 +305,7 @@ class Supervisor:
     def health(self, slot: Mapping[str, Any], **arguments: Any) -> dict[str, Any]:
         """Ask for the slot's health, by the role's module: what it says of the app, and whether and how it failed."""
         check = arguments.pop("check", False)
-        given = {
-            "app": "shop",
-            "socket": self.socket,
-            "group": slot["group"],
-            "ports": slot["ports"],
-            "logs": self.app["logs"],
-            **arguments,
-        }
+        given = {"app": "shop", "socket": self.socket, "group": slot["group"], "ports": slot["ports"], **arguments}
         result = run_module("wait_for_health", check=check, slots=[given])
         (app,) = result.pop("apps")
         assert app["healthy"] == result["healthy"]

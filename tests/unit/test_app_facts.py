@@ -67,7 +67,7 @@ def run(app: App, **arguments: Any) -> dict[str, Any]:
 def test_fresh_host(app: App) -> None:
     """Green counts as live, so that the first release goes to blue; nothing is made."""
     facts = run(app)
-    empty = {"deployed": False, "release": "", "environment": "", "processes": [], "connections": 0, "sequence": 0}
+    empty = {"deployed": False, "release": "", "environment": "", "processes": [], "workers": [], "connections": 0, "sequence": 0}
     assert facts == {
         "unprepared": [directory["path"] for directory in app["directories"]],
         "foreign_user": False,
@@ -80,6 +80,7 @@ def test_fresh_host(app: App) -> None:
         "supervisord": None,
         "slots": {"blue": empty, "green": empty},
         "releases": {},
+        "records": {},
         "environments": [],
         "history": [],
         "previous": "",
@@ -212,7 +213,7 @@ def test_slot_facts(app: App, absolute: bool) -> None:
     release = install(app, "aaa", json.dumps({"release": "aaa", "environment": "eee"}))
     slot = app["slots"]["blue"]
     Path(slot["cwd"]).symlink_to(release if absolute else "../releases/aaa")
-    expected = {"deployed": False, "release": "aaa", "environment": "eee", "processes": [], "connections": 0, "sequence": 0}
+    expected = {"deployed": False, "release": "aaa", "environment": "eee", "processes": [], "workers": [], "connections": 0, "sequence": 0}
     assert app_facts.slot_facts(slot, Path(app["releases"]), []) == expected
     Path(slot["config"]).touch()
     assert app_facts.slot_facts(slot, Path(app["releases"]), []) == {**expected, "deployed": True}

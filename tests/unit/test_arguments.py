@@ -1,14 +1,18 @@
 """What the modules of the role are called with."""
 
 import json
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.unit.loading import load
 from tests.unit.test_plan import DEFAULTS, HOST, SHOP
 
 arguments = load("filter_plugins/arguments.py")
-PLAN = load("filter_plugins/plan.py").plan(
+make_plan = load("filter_plugins/plan.py").plan
+PLAN = make_plan(
     {
         "shop": {**SHOP, "processes": 2},
         "api": {**SHOP, "port": 8500, "server_names": ["api.test"], "drain": {"timeout": 7}},
@@ -17,8 +21,45 @@ PLAN = load("filter_plugins/plan.py").plan(
     HOST,
 )
 SHOP_PLAN = PLAN["shop"]
-RELEASES = {name: {"release": name[0] * 12, "environment": "e" * 12} for name in PLAN}
-SLOTS = {name: {"app": app, "slot": app["slots"]["green"], "ports": app["slots"]["green"]["ports"]} for name, app in PLAN.items()}
+RELEASES = {name: {"release": name[0] * 12, "environment": "e" * 12, "commands": {}} for name in PLAN}
+SLOTS = {
+    name: {"app": app, "slot": app["slots"]["green"], "ports": app["slots"]["green"]["ports"], "release": RELEASES[name]}
+    for name, app in PLAN.items()
+}
+
+
+def with_procfile(processes: int, **scale: int) -> dict[str, Any]:
+    """The shop's green slot with a release that has a Procfile."""
+    app = make_plan({"shop": {**SHOP, "processes": processes, "scale": scale}}, DEFAULTS, HOST)["shop"]
+    release = {**RELEASES["shop"], "commands": {"web": "w", "worker": "x {y}", "clock": "c", "release": "r"}}
+    return {"shop": {"app": app, "slot": app["slots"]["green"], "ports": app["slots"]["green"]["ports"], "release": release}}
+
+
+@given(st.integers(1, 128), st.integers(0, 128))
+def test_all_log_files_together_stay_within_their_budget(processes: int, workers: int) -> None:
+    slots = with_procfile(processes, worker=workers)
+    (variables,) = arguments.template_variables(slots)
+    files = 2 * (processes + workers + 1) * 2  # slots, processes and a clock, current and rotated
+    assert files * variables["log_max_bytes"] <= slots["shop"]["app"]["log_budget"] == 1 << 30
+
+
+def test_each_line_of_a_procfile_has_as_many_processes_as_it_is_scaled_to() -> None:
+    assert arguments.workers(with_procfile(2, worker=3)["shop"]) == {"worker": 3, "clock": 1}
+    assert arguments.workers(with_procfile(2, worker=0, clock=1)["shop"]) == {"clock": 1}
+    (check,) = arguments.health_checks(with_procfile(2, worker=2))
+    assert check["workers"] == ["worker.1", "worker.2", "clock.1"]
+
+
+def test_the_lines_are_those_of_the_release_that_is_wanted_where_another_one_is_live() -> None:
+    (variables,) = arguments.template_variables(with_procfile(2), RELEASES)
+    assert variables["workers"] == {}
+
+
+def test_a_command_takes_the_place_of_the_web_line_alone() -> None:
+    slots = with_procfile(2)
+    record = arguments.slot_record(slots["shop"]["app"], "green", slots["shop"]["release"])
+    assert record["commands"]["web"] == slots["shop"]["app"]["argv"]
+    assert record["commands"]["worker"] == ["/bin/sh", "-uc", "exec env x {{y}}"]
 
 
 def test_each_module_is_told_of_the_slots_of_all_apps() -> None:

@@ -8,9 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.loading import load
+from tests.unit.test_plan import DEFAULTS, SHOP
+from tests.unit.test_plan import HOST as PLAN_HOST
 from tests.unit.test_slots import PLAN, facts, slot
 
 checks = load("filter_plugins/checks.py")
+make_plan = load("filter_plugins/plan.py").plan
 HOST = {"name": "web-1", "distribution": "Debian", "distribution_version": "12.7", "nofile": 65536, "sysctl": True}
 SYSTEM = {
     "python": "3.11",
@@ -95,6 +98,64 @@ def test_a_release_without_room_is_refused_before_it_is_copied() -> None:
 def test_a_source_that_cannot_be_built_is_named_with_its_setting() -> None:
     results = [{"item": {"app": "shop"}, "msg": "source /x is not there"}, {"item": {"app": "api"}, "release": "aaaaaaaaaaaa"}]
     assert checks.build_problems(results) == ["tornado_apps.shop.source: source /x is not there"]
+
+
+ARTIFACT = {"processes": {"worker": {"command": "work $QUEUE", "variables": ["QUEUE"]}}, "python": ""}
+
+
+def source_problems(artifact: dict[str, Any] | None = None, **settings: Any) -> list[str]:
+    """What stands against the shop with these settings, of a source that says this."""
+    plan = make_plan({"shop": {**SHOP, "environment": {"QUEUE": "q"}, **settings}}, DEFAULTS, PLAN_HOST)
+    system = {"host": {"pythons": {"3.11": "/usr/bin/python3", "3.12": "/usr/bin/python3.12"}}}
+    found: list[str] = checks.source_problems(plan, system, {"shop": {**ARTIFACT, **(artifact or {})}}, "web-1")
+    return found
+
+
+def test_a_source_that_fits_its_settings_and_the_host() -> None:
+    assert source_problems() == []
+    assert source_problems(scale={"worker": 0}, python="3.12") == []
+    assert source_problems({"processes": {"web": {"command": "x $PORT", "variables": ["PORT", "HOME"]}}}, command=None) == []
+
+
+@pytest.mark.parametrize(
+    ("artifact", "settings", "said"),
+    [
+        ({}, {"command": None}, "tornado_apps.shop has neither command nor wsgi, and its source has no Procfile with a line for web"),
+        ({}, {"scale": {"clock": 1}}, "tornado_apps.shop.scale.clock: the Procfile of its source has no such line; it has worker"),
+        (
+            {"processes": {}},
+            {"scale": {"clock": 1}},
+            "tornado_apps.shop.scale.clock: the Procfile of its source has no such line; it has none",
+        ),
+        ({}, {"environment": {}}, "tornado_apps.shop: the line worker of its Procfile names $QUEUE, which is not set"),
+        (
+            {"processes": {"worker": {"command": "x $PORT", "variables": ["PORT"]}}},
+            {},
+            "tornado_apps.shop: the line worker of its Procfile names $PORT, which is not set",
+        ),
+        ({}, {"python": "3.9"}, "web-1: tornado_apps.shop.python is 3.9, which the host does not have; it has 3.11, 3.12"),
+        ({"python": "3.9"}, {}, "web-1: tornado_apps.shop: its runtime.txt asks for 3.9, which the host does not have; it has 3.11, 3.12"),
+    ],
+)
+def test_what_of_a_source_fits_neither_settings_nor_host(artifact: dict[str, Any], settings: dict[str, Any], said: str) -> None:
+    (found,) = source_problems(artifact, **settings)
+    assert found.startswith(said)
+
+
+def test_the_web_line_does_not_matter_beside_a_command() -> None:
+    assert source_problems({"processes": {"web": {"command": "$NO", "variables": ["NO"]}}}) == []
+
+
+def test_the_variables_that_every_process_has_are_known() -> None:
+    record = load("filter_plugins/arguments.py").slot_record(PLAN["shop"], "blue", {"release": "r", "environment": "e", "commands": {}})
+    assert set(record["environment"]) == checks.VARIABLES
+
+
+def test_a_release_command_that_fails_is_told_with_what_it_said() -> None:
+    bad = {"item": "shop", "rc": 3, "stdout": "\n".join(f"line {number}" for number in range(40)), "stderr": "no database"}
+    (found,) = checks.release_problems([{"item": "api", "rc": 0}, {"skipped": True}, bad], "web-1")
+    assert found.startswith("tornado_apps.shop: the line release of its Procfile ended with 3 on web-1: line 21\nline 22\n")
+    assert found.endswith("\nline 39\nno database")
 
 
 def test_a_repository_that_cannot_be_fetched_is_named_with_its_version() -> None:

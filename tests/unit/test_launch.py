@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.conftest import PYTHON, process, utils
-from tests.unit.loading import ROLE
+from tests.unit.loading import ROLE, load
 
 # What the command tells of itself, in bytes as the kernel has them.
 TELL = (
@@ -37,11 +37,16 @@ def doubled(text: str) -> str:
     return text.replace("{", "{{").replace("}", "}}")
 
 
-def launch(folder: Path, record: Mapping[str, Any], **environment: str) -> subprocess.CompletedProcess[str]:
+def web(*argv: str) -> dict[str, Any]:
+    """What of a record says what starts a web process."""
+    return {"commands": {"web": argv}}
+
+
+def launch(folder: Path, record: Mapping[str, Any], name: str = PORT, **environment: str) -> subprocess.CompletedProcess[str]:
     """Start it as supervisord does."""
     path = folder / "slot.json"
-    path.write_text(json.dumps({"python": sys.executable, "environment": {}, "argv": [], **record}))
-    command: list[str | Path] = [PYTHON, "-I", "-S", ROLE / "files/launch.py", path, PORT]
+    path.write_text(json.dumps({"python": sys.executable, "environment": {}, **record}))
+    command: list[str | Path] = [PYTHON, "-I", "-S", ROLE / "files/launch.py", path, name]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
@@ -59,7 +64,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @settings(max_examples=25)
 @given(given=st.dictionaries(st.from_regex(r"\AV_[A-Za-z0-9_]{0,20}\Z"), values, max_size=8))
 def test_environment_arrives_unchanged(folder: Path, given: Mapping[str, str]) -> None:
-    found = told(launch(folder, {"environment": given, "argv": ["{python}", "-c", doubled(TELL)]}))
+    found = told(launch(folder, {"environment": given, **web("{python}", "-c", doubled(TELL))}))
     assert {key: value for key, value in found["environment"].items() if key.startswith("V_")} == {
         key: hexed(value) for key, value in given.items()
     }
@@ -92,7 +97,7 @@ HARD = [
 def test_values_that_supervisord_would_change(folder: Path, locale: Mapping[str, str]) -> None:
     """In any locale: what is not ASCII arrives as UTF-8."""
     given = {f"V_{index}": value for index, value in enumerate(HARD)}
-    found = told(launch(folder, {"environment": given, "argv": ["{python}", "-c", doubled(TELL)]}, **locale))
+    found = told(launch(folder, {"environment": given, **web("{python}", "-c", doubled(TELL))}, **locale))
     assert {key: value for key, value in found["environment"].items() if key in given} == {
         key: hexed(value) for key, value in given.items()
     }
@@ -102,14 +107,12 @@ def test_values_that_supervisord_would_change(folder: Path, locale: Mapping[str,
 @given(given=st.lists(values, max_size=6))
 def test_arguments_arrive_unchanged(folder: Path, given: list[str]) -> None:
     """A literal brace is written twice, all else as it is."""
-    assert told(launch(folder, {"argv": ["{python}", "-c", *map(doubled, (TELL, *given))]}))["argv"] == [
-        hexed(argument) for argument in given
-    ]
+    assert told(launch(folder, web("{python}", "-c", *map(doubled, (TELL, *given)))))["argv"] == [hexed(argument) for argument in given]
 
 
 def test_port_and_python(folder: Path) -> None:
     arguments = ["{port}", "--port={port}", "{python}", "{{port}}", "{port}{port}", "x{{{port}}}"]
-    found = told(launch(folder, {"argv": ["{python}", "-c", doubled(TELL), *arguments]}))
+    found = told(launch(folder, web("{python}", "-c", doubled(TELL), *arguments)))
     expected = [PORT, f"--port={PORT}", sys.executable, "{port}", PORT + PORT, f"x{{{PORT}}}"]
     assert found["argv"] == [hexed(argument) for argument in expected]
     assert found["environment"]["PORT"] == hexed(PORT)
@@ -117,7 +120,7 @@ def test_port_and_python(folder: Path) -> None:
 
 def test_record_is_over_what_supervisord_gives(folder: Path) -> None:
     found = told(
-        launch(folder, {"environment": {"ONE": "record"}, "argv": ["{python}", "-c", doubled(TELL)]}, ONE="given", OTHER="given", PORT="1")
+        launch(folder, {"environment": {"ONE": "record"}, **web("{python}", "-c", doubled(TELL))}, ONE="given", OTHER="given", PORT="1")
     )
     assert {key: bytes.fromhex(found["environment"][key]).decode() for key in ("ONE", "OTHER", "PORT")} == {
         "ONE": "record",
@@ -129,7 +132,7 @@ def test_record_is_over_what_supervisord_gives(folder: Path) -> None:
 def test_command_is_found_by_the_records_path(folder: Path) -> None:
     (folder / "bin").mkdir()
     (folder / "bin/my-server").symlink_to("/bin/echo")
-    done = launch(folder, {"environment": {"PATH": str(folder / "bin")}, "argv": ["my-server", "{port}"]}, PATH="/usr/bin:/bin")
+    done = launch(folder, {"environment": {"PATH": str(folder / "bin")}, **web("my-server", "{port}")}, PATH="/usr/bin:/bin")
     assert (done.returncode, done.stdout) == (0, f"{PORT}\n")
 
 
@@ -137,7 +140,7 @@ def test_process_id_stays(folder: Path) -> None:
     """supervisord ends, and counts, the process that it started."""
     path = folder / "pid.json"
     argv = ["{python}", "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(3600)"]
-    path.write_text(json.dumps({"python": sys.executable, "environment": {}, "argv": argv}))
+    path.write_text(json.dumps({"python": sys.executable, "environment": {}, **web(*argv)}))
     reading, writing = os.pipe()
     with process(PYTHON, "-I", "-S", ROLE / "files/launch.py", path, PORT, stdout=writing) as running:
         os.close(writing)
@@ -152,6 +155,43 @@ def test_process_id_stays(folder: Path) -> None:
 )
 def test_program_that_cannot_start(folder: Path, program: str, reason: str) -> None:
     """One sentence that names the program and the setting; no traceback."""
-    done = launch(folder, {"environment": {"PATH": "/usr/bin:/bin"}, "argv": [program, "{port}"]})
+    done = launch(folder, {"environment": {"PATH": "/usr/bin:/bin"}, **web(program, "{port}")})
     assert done.returncode == 1
     assert done.stderr == f"cannot start {program}: {reason}; see the app's `command`\n"
+
+
+def line(command: str, **environment: str) -> dict[str, Any]:
+    """A record with this line of a Procfile for both types, and for the release."""
+    arguments = load("filter_plugins/arguments.py")
+    app = {
+        "environments": "/e",
+        "argv": [],
+        "environment": {"TELL": TELL, "PYTHON": sys.executable, **environment},
+        "shared": "/tmp",
+        "name": "x",
+    }
+    release = {"release": "r", "environment": "e", "commands": dict.fromkeys(("web", "worker", "release"), command)}
+    return dict(arguments.slot_record(app, "blue", release))
+
+
+@pytest.mark.parametrize("kind", [PORT, "worker.2", "release"])
+def test_a_line_of_a_procfile_is_a_shell_command_whose_place_the_program_takes(folder: Path, kind: str) -> None:
+    record = line(
+        r"""GREETING='a "b"  c' $PYTHON -c "$TELL" '{port} {x}' "$WORD" ${WORD}s ${NONE:-50%} \$WORD 2>&1 # not this""", WORD="an apple"
+    )
+    found = told(launch(folder, record, kind))
+    assert found["argv"] == [hexed(argument) for argument in ("{port} {x}", "an apple", "an", "apples", "50%", "$WORD")]
+    assert bytes.fromhex(found["environment"]["GREETING"]).decode() == 'a "b"  c'
+
+
+def test_a_web_process_alone_has_a_port(folder: Path) -> None:
+    record = line('$PYTHON -c "$TELL"')
+    assert told(launch(folder, record))["environment"]["PORT"] == hexed(PORT)
+    assert "PORT" not in told(launch(folder, record, "worker.1"))["environment"]
+    assert "PORT" not in told(launch(folder, record, "release"))["environment"]
+
+
+def test_a_variable_that_is_not_there_is_an_error(folder: Path) -> None:
+    done = launch(folder, line("echo $NO_SUCH"))
+    assert done.returncode != 0
+    assert "NO_SUCH" in done.stderr

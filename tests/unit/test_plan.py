@@ -87,13 +87,6 @@ def test_as_many_processes_as_cpus(cpus: int) -> None:
     assert planned["slots"]["green"]["ports"] == list(range(9000, 9000 + cpus))
 
 
-@given(st.integers(1, 128))
-def test_all_log_files_together_stay_within_their_budget(processes: int) -> None:
-    app = plan.plan({"shop": {**SHOP, "processes": processes}}, DEFAULTS, HOST)["shop"]
-    files = 2 * processes * 2  # slots, processes, current and rotated
-    assert files * app["log_max_bytes"] <= plan.LOG_BUDGET
-
-
 def test_an_apps_own_values_go_before_the_defaults_key_by_key() -> None:
     app = plan.plan({"shop": {**SHOP, "health": {"path": "/healthz"}, "stop_timeout": 3}}, DEFAULTS, HOST)["shop"]
     assert app["health"] == {"path": "/healthz", "timeout": 60}
@@ -270,8 +263,7 @@ def test_what_is_required_is_named() -> None:
 
 def test_one_thing_starts_a_process() -> None:
     assert problem(wsgi="shop.web:app").startswith("tornado_apps.shop has both command and wsgi: one of them")
-    assert problem(command="").startswith("tornado_apps.shop has neither command nor wsgi: one of them")
-    assert problem(command=None).startswith("tornado_apps.shop has neither command nor wsgi: one of them")
+    assert problems({"shop": {**SHOP, "command": None}}) == []  # the source may have a Procfile
 
 
 @pytest.mark.parametrize("wsgi", ["shop", "shop:", ":app", "shop.web:app()", "shop web:app", "../shop:app", "shop..web:app", "shöp:app"])

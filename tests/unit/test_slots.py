@@ -12,8 +12,8 @@ slots = load("filter_plugins/slots.py")
 PLAN = load("filter_plugins/plan.py").plan({"shop": {**SHOP, "processes": 2}}, DEFAULTS, HOST)
 SHOP_PLAN = PLAN["shop"]
 A, B, C, ENVIRONMENT = "a" * 12, "b" * 12, "c" * 12, "e" * 12
-OLD = {"shop": {"release": A, "environment": ENVIRONMENT}}
-WANTED = {"shop": {"release": B, "environment": ENVIRONMENT}}
+OLD = {"shop": {"release": A, "environment": ENVIRONMENT, "python": "3.11", "commands": {}}}
+WANTED = {"shop": {**OLD["shop"], "release": B}}
 
 
 def process(port: int, state: str = "RUNNING", nofile: int = 65536, uptime: int = 90) -> dict[str, Any]:
@@ -22,7 +22,12 @@ def process(port: int, state: str = "RUNNING", nofile: int = 65536, uptime: int 
 
 
 def slot(
-    release: str = "", deployed: bool = False, processes: tuple[dict[str, Any], ...] = (), sequence: int = 0, connections: int = 0
+    release: str = "",
+    deployed: bool = False,
+    processes: tuple[dict[str, Any], ...] = (),
+    sequence: int = 0,
+    connections: int = 0,
+    workers: tuple[dict[str, Any], ...] = (),
 ) -> dict[str, Any]:
     environment = ENVIRONMENT if release else ""
     return {
@@ -30,6 +35,7 @@ def slot(
         "release": release,
         "environment": environment,
         "processes": list(processes),
+        "workers": list(workers),
         "connections": connections,
         "sequence": sequence,
     }
@@ -46,13 +52,14 @@ def facts(live: str = "blue", **given: dict[str, Any]) -> dict[str, Any]:
     state = {
         "live": live,
         "releases": {A: ENVIRONMENT},
+        "records": {release: {"environment": ENVIRONMENT, "python": "3.11", "commands": {}} for release in (A, B, C)},
         "environments": [ENVIRONMENT],
         "supervisord": {"nofile": 65536},
         "slots": {"blue": blue(), "green": slot(), **given},
         "history": [entry(A)],
         "previous": "",
     }
-    return {"host": {"lock": {}}, "apps": {"shop": state}}
+    return {"host": {"lock": {}, "pythons": {"3.11": "/usr/bin/python3", "3.12": "/usr/bin/python3.12"}}, "apps": {"shop": state}}
 
 
 def blue(release: str = A, sequence: int = 1) -> dict[str, Any]:
@@ -179,7 +186,7 @@ def test_it_is_gone_through_on_the_ports_that_run() -> None:
 
 
 def test_a_deploy_of_something_else_takes_the_slot_that_was_not_retired() -> None:
-    found = change(unfinished(), {"shop": {"release": C, "environment": ENVIRONMENT}}, "deploy", ("shop",))
+    found = change(unfinished(), {"shop": {**OLD["shop"], "release": C}}, "deploy", ("shop",))
     assert (found["live"], found["slot"]["name"], found["running"], found["before"]) == ("green", "blue", False, B)
 
 
@@ -222,7 +229,7 @@ def goes_back(found: dict[str, dict[str, Any]]) -> bool:
 
 def test_a_fleet_of_which_a_part_was_switched_goes_back_when_something_else_is_wanted() -> None:
     switched, waiting = unfinished(), facts()
-    for wanted in (OLD, {"shop": {"release": C, "environment": ENVIRONMENT}}):
+    for wanted in (OLD, {"shop": {**OLD["shop"], "release": C}}):
         assert goes_back(slots.interrupted(PLAN, switched, wanted, (), "deploy", fleet(switched, waiting)))
         assert slots.interrupted(PLAN, waiting, wanted, (), "deploy", fleet(switched, waiting)) == {}
 
@@ -230,7 +237,7 @@ def test_a_fleet_of_which_a_part_was_switched_goes_back_when_something_else_is_w
 def test_a_rollback_to_what_the_others_serve_goes_the_way_of_every_switch() -> None:
     switched, waiting = unfinished(), facts()
     assert slots.interrupted(PLAN, switched, OLD, (), "rollback", fleet(switched, waiting)) == {}
-    other = {"shop": {"release": C, "environment": ENVIRONMENT}}
+    other = {"shop": {**OLD["shop"], "release": C}}
     assert goes_back(slots.interrupted(PLAN, switched, other, (), "rollback", fleet(switched, waiting)))
 
 
@@ -365,15 +372,86 @@ def test_two_versions_of_a_repository_are_two_sources() -> None:
 
 
 def test_an_app_without_requirements_gets_an_empty_environment() -> None:
-    wanted = {"shop": {"release": B, "environment": "f" * 12}}
-    (environment,) = slots.new_environments(PLAN, facts(), wanted, {"shop": {"requirements_digest": ""}})
-    assert environment["requirements"] == ""
-    (environment,) = slots.new_environments(PLAN, facts(), wanted, {"shop": {"requirements_digest": "abc"}})
-    assert environment["requirements"] == "/srv/shop/releases/bbbbbbbbbbbb/requirements.txt"
+    wanted = {"shop": {**WANTED["shop"], "environment": "f" * 12}}
+    (environment,) = slots.new_environments(PLAN, facts(), wanted, {"shop": {"requirements_digest": "", "dependencies": []}})
+    assert (environment["install"], environment["python"]) == ([], "/usr/bin/python3")
+    (environment,) = slots.new_environments(PLAN, facts(), wanted, {"shop": {"requirements_digest": "abc", "dependencies": []}})
+    assert environment["install"] == ["--requirement=/srv/shop/releases/bbbbbbbbbbbb/requirements.txt"]
+
+
+def test_without_requirements_the_dependencies_of_the_project_are_installed_with_the_python_that_it_wants() -> None:
+    wanted = {"shop": {**WANTED["shop"], "environment": "f" * 12, "python": "3.12"}}
+    artifact = {"requirements_digest": "abc", "dependencies": ["tornado>=6.5"]}
+    (environment,) = slots.new_environments(PLAN, facts(), wanted, {"shop": artifact})
+    assert (environment["install"], environment["python"]) == (["tornado>=6.5"], "/usr/bin/python3.12")
+
+
+def test_a_release_knows_its_python_and_the_lines_of_its_procfile() -> None:
+    artifact = {
+        "release": B,
+        "requirements_digest": "abc",
+        "python": "3.12",
+        "processes": {"worker": {"command": "python work.py", "variables": []}},
+    }
+    wanted = slots.wanted_releases(PLAN, {"shop": artifact}, "3.11")["shop"]
+    assert (wanted["release"], wanted["python"], wanted["commands"]) == (B, "3.12", {"worker": "python work.py"})
+    assert wanted["environment"] == slots.environment_digest("abc", "3.12")
+    setting = {"shop": {**SHOP_PLAN, "python": "3.13"}}
+    assert slots.wanted_releases(setting, {"shop": artifact}, "3.11")["shop"]["python"] == "3.13"
+    assert slots.wanted_releases(PLAN, {"shop": {**artifact, "python": ""}}, "3.11")["shop"]["python"] == "3.11"
+
+
+# What a Procfile adds
+
+COMMANDS = {"web": "python app.py", "worker": "python work.py", "release": "python migrate.py"}
+
+
+def with_workers(*states: str) -> dict[str, Any]:
+    """A host whose live release has a Procfile, and workers in these states."""
+    workers = [{"name": f"shop-blue:worker.{number}", "state": state} for number, state in enumerate(states, 1)]
+    found = facts(blue={**blue(), "workers": workers})
+    found["apps"]["shop"]["records"][A] |= {"commands": COMMANDS}
+    return found
+
+
+def test_a_release_that_is_on_the_host_knows_its_procfile_without_its_source() -> None:
+    assert slots.live_releases(with_workers())["shop"]["commands"] == COMMANDS
+    assert slots.kept_releases(with_workers(), {"shop": A})["shop"]["commands"] == COMMANDS
+    assert slots.live_slots(PLAN, with_workers())["shop"]["release"]["commands"] == COMMANDS
+
+
+def test_a_slot_whose_workers_do_not_run_does_not_serve() -> None:
+    one, two = PLAN, {"shop": {**SHOP_PLAN, "scale": {"worker": 2}}}
+    assert slots.serves(one["shop"], with_workers("RUNNING"))
+    assert not slots.serves(one["shop"], with_workers("FATAL"))
+    assert not slots.serves(one["shop"], with_workers())
+    assert not slots.serves(two["shop"], with_workers("RUNNING"))
+    assert slots.serves(two["shop"], with_workers("RUNNING", "STARTING"))
+
+
+def deploying(name: str, state: dict[str, Any], release: str = B) -> dict[str, Any]:
+    """The variables of a host that gets a release."""
+    wanted = {"shop": {**OLD["shop"], "release": release, "commands": COMMANDS}}
+    found = slots.changes(PLAN, state, wanted, ["shop"], "deploy")
+    return {"inventory_hostname": name, "__tornado_app_facts": state, "__tornado_app_changes": found}
+
+
+def test_the_release_command_runs_on_the_first_host_of_a_fleet() -> None:
+    hosts = [deploying("web-1", facts()), deploying("web-2", facts())]
+    assert [slots.releasing(host["__tornado_app_changes"], hosts, host["inventory_hostname"]) for host in hosts] == [["shop"], []]
+
+
+def test_the_release_command_does_not_run_again_for_a_release_that_is_served() -> None:
+    """A setting is changed, or a host comes late."""
+    hosts = [deploying("web-1", facts(), A), deploying("web-2", facts(), A)]
+    assert [slots.releasing(host["__tornado_app_changes"], hosts, host["inventory_hostname"]) for host in hosts] == [[], []]
+    served = {"inventory_hostname": "web-1", "__tornado_app_facts": unfinished(), "__tornado_app_changes": {}}
+    late = deploying("web-2", facts("green", blue=slot()))
+    assert slots.releasing(late["__tornado_app_changes"], [served, late], "web-2") == []
 
 
 def test_only_environments_that_are_missing_are_installed() -> None:
-    assert slots.new_environments(PLAN, facts(), WANTED, {"shop": {"requirements_digest": "abc"}}) == []
+    assert slots.new_environments(PLAN, facts(), WANTED, {"shop": {"requirements_digest": "abc", "dependencies": []}}) == []
 
 
 def test_a_restart_takes_what_is_live_and_a_rollback_what_is_kept() -> None:

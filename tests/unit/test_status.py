@@ -62,6 +62,8 @@ def test_the_status_of_an_app_is_told() -> None:
         "release": B,
         "processes": 2,
         "processes_wanted": 2,
+        "workers": 0,
+        "workers_wanted": 0,
         "nofile": 65536,
         "uptime": 90,
         "idle": {"slot": "blue", "state": "empty", "release": "", "processes": 0, "connections": 0},

@@ -69,6 +69,18 @@ def test_started_then_absent(supervisor: Supervisor) -> None:
     assert not supervisor.group(slot, "absent")["changed"]
 
 
+def test_workers_come_and_go_with_the_slot(supervisor: Supervisor) -> None:
+    slot = supervisor.write_slot("busy", ["200"], workers={"worker": "sleep 3600", "clock": "sleep 3601"})
+    supervisor.group(slot, "started")
+    started = wait_until(lambda: all(pids(supervisor, slot).values()) and pids(supervisor, slot), "three processes")
+    assert sorted(started) == [f"shop-busy:{name}" for name in (slot["ports"][0], "clock.1", "worker.1")]
+    workers = [started[f"shop-busy:{name}.1"] for name in ("worker", "clock")]
+    wait_until(lambda: [utils("proc").name(pid) for pid in workers] == ["sleep", "sleep"], "the commands in the places of their shells")
+    supervisor.group(slot, "absent")
+    assert pids(supervisor, slot) == {}
+    assert [pid for pid in started.values() if Path(f"/proc/{pid}").exists()] == []
+
+
 @pytest.mark.parametrize("state", ["started", "absent"])
 def test_no_group(tmp_path: Path, state: str) -> None:
     """It needs no lock either."""

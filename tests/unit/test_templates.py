@@ -81,13 +81,19 @@ def nginx_files(plan: Plan, *, cpus: int = 1, ipv6: bool = True) -> dict[str, st
     return files
 
 
-def supervisord_files(app: Mapping[str, Any]) -> dict[str, str]:
+def supervisord_files(app: Mapping[str, Any], workers: Mapping[str, int] | None = None) -> dict[str, str]:
     """The files of an app's supervisord by path."""
     slots = app["slots"].values()
     return {
         app["config"]: render("supervisord.conf.j2", {"app": app}),
-        **{slot["config"]: render("slot.conf.j2", {"app": app, "slot": slot}) for slot in slots},
+        **{
+            slot["config"]: render("slot.conf.j2", {"app": app, "slot": slot, "workers": workers or {}, "log_max_bytes": 7_000_000})
+            for slot in slots
+        },
     }
+
+
+WORKERS = {"worker": 2, "clock": 1}
 
 
 def sections(text: str) -> configparser.RawConfigParser:
@@ -193,7 +199,7 @@ def write(root: Path, files: Mapping[str, str]) -> dict[str, Path]:
 
 def test_supervisord_takes_its_files(plan: Plan, tmp_path: Path) -> None:
     for app in plan.values():
-        files = write(tmp_path, supervisord_files(app))
+        files = write(tmp_path, supervisord_files(app, WORKERS))
         # On a fresh host systemd has made no directory yet when the main file is judged.
         done = check_supervisord(files[app["config"]])
         assert (done.returncode, done.stderr) == (0, "")
@@ -231,9 +237,8 @@ def test_supervisord_refuses_a_bad_file(tmp_path: Path, bad: str, words: str, wh
 def test_slot_of_supervisord(plan: Plan) -> None:
     for app in plan.values():
         for slot in app["slots"].values():
-            (group,) = (parser := sections(supervisord_files(app)[slot["config"]])).sections()
-            program = dict(parser[group])
-            assert group == f"program:{slot['group']}"
+            parser = sections(supervisord_files(app)[slot["config"]])
+            program = dict(parser[f"program:{slot['group']}"])
             assert int(program["numprocs"]) == app["processes"]
             assert int(program["numprocs_start"]) == slot["ports"][0]
             assert program["process_name"] == "%(process_num)d"
@@ -242,9 +247,20 @@ def test_slot_of_supervisord(plan: Plan) -> None:
             assert (program["stopsignal"], int(program["stopwaitsecs"])) == ("TERM", app["stop_timeout"])
             assert program["killasgroup"] == "true"
             assert program["stdout_logfile"] == f"{app['logs']}/%(process_num)d.log"
-            # Files of all processes of both slots together, the rotated ones too.
-            kept = int(program["stdout_logfile_maxbytes"]) * (int(program["stdout_logfile_backups"]) + 1)
-            assert kept * app["processes"] * 2 <= 1_000_000_000
+            assert (program["stdout_logfile_maxbytes"], program["stdout_logfile_backups"]) == ("7000000", "1")
+
+
+def test_workers_are_of_the_slots_own_group(plan: Plan) -> None:
+    for app in plan.values():
+        for slot in app["slots"].values():
+            group = slot["group"]
+            parser = sections(supervisord_files(app, WORKERS)[slot["config"]])
+            assert parser[f"group:{group}"]["programs"].split(",") == [group, f"{group}-worker", f"{group}-clock"]
+            worker = parser[f"program:{group}-worker"]
+            assert (worker["numprocs"], worker["numprocs_start"], worker["process_name"]) == ("2", "1", "worker.%(process_num)d")
+            assert worker["command"].split()[-2:] == [slot["record"], "worker.%(process_num)d"]
+            assert worker["stdout_logfile"] == f"{app['logs']}/{slot['name']}.worker.%(process_num)d.log"
+            assert sections(supervisord_files(app)[slot["config"]]).sections() == [f"program:{group}"]
 
 
 def test_main_file_of_supervisord(plan: Plan) -> None:

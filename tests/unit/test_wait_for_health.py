@@ -21,13 +21,19 @@ SLOTS = {
     "crashing": ["200", "crash"],
     "young": ["200"],
     "brief": ["brief", "200"],
+    "working": ["200"],
+    "lazy": ["200"],
 }
 
 
 @pytest.fixture(scope="module")
 def slots(supervisor: Supervisor) -> dict[str, Slot]:
     """All groups, started at the same time."""
-    settings = {"young": {"startsecs": "3600"}}
+    settings: dict[str, Any] = {
+        "young": {"startsecs": "3600"},
+        "working": {"workers": {"worker": "sleep 3600", "web": "not this"}},
+        "lazy": {"workers": {"worker": "sh -c 'echo no queue; exit 3'"}},
+    }
     made: dict[str, Slot] = {name: supervisor.write_slot(name, behaviours, **settings.get(name, {})) for name, behaviours in SLOTS.items()}
     for slot in made.values():
         supervisor.group(slot, "started")
@@ -141,19 +147,34 @@ def test_answering_is_not_enough(supervisor: Supervisor, slots: Mapping[str, Slo
     assert "supervisord: STARTING" in process["error"]
 
 
-def test_group_that_supervisord_does_not_know(supervisor: Supervisor, slots: Mapping[str, Slot], tmp_path: Path) -> None:
+def test_group_that_supervisord_does_not_know(supervisor: Supervisor, slots: Mapping[str, Slot]) -> None:
     """Somebody else's answer on its port does not make it healthy."""
-    result = supervisor.health({**slots["fine"], "group": "shop-other"}, timeout=0.1, logs=str(tmp_path / "nowhere"))
+    result = supervisor.health({**slots["fine"], "group": "shop-other"}, timeout=0.1)
     assert result["failed"]
     for process in result["processes"]:
         assert (process["healthy"], process["state"]) == (False, "UNKNOWN")
-        assert process["log"] == [f"({tmp_path}/nowhere/{process['port']}.log: No such file or directory)"]
+        assert process["log"] == []
 
 
 def test_supervisord_does_not_answer(supervisor: Supervisor, slots: Mapping[str, Slot], tmp_path: Path) -> None:
     result = supervisor.health(slots["fine"], socket=str(tmp_path / "none.sock"), timeout=0.1)
     assert result["failed"]
     assert f"supervisord: UNKNOWN no supervisord that answers on {tmp_path}/none.sock knows it" in result["msg"]
+
+
+def test_workers_have_to_run(supervisor: Supervisor, slots: Mapping[str, Slot]) -> None:
+    result = supervisor.health(slots["working"], timeout=PATIENCE, workers=["worker.1"])
+    assert result["healthy"]
+    assert [(process["name"], process["port"], process["state"]) for process in result["processes"]][1:] == [
+        ("shop-working:worker.1", 0, "RUNNING")
+    ]
+
+
+def test_a_worker_that_ends_is_told_with_its_log(supervisor: Supervisor, slots: Mapping[str, Slot]) -> None:
+    result = supervisor.health(slots["lazy"], timeout=5 * PATIENCE, workers=["worker.1"])
+    web, worker = result["processes"]
+    assert (web["healthy"], worker["healthy"], worker["state"]) == (True, False, "FATAL")
+    assert worker["log"][-1] == "no queue"
 
 
 def test_check_mode_asks_once(supervisor: Supervisor, slots: Mapping[str, Slot]) -> None:
@@ -166,7 +187,7 @@ def test_check_mode_asks_once(supervisor: Supervisor, slots: Mapping[str, Slot])
 def test_slots_of_several_apps_wait_side_by_side(supervisor: Supervisor, slots: Mapping[str, Slot]) -> None:
     """Each for as long as its app may take: the one that is given up does not end the other's wait, which ends by itself."""
     names = {"api": "crashing", "shop": "fine"}
-    common = {"socket": supervisor.socket, "logs": supervisor.app["logs"], "timeout": PATIENCE}
+    common = {"socket": supervisor.socket, "timeout": PATIENCE}
     result = run_module(
         "wait_for_health",
         slots=[{"app": app, "group": slots[name]["group"], "ports": slots[name]["ports"], **common} for app, name in names.items()],

@@ -1,4 +1,4 @@
-"""Start one process of a slot: launch.py RECORD PORT.
+"""Start one process of a slot: launch.py RECORD PROCESS. A PROCESS is the port of a web process, `type.number`, or `release`.
 
 supervisord's `environment=` cannot carry every value, nor its `command=` every argument; a slot's record, a JSON file, can.
 The process id does not change: the command takes this process's place.
@@ -13,11 +13,12 @@ import sys
 
 def main() -> None:
     """Read the record, take its environment, become its command."""
-    path, port = sys.argv[1:]
+    path, process = sys.argv[1:]
     with open(path, encoding="utf-8") as stream:
         record = json.load(stream)
-    environment = {**os.environ, **record["environment"], "PORT": port}
-    argv = [argument.format(python=record["python"], port=port) for argument in record["argv"]]
+    kind, port = ("web", {"PORT": process}) if process.isdigit() else (process.partition(".")[0], {})
+    environment = {**os.environ, **record["environment"], **port}
+    argv = [argument.format(python=record["python"], port=process) for argument in record["commands"][kind]]
     try:
         os.execvpe(argv[0], argv, environment)
     except OSError as error:

@@ -1,6 +1,7 @@
 """What the role's modules are called with: each takes all apps of a host at once, since every call costs a second.
 
-``slots`` is always app -> ``app`` (its plan), ``slot`` (one of the plan's slots) and ``ports`` (those that the slot really has).
+``slots`` is always app -> ``app`` (its plan), ``slot`` (one of the plan's slots), ``ports`` (those that the slot really has) and, where
+it matters, ``release`` (what it runs, see slots.py).
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from typing import Any
 
 Slots = Mapping[str, Mapping[str, Any]]
 Plan = Mapping[str, Mapping[str, Any]]
-Releases = Mapping[str, Mapping[str, str]]
+Releases = Mapping[str, Mapping[str, Any]]
 File = dict[str, Any]
 
+LOG_FILE_MAX = 50_000_000  # bytes; nobody opens a larger one in an editor
 STEADY = 2  # seconds
 
 
@@ -47,12 +49,12 @@ def health_checks(slots: Slots, timeout: float | None = None, gate: Mapping[str,
             "socket": slot["app"]["socket"],
             "group": slot["slot"]["group"],
             "ports": slot["ports"],
+            "workers": [f"{kind}.{number + 1}" for kind, count in workers(slot).items() for number in range(count)],
             "path": slot["app"]["health"]["path"],
             "host": slot["app"]["host"],
             "timeout": slot["app"]["health"]["timeout"] if timeout is None else timeout,
             "steady": STEADY if timeout is None else 0,
             "pids": passed.get(name, []),
-            "logs": slot["app"]["logs"],
         }
         for name, slot in slots.items()
     ]
@@ -71,9 +73,25 @@ def watched(slots: Slots) -> list[dict[str, str]]:
     return [{"app": name, "path": slot["app"]["access_log"], "slot": slot["slot"]["name"]} for name, slot in slots.items()]
 
 
-def template_variables(slots: Slots) -> list[dict[str, Any]]:
-    """For a template that is rendered once for each of these slots."""
-    return [{"app": slot["app"], "slot": slot["slot"]} for slot in slots.values()]
+def template_variables(slots: Slots, releases: Releases | None = None) -> list[dict[str, Any]]:
+    """For a template that is rendered once for each of these slots, with the ``workers`` of their releases, or of those given."""
+    each = {name: {**slot, "release": releases[name]} if releases else slot for name, slot in slots.items()}
+    return [
+        {**{key: slot[key] for key in ("app", "slot")}, "workers": workers(slot), "log_max_bytes": log_max_bytes(slot)}
+        for slot in each.values()
+    ]
+
+
+def log_max_bytes(slot: Mapping[str, Any]) -> int:
+    """The size of one log file, so that all of an app fit into its budget: each process has a current and an old one, in both slots."""
+    count = len(slot["slot"]["ports"]) + sum(workers(slot).values())
+    return int(min(LOG_FILE_MAX, slot["app"]["log_budget"] // (4 * count)))
+
+
+def workers(slot: Mapping[str, Any]) -> dict[str, int]:
+    """Type of process -> how many of it a slot has, of those that its release's Procfile names beside the web processes."""
+    counts = {kind: slot["app"]["scale"].get(kind, 1) for kind in slot["release"]["commands"] if kind not in ("web", "release")}
+    return {kind: count for kind, count in counts.items() if count}
 
 
 def upstream_files(slots: Slots, rendered: Iterable[str], force: bool = True) -> list[File]:
@@ -128,12 +146,14 @@ def slot_removals(slots: Slots) -> list[File]:
     return [{"path": slot["slot"][key], "state": "absent"} for slot in slots.values() for key in ("config", "record")]
 
 
-def slot_record(app: Mapping[str, Any], slot: str, release: Mapping[str, str]) -> dict[str, Any]:
+def slot_record(app: Mapping[str, Any], slot: str, release: Mapping[str, Any]) -> dict[str, Any]:
     """What a slot's processes run: the content of its record, for files/launch.py."""
     environment = f"{app['environments']}/{release['environment']}"
+    # The shell reads the line and gives its place to the program, which env finds behind variables that the line begins with.
+    commands = {kind: ["/bin/sh", "-uc", f"exec env {doubled(line)}"] for kind, line in release["commands"].items()}
     return {
         "release": release["release"],
-        "argv": app["argv"],
+        "commands": {**commands, **({"web": app["argv"]} if app["argv"] else {})},
         "python": f"{environment}/bin/python",
         "environment": {
             "HOME": app["shared"],
@@ -147,6 +167,11 @@ def slot_record(app: Mapping[str, Any], slot: str, release: Mapping[str, str]) -
             **app["environment"],
         },
     }
+
+
+def doubled(line: str) -> str:
+    """A line without meaning for launch.py, which puts something in the place of braces."""
+    return line.replace("{", "{{").replace("}", "}}")
 
 
 def text(content: object) -> str:

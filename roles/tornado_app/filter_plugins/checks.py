@@ -10,7 +10,16 @@ SUPPORTED = {"Debian": "11", "Ubuntu": "22.04"}  # the oldest
 PYTHON_MIN = (3, 9)
 NGINX_MIN = (1, 18, 0)  # of Debian 11, the oldest that was tried
 FREE_MIN = 100_000_000  # bytes, beside what a release needs: logs, an environment
+LINES = 20  # of what a command said
 FAR_FUTURE = 31_536_000  # seconds: a year
+
+# What every process is given, see slot_record in arguments.py.
+VARIABLES = frozenset(
+    {
+        *("HOME", "LANG", "PATH", "PYTHONUNBUFFERED", "VIRTUAL_ENV"),
+        *("TORNADO_APP_NAME", "TORNADO_APP_RELEASE", "TORNADO_APP_SLOT"),
+    }
+)
 
 Plan = Mapping[str, Mapping[str, Any]]
 Facts = Mapping[str, Any]
@@ -98,6 +107,34 @@ def build_problems(results: Iterable[Mapping[str, Any]]) -> list[str]:
     return [f"tornado_apps.{result['item']['app']}.source: {result['msg']}" for result in results if "release" not in result]
 
 
+def source_problems(plan: Plan, facts: Facts, artifacts: Mapping[str, Mapping[str, Any]], host: str) -> list[str]:
+    """What an app's source says of itself, and neither its settings nor the host can give."""
+    return [
+        problem for name, app in plan.items() for problem in _source_problems(name, app, artifacts[name], facts["host"]["pythons"], host)
+    ]
+
+
+def _source_problems(
+    name: str, app: Mapping[str, Any], artifact: Mapping[str, Any], pythons: Mapping[str, str], host: str
+) -> Iterator[str]:
+    where, processes, python = f"tornado_apps.{name}", artifact["processes"], app["python"] or artifact["python"]
+    if not app["argv"] and "web" not in processes:
+        yield f"{where} has neither command nor wsgi, and its source has no Procfile with a line for web"
+    for kind in app["scale"]:
+        if kind not in processes:
+            yield f"{where}.scale.{kind}: the Procfile of its source has no such line; it has {', '.join(processes) or 'none'}"
+    for kind, process in processes.items():
+        if kind == "web" and app["argv"]:
+            continue
+        given = {*VARIABLES, *app["environment"], *(["PORT"] if kind == "web" else [])}
+        for variable in process["variables"]:
+            if variable not in given:
+                yield f"{where}: the line {kind} of its Procfile names ${variable}, which is not set; add it to {where}.environment"
+    if python and python not in pythons:
+        source = f"{where}.python is" if app["python"] else f"{where}: its runtime.txt asks for"
+        yield f"{host}: {source} {python}, which the host does not have; it has {', '.join(pythons)}"
+
+
 def fetch_problems(results: Iterable[Mapping[str, Any]]) -> list[str]:
     """Why repositories could not be fetched, with the settings that name them."""
     found = []
@@ -106,6 +143,18 @@ def fetch_problems(results: Iterable[Mapping[str, Any]]) -> list[str]:
             source = result["item"]
             setting = f"tornado_apps.{source['app']}.source {source['repository']}, version {source['version']}"
             found.append(f"{setting}: {result.get('msg', '')} {result.get('stderr', '')}".strip())
+    return found
+
+
+def release_problems(results: Iterable[Mapping[str, Any]], host: str) -> list[str]:
+    """Which release commands failed, with the end of what they said."""
+    found = []
+    for result in results:
+        if not result.get("skipped") and result.get("rc") != 0:
+            said = "\n".join(f"{result.get('stdout', '')}\n{result.get('stderr', '')}".strip().splitlines()[-LINES:]) or result.get(
+                "msg", ""
+            )
+            found.append(f"tornado_apps.{result['item']}: the line release of its Procfile ended with {result.get('rc')} on {host}: {said}")
     return found
 
 
@@ -190,7 +239,8 @@ def _app_shortfalls(app: Mapping[str, Any], state: Mapping[str, Any]) -> Iterato
     if not state["supervisord"]:
         yield f"{app['name']}'s supervisord does not answer; see systemctl status {app['unit']}"
         return
-    processes = [{"name": f"{app['name']}'s supervisord", **state["supervisord"]}, *running]
+    workers = [worker for worker in slot["workers"] if worker["state"] == "RUNNING"]
+    processes = [{"name": f"{app['name']}'s supervisord", **state["supervisord"]}, *running, *workers]
     for process in processes:
         if process["nofile"] < app["nofile"]:
             yield f"{process['name']} (pid {process['pid']}) may open {process['nofile']} files instead of {app['nofile']}"
@@ -242,7 +292,9 @@ class FilterModule:
             "tornado_app_host_problems": host_problems,
             "tornado_app_room_problems": room_problems,
             "tornado_app_build_problems": build_problems,
+            "tornado_app_source_problems": source_problems,
             "tornado_app_fetch_problems": fetch_problems,
+            "tornado_app_release_problems": release_problems,
             "tornado_app_sysctls": sysctls,
             "tornado_app_shortfalls": shortfalls,
             "tornado_app_probes": probes,

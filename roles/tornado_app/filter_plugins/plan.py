@@ -19,8 +19,7 @@ from ansible.errors import AnsibleFilterError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 SLOTS = ("blue", "green")
-LOG_BUDGET = 1_000_000_000  # bytes for all log files of an app
-LOG_FILE_MAX = 50_000_000  # bytes of one log file
+LOG_BUDGET_MIN = 1_000_000  # bytes
 PORTS = range(1024, 65536)  # below 1024 a process that is not root cannot listen
 NOFILE = range(1024, 2147483585)  # above it the kernel's own fs.nr_open cannot be raised
 
@@ -28,6 +27,8 @@ NOFILE = range(1024, 2147483585)  # above it the kernel's own fs.nr_open cannot 
 APP_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 RESERVED_NAMES = frozenset({"tornado_app", "nginx", "root", "www-data", "default"})
 SERVER_NAME = re.compile(r"(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?|\[?[0-9A-Fa-f:]+\]?")
+KIND = re.compile(r"[A-Za-z0-9_-]+")
+PYTHON = re.compile(r"\d+\.\d+")
 WSGI = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 URL_PATH = re.compile(r"/[!-~]*")
@@ -90,6 +91,17 @@ def _command_problems(where: str, command: str) -> Iterator[str]:
         yield f"{where}.command: {{{field}}} is not known; known are {{port}} and {{python}}, a literal brace is written twice"
 
 
+def _scale_problems(where: str, scale: Mapping[str, Any]) -> Iterator[str]:
+    for kind, count in scale.items():
+        if kind in ("web", "release"):
+            way_out = "its processes are counted by `processes`" if kind == "web" else "it runs once a deploy"
+            yield f"{where}.scale.{kind}: {way_out}"
+        elif not KIND.fullmatch(str(kind)):
+            yield f"{where}.scale: {kind!r} is no type of process that a Procfile could have"
+        elif isinstance(count, bool) or not isinstance(count, int) or count < 0:
+            yield f"{where}.scale.{kind} is {count!r}: a number of processes is needed"
+
+
 def _setting_problems(where: str, app: Mapping[str, Any], stride: int) -> Iterator[str]:
     """What the types alone do not tell about one app."""
     if app["processes"] < 1:
@@ -104,13 +116,17 @@ def _setting_problems(where: str, app: Mapping[str, Any], stride: int) -> Iterat
     ):
         if seconds < 1:
             yield f"{where}.{setting} is {seconds}: a number of seconds above 0 is needed"
-    if bool(app["command"]) == bool(app["wsgi"]):
-        has = "both command and wsgi" if app["wsgi"] else "neither command nor wsgi"
-        yield f"{where} has {has}: one of them says what starts a process"
+    if app["command"] and app["wsgi"]:
+        yield f"{where} has both command and wsgi: one of them says what starts a process"
     elif app["command"]:
         yield from _command_problems(where, app["command"])
-    elif not WSGI.fullmatch(app["wsgi"]):
+    elif app["wsgi"] and not WSGI.fullmatch(app["wsgi"]):
         yield f"{where}.wsgi {app['wsgi']!r} names no WSGI application: it has the form package.module:app"
+    yield from _scale_problems(where, app["scale"])
+    if app["log_budget"] < LOG_BUDGET_MIN:
+        yield f"{where}.log_budget is {app['log_budget']}: at least {LOG_BUDGET_MIN} bytes are needed, as in 500M"
+    if app["python"] and not PYTHON.fullmatch(app["python"]):
+        yield f"{where}.python {app['python']!r} is no version of Python like 3.12, in quotes"
     if not URL_PATH.fullmatch(app["health"]["path"]):
         yield f"{where}.health.path {app['health']['path']!r} is no URL path: it starts with / and has no spaces"
     if not app["server_names"]:
@@ -216,6 +232,13 @@ def plan(apps: Any, defaults: Mapping[str, Any], host: Mapping[str, Any]) -> dic
     return {name: _planned(name, settings, host) for name, settings in typed.items()}
 
 
+def _argv(settings: Mapping[str, Any], root: str) -> list[str]:
+    """What starts a web process; empty when the Procfile of the source says it."""
+    if settings["wsgi"]:
+        return ["{python}", f"{root}/wsgi.py", settings["wsgi"], "--port={port}"]
+    return shlex.split(settings["command"])
+
+
 def _planned(name: str, settings: dict[str, Any], host: Mapping[str, Any]) -> dict[str, Any]:
     home, etc, run = f"/srv/{name}", f"/etc/{name}", f"/run/{name}"
     slots = {}
@@ -242,7 +265,7 @@ def _planned(name: str, settings: dict[str, Any], host: Mapping[str, Any]) -> di
             (name for name in settings["server_names"] if "*" not in name), settings["server_names"][0].replace("*", "tornado-app")
         ),
         "nofile": host["nofile"],
-        "argv": shlex.split(settings["command"]) or ["{python}", f"{host['root']}/wsgi.py", settings["wsgi"], "--port={port}"],
+        "argv": _argv(settings, host["root"]),
         "environment": {str(key): str(value) for key, value in settings["environment"].items()},
         "home": home,
         "releases": f"{home}/releases",
@@ -255,8 +278,6 @@ def _planned(name: str, settings: dict[str, Any], host: Mapping[str, Any]) -> di
         "socket": f"{run}/supervisor.sock",
         "logs": f"/var/log/{name}",
         "access_log": f"/var/log/nginx/{name}.access.log",
-        # Each process has a current and one rotated log file, in both slots.
-        "log_max_bytes": min(LOG_FILE_MAX, LOG_BUDGET // (len(SLOTS) * settings["processes"] * 2)),
         "site_config": f"conf.d/{name}.conf",
         "slots": slots,
         "directories": [

@@ -1,6 +1,7 @@
 """What a run has to do with the slots of a host: pure functions of the plan and of the facts (app_facts) of the host.
 
-Several return slots: app -> ``app`` (its plan), ``slot`` (one of the plan's slots) and ``ports`` (those that the slot really has).
+Several return slots: app -> ``app`` (its plan), ``slot`` (one of the plan's slots), ``ports`` (those that the slot really has) and
+``release`` (what it runs, or is to run).
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from typing import Any
 # A URL, or what ssh and git take for one: user@host:path.
 REMOTE = re.compile(r"\w[\w+.-]*://|[\w.-]+@[\w.-]+:")
 ALIVE = ("RUNNING", "STARTING")
+NO_WORKERS = ("web", "release")  # what the other lines of a Procfile start is never asked anything by nginx
 
 Plan = Mapping[str, Mapping[str, Any]]
 Facts = Mapping[str, Any]
-Releases = Mapping[str, Mapping[str, str]]
+Releases = Mapping[str, Mapping[str, Any]]
 
 
 def other(slot: str) -> str:
@@ -71,12 +73,21 @@ def artifacts_of(plan: Plan, results: Iterable[Mapping[str, Any]], root: str) ->
     return {name: built[source, version or "HEAD", requirements] for name, (source, version, requirements) in keys.items()}
 
 
-def wanted_releases(artifacts: Mapping[str, Mapping[str, Any]], python: str) -> dict[str, dict[str, str]]:
-    """App -> the release and the digest of the environment that a deploy wants, for hosts with this version of Python."""
-    return {
-        name: {"release": artifact["release"], "environment": environment_digest(artifact["requirements_digest"], python)}
-        for name, artifact in artifacts.items()
-    }
+def wanted_releases(plan: Plan, artifacts: Mapping[str, Mapping[str, Any]], python: str) -> dict[str, dict[str, Any]]:
+    """App -> the release that a deploy wants: its id, ``environment`` (digest), ``python`` (version) and ``commands`` (of its Procfile).
+
+    ``python`` is that of the host, for apps that do not care.
+    """
+    found = {}
+    for name, artifact in artifacts.items():
+        wanted = plan[name]["python"] or artifact["python"] or python
+        found[name] = {
+            "release": artifact["release"],
+            "environment": environment_digest(artifact["requirements_digest"], wanted),
+            "python": wanted,
+            "commands": {kind: process["command"] for kind, process in artifact["processes"].items()},
+        }
+    return found
 
 
 def environment_digest(requirements_digest: str, python: str) -> str:
@@ -84,16 +95,18 @@ def environment_digest(requirements_digest: str, python: str) -> str:
     return hashlib.sha256(f"{requirements_digest}\0{python}".encode()).hexdigest()[:12]
 
 
-def live_releases(facts: Facts) -> dict[str, dict[str, str]]:
-    """App -> the release and environment of its live slot."""
-    live = {name: state["slots"][state["live"]] for name, state in facts["apps"].items()}
-    return {name: {"release": slot["release"], "environment": slot["environment"]} for name, slot in live.items()}
+def live_releases(facts: Facts) -> dict[str, dict[str, Any]]:
+    """App -> the release of its live slot."""
+    return {name: _on_the_host(state, state["slots"][state["live"]]["release"]) for name, state in facts["apps"].items()}
 
 
-def kept_releases(facts: Facts, wanted: Mapping[str, str]) -> dict[str, dict[str, str]]:
-    """App -> the release that is wanted, which is on the host, and its environment; of the apps that this host has."""
-    apps = facts["apps"]
-    return {name: {"release": release, "environment": apps[name]["releases"][release]} for name, release in wanted.items() if name in apps}
+def kept_releases(facts: Facts, wanted: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """App -> the release that is wanted, which is on the host; of the apps that this host has."""
+    return {name: _on_the_host(facts["apps"][name], release) for name, release in wanted.items() if name in facts["apps"]}
+
+
+def _on_the_host(state: Mapping[str, Any], release: str) -> dict[str, Any]:
+    return {"release": release, "environment": "", "commands": {}, **state["records"].get(release, {})}
 
 
 def new_releases(plan: Plan, facts: Facts, releases: Releases) -> list[str]:
@@ -101,16 +114,19 @@ def new_releases(plan: Plan, facts: Facts, releases: Releases) -> list[str]:
     return [name for name in plan if releases[name]["release"] not in facts["apps"][name]["releases"]]
 
 
-def new_environments(plan: Plan, facts: Facts, releases: Releases, artifacts: Mapping[str, Mapping[str, Any]]) -> list[dict[str, str]]:
+def new_environments(plan: Plan, facts: Facts, releases: Releases, artifacts: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The environments that the releases need and that are not on the host yet, for tasks/environment.yml."""
     found = []
     for name, app in plan.items():
         release = f"{app['releases']}/{releases[name]['release']}"
         if releases[name]["environment"] not in facts["apps"][name]["environments"]:
+            artifact = artifacts[name]
+            from_file = artifact["requirements_digest"] and not artifact["dependencies"]
             found.append(
                 {
                     "path": f"{app['environments']}/{releases[name]['environment']}",
-                    "requirements": f"{release}/{app['requirements']}" if artifacts[name]["requirements_digest"] else "",
+                    "python": facts["host"]["pythons"][releases[name]["python"]],
+                    "install": [f"--requirement={release}/{app['requirements']}"] if from_file else artifact["dependencies"],
                     "chdir": release,
                     "setting": f"tornado_apps.{name}.requirements",
                 }
@@ -129,7 +145,9 @@ def serves(app: Mapping[str, Any], facts: Facts) -> bool:
     live = state["slots"][state["live"]]
     nofile = min(app["nofile"], (state["supervisord"] or {"nofile": 0})["nofile"])
     alive = [process for process in live["processes"] if process["state"] in ALIVE and process["nofile"] >= nofile]
-    return bool(live["deployed"]) and len(alive) == app["processes"]
+    wanted = sum(app["scale"].get(kind, 1) for kind in _on_the_host(state, live["release"])["commands"] if kind not in NO_WORKERS)
+    working = [process for process in live["workers"] if process["state"] in ALIVE]
+    return bool(live["deployed"]) and len(alive) == app["processes"] and len(working) == wanted
 
 
 def former(state: Mapping[str, Any]) -> bool:
@@ -290,8 +308,22 @@ def _failures(hosts: Iterable[Mapping[str, Any]], checks: Mapping[str, Callable[
 
 
 def all_slots(plan: Plan) -> dict[str, dict[str, Any]]:
-    """Both slots of every app, by the names of their groups, as the plan has them."""
+    """Both slots of every app, by the names of their groups, as the plan has them; without a release."""
     return {slot["group"]: {"app": app, "slot": slot, "ports": slot["ports"]} for app in plan.values() for slot in app["slots"].values()}
+
+
+def releasing(changes: Mapping[str, Mapping[str, Any]], hosts: Iterable[Mapping[str, Any]], host: str) -> list[str]:
+    """The apps whose release command this host runs, for the fleet: the first host that gets a release which none serves yet."""
+    fleet = list(hosts)
+    found = []
+    for name, change in changes.items():
+        release = change["release"]
+        others = [(other.get("__tornado_app_changes") or {}).get(name, {}).get("release", {}).get("release") for other in fleet]
+        first = next((other["inventory_hostname"] for other, wanted in zip(fleet, others, strict=True) if wanted == release["release"]), "")
+        served_already = any(served(apps[name]) == release["release"] for apps in states(fleet) if name in apps)
+        if "release" in release["commands"] and first == host and not served_already:
+            found.append(name)
+    return found
 
 
 def live_slots(plan: Plan, facts: Facts, supervised: bool = False) -> dict[str, dict[str, Any]]:
@@ -324,8 +356,9 @@ def leftovers(plan: Plan, facts: Facts, names: Iterable[str]) -> dict[str, dict[
 
 def _slot(app: Mapping[str, Any], state: Mapping[str, Any], slot: str) -> dict[str, Any]:
     """A slot with the ports that it really has, which may be other than those it would get now."""
-    ports = [process["port"] for process in state["slots"][slot]["processes"]] or app["slots"][slot]["ports"]
-    return {"app": app, "slot": app["slots"][slot], "ports": ports}
+    found = state["slots"][slot]
+    ports = [process["port"] for process in found["processes"]] or app["slots"][slot]["ports"]
+    return {"app": app, "slot": app["slots"][slot], "ports": ports, "release": _on_the_host(state, found["release"])}
 
 
 class FilterModule:
@@ -346,6 +379,7 @@ class FilterModule:
             "tornado_app_not_answering": not_answering,
             "tornado_app_all_slots": all_slots,
             "tornado_app_live_slots": live_slots,
+            "tornado_app_releasing": releasing,
             "tornado_app_starting": starting,
             "tornado_app_former_slots": former_slots,
             "tornado_app_leftovers": leftovers,

@@ -49,6 +49,8 @@ def _app(app: Mapping[str, Any], state: Mapping[str, Any], target: str) -> dict[
         "release": live["release"] if live["deployed"] else "",
         "processes": len(up),
         "processes_wanted": app["processes"],
+        "workers": sum(process["state"] in ALIVE for process in live["workers"]),
+        "workers_wanted": len(live["workers"]),
         "nofile": min((process["nofile"] for process in up), default=0),
         "uptime": max((process["uptime"] for process in up), default=0),
         "idle": {
@@ -112,7 +114,8 @@ def _host_rows(found: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, ...]]:
                     name,
                     app["live"] or "-",
                     app["release"] or "-",
-                    f"{app['processes']}/{app['processes_wanted']}",
+                    f"{app['processes']}/{app['processes_wanted']}"
+                    + (f" + {app['workers']}/{app['workers_wanted']}" if app["workers_wanted"] else ""),
                     str(app["nofile"]) if up else "-",
                     duration(app["uptime"]) if up else "-",
                     other,

@@ -43,6 +43,7 @@ host:
   returned: always
   contains:
     python: {description: Version of C(/usr/bin/python3), major and minor., type: str, sample: "3.11"}
+    pythons: {description: "Version of Python to its path, of those that the host has.", type: dict, sample: {"3.11": /usr/bin/python3}}
     nginx_version: {description: Version of the installed nginx; empty when there is none., type: str, sample: 1.22.1}
     nginx: {description: nginx's workers that take requests. Each with pid nofile uid unit and uptime., type: list, elements: dict}
     missing_packages: {description: Those of O(packages) that are not installed., type: list, elements: str}
@@ -74,11 +75,13 @@ apps:
         deployed: {description: Whether the slot's configuration is there., type: bool}
         release: {description: Its release; empty when it has none., type: str}
         environment: {description: Digest of its release's environment; empty when it has none., type: str}
-        processes: {description: Its processes. Each with name port state pid nofile uid unit uptime., type: list, elements: dict}
+        processes: {description: Its web processes. Each with name port state pid nofile uid unit uptime., type: list, elements: dict}
+        workers: {description: Its other processes. Each with name state pid nofile uid unit uptime., type: list, elements: dict}
         connections: {description: Established connections to its processes., type: int}
         sequence: {description: The higher the later the slot was filled; 0 when it never was., type: int}
     environments: {description: Digests of the environments that are whole., type: list, elements: str}
     releases: {description: "Release on the host to the digest of its environment; empty when that is not whole.", type: dict}
+    records: {description: "Release on the host to what is noted of it: environment, python and commands.", type: dict}
     history: {description: "What was live, latest first. Each with release at by version commit run withdrawn.", type: list, elements: dict}
     previous: {description: What a rollback goes to; empty when there is nothing., type: str}
     foreign_ports: {description: Port (text) to another user's process that listens on it., type: dict}
@@ -100,7 +103,7 @@ from ansible.module_utils.tornado_app_history import read as read_history
 from ansible.module_utils.tornado_app_lock import read as read_lock
 from ansible.module_utils.tornado_app_proc import connections, describe, listeners, nginx_workers, nofile_ceiling
 from ansible.module_utils.tornado_app_quiet import QuietModule
-from ansible.module_utils.tornado_app_releases import environment_of, whole_environments, with_environments
+from ansible.module_utils.tornado_app_releases import names, record, whole_environments, with_environments
 from ansible.module_utils.tornado_app_supervisor import UNANSWERED, connect, processes
 
 SYSCTLS = (
@@ -125,6 +128,13 @@ def output(*command: str) -> str:
 def nearest(path: Path) -> Path:
     """The path or the first directory above it that exists."""
     return next(parent for parent in (path, *path.parents) if parent.exists())
+
+
+def pythons() -> dict[str, str]:
+    """Version -> path of the interpreters that lie where a host's administrator or distribution puts them."""
+    found = [path for directory in ("/usr/bin", "/usr/local/bin") for path in Path(directory).glob("python3.*")]
+    versions = {path.name[len("python") :]: str(path) for path in found if re.fullmatch(r"python3\.\d+", path.name)}
+    return dict(sorted(versions.items(), key=lambda item: int(item[0][2:])))
 
 
 def nginx_facts() -> list[dict[str, Any]]:
@@ -158,9 +168,11 @@ def host_facts(packages: list[str], lock: str) -> dict[str, Any]:
     ceiling, raisable = nofile_ceiling()
     version = re.search(r"nginx/([\d.]+)", output("/usr/sbin/nginx", "-v"))
     python = re.search(r"Python (\d+\.\d+)", output("/usr/bin/python3", "--version"))
+    default = python.group(1) if python else ""
     missing = missing_packages([*packages, "python3-apt"])
     return {
-        "python": python.group(1) if python else "",
+        "python": default,
+        "pythons": {**pythons(), **({default: "/usr/bin/python3"} if default else {})},
         "nginx_version": version.group(1) if version else "",
         "nginx": nginx_facts(),
         "missing_packages": [package for package in missing if package in packages],
@@ -178,7 +190,7 @@ def supervised(socket: str) -> tuple[int, list[dict[str, Any]]]:
     """supervisord's process id (0 when it does not answer) and its processes."""
     try:
         supervisor = connect(socket)
-        return supervisor.getPID(), [info for info in processes(supervisor) if info["name"].isdigit()]
+        return supervisor.getPID(), processes(supervisor)
     except UNANSWERED:
         return 0, []
 
@@ -187,7 +199,8 @@ def process_facts(info: dict[str, Any]) -> dict[str, Any]:
     """One process: supervisord's word for its state, and what the kernel says of it."""
     kernel = describe(info["pid"]) if info["pid"] else None
     facts = kernel._asdict() if kernel else {"pid": 0, "nofile": 0, "uid": -1, "unit": "", "uptime": 0}
-    return {"name": f"{info['group']}:{info['name']}", "port": int(info["name"]), "state": info["statename"], **facts}
+    port = {"port": int(info["name"])} if info["name"].isdigit() else {}
+    return {"name": f"{info['group']}:{info['name']}", **port, "state": info["statename"], **facts}
 
 
 def foreign_paths(app: dict[str, Any]) -> list[str]:
@@ -201,12 +214,14 @@ def slot_facts(slot: dict[str, Any], releases: Path, running: list[dict[str, Any
     """One slot."""
     link = Path(slot["cwd"])
     release = Path(os.readlink(link)).name if link.is_symlink() else ""
-    own = [process_facts(info) for info in running if info["group"] == slot["group"]]
+    found = [process_facts(info) for info in running if info["group"] == slot["group"]]
+    own = [process for process in found if "port" in process]
     return {
         "deployed": Path(slot["config"]).exists(),
         "release": release,
-        "environment": environment_of(releases / release) if release else "",
+        "environment": record(releases / release)["environment"] if release else "",
         "processes": own,
+        "workers": [process for process in found if "port" not in process],
         "connections": sum(connections({process["port"] for process in own}).values()),
         "sequence": read_history(Path(slot["history"]))["sequence"],
     }
@@ -276,6 +291,7 @@ def app_facts(app: dict[str, Any]) -> dict[str, Any]:
         "slots": slots,
         "environments": whole_environments(Path(app["environments"])),
         "releases": present,
+        "records": {name: record(releases / name) for name in names(releases)},
         "history": history["releases"],
         "previous": previous(history, slots[live]["release"], [name for name, environment in present.items() if environment]),
         "foreign_ports": foreign_ports(app),

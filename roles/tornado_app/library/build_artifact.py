@@ -33,7 +33,9 @@ options:
     type: int
     default: 20
   requirements:
-    description: Requirements file in O(source), whose digest is told; it need not be there.
+    description:
+      - Requirements file in O(source), whose digest is told. When it is not there, the dependencies are those that a F(pyproject.toml)
+        names, if it names any.
     type: str
     default: requirements.txt
 attributes:
@@ -70,10 +72,26 @@ files:
   type: int
   returned: success
 requirements_digest:
-  description: SHA-256 of all that the requirements file says, the files that it includes too; empty when there is no such file. It
-    depends on the whole release when the file names local paths.
+  description: SHA-256 of all that the requirements file says, the files that it includes too, or of the dependencies; empty when there
+    are none. It depends on the whole release when the file names local paths.
   type: str
   returned: success
+dependencies:
+  description: What F(pyproject.toml) wants to be installed, where there is no requirements file.
+  type: list
+  elements: str
+  returned: success
+  sample: ["tornado>=6.5"]
+processes:
+  description: The lines of its F(Procfile). Type of process to its C(command) and the C(variables) that this names.
+  type: dict
+  returned: success
+  sample: {web: {command: "python app.py --port=$PORT", variables: [PORT]}}
+python:
+  description: Version of Python that its F(runtime.txt) asks for; empty when there is no such file.
+  type: str
+  returned: success
+  sample: "3.12"
 version:
   description: What C(git describe) calls the source, with C(-dirty) when it differs from its commit; empty when git does not know it.
   type: str
@@ -96,6 +114,7 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.tornado_app_archive import archive_entries
+from ansible.module_utils.tornado_app_declared import declared, followed
 from ansible.module_utils.tornado_app_tree import Entry, SourceError, directory_entries
 
 OLDEST_TIME = 1_000_000_000  # in 2001: no tool takes the derived times for times of the future
@@ -132,15 +151,6 @@ def write_archive(packed: list[Entry], dest: Path) -> None:
     except BaseException:
         os.unlink(temporary)
         raise
-
-
-def followed(entry: Entry, by_path: dict[str, Entry]) -> Entry:
-    """What a link leads to, over other links too."""
-    for _ in by_path:
-        if not entry.target:
-            break
-        entry = by_path.get(os.path.normpath(os.path.join(os.path.dirname(entry.path), entry.target)), entry)
-    return entry
 
 
 def requirements_digest(packed: list[Entry], name: str, release: str) -> str:
@@ -197,6 +207,7 @@ def main() -> None:
         if not any(stat.S_ISREG(entry.mode) or stat.S_IFMT(entry.mode) == 0 for entry in packed):
             raise SourceError(f"source {source} is empty: no file is left to deploy")
         release = release_id(packed)
+        says = declared(packed)
         archive = dest / f"{release}.tar"
         changed = not archive.exists()
         if changed and not module.check_mode:
@@ -209,13 +220,20 @@ def main() -> None:
         module.fail_json(msg=str(problem))
     except OSError as problem:
         module.fail_json(msg=f"source {source}: cannot read or write {problem.filename or dest}: {problem.strerror}")
+    digest = requirements_digest(packed, module.params["requirements"], release)
+    dependencies = [] if digest else says["dependencies"] or []
+    if dependencies:
+        digest = hashlib.sha256("\0".join(dependencies).encode()).hexdigest()
     module.exit_json(
         changed=changed,
         release=release,
         path=str(archive),
         size=archive.stat().st_size if archive.exists() else sum(len(entry.content) for entry in packed),
         files=sum(1 for entry in packed if stat.S_IFMT(entry.mode) == 0 and not entry.target),
-        requirements_digest=requirements_digest(packed, module.params["requirements"], release),
+        requirements_digest=digest,
+        dependencies=dependencies,
+        processes=says["processes"],
+        python=says["python"],
         **described(module, source),
     )
 

@@ -57,7 +57,7 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.tornado_app_history import previous, read
 from ansible.module_utils.tornado_app_lock import NotHeldError, held
-from ansible.module_utils.tornado_app_releases import environment_of, names, with_environments
+from ansible.module_utils.tornado_app_releases import names, record, with_environments
 
 
 def kept_releases(home: Path, keep: int) -> set[str]:
@@ -81,7 +81,7 @@ def obsolete(home: Path, keep: int) -> list[Path]:
     """What can go, leftovers first and releases before environments."""
     kept = kept_releases(home, keep)
     gone = [path for path in (home / "releases").glob("*") if path.name.removesuffix(".json") not in kept]
-    environments = {environment_of(home / "releases" / name) for name in kept}
+    environments = {str(record(home / "releases" / name)["environment"]) for name in kept}
     gone += [path for path in (home / "environments").glob("*") if path.name not in environments]
     return sorted(gone, key=lambda path: (not path.name.startswith("."), path.parent.name != "releases", path))
 

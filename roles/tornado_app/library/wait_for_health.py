@@ -27,6 +27,11 @@ options:
         type: list
         elements: int
         required: true
+      workers:
+        description: Names in the group of processes that listen on no port; they are healthy while supervisord calls them C(RUNNING).
+        type: list
+        elements: str
+        default: []
       path: {description: Path to ask for., type: str, default: /}
       host: {description: Value of the C(Host) header., type: str, default: localhost}
       timeout: {description: Seconds that all processes of the group have together., type: float, default: 60}
@@ -37,14 +42,10 @@ options:
         type: float
         default: 0
       pids:
-        description: Process ids that the processes have to have, in the order of O(slots[].ports); any when it is empty.
+        description: Process ids that the processes have to have, in the order of O(slots[].ports), then of O(slots[].workers); any when it is empty.
         type: list
         elements: int
         default: []
-      logs:
-        description: Directory with the processes' logs, one file C(<port>.log) each, quoted when a process does not become healthy.
-        type: path
-        required: true
   address:
     description: Address on which the processes listen.
     type: str
@@ -70,7 +71,6 @@ EXAMPLES = r"""
         ports: [9000, 9001]
         path: /healthz
         timeout: 60
-        logs: /var/log/shop
 """
 
 RETURN = r"""
@@ -88,12 +88,12 @@ apps:
     healthy: {description: Whether all its processes were healthy in time., type: bool}
     elapsed: {description: Seconds waited., type: float}
     processes:
-      description: One entry a process, in the order of its ports.
+      description: One entry a process, in the order of their ports, then of the workers.
       type: list
       elements: dict
       contains:
         name: {description: Name in supervisord., type: str, sample: "shop-green:9000"}
-        port: {description: Its port., type: int}
+        port: {description: Its port; 0 for one that has none., type: int}
         pid: {description: Its process id or 0., type: int}
         healthy: {description: Whether it was healthy in time., type: bool}
         status: {description: HTTP status of its last answer or 0., type: int}
@@ -108,6 +108,7 @@ msg:
 """
 
 import math
+import os
 import time
 from collections import deque
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -125,19 +126,19 @@ REQUEST_TIMEOUT = 5.0  # seconds; a health path that takes longer is asked again
 Slot = dict[str, Any]
 
 
-def last_lines(path: Path, count: int = LOG_LINES) -> list[str]:
-    """The last lines of a log file; a sentence when it cannot be read."""
+def last_lines(path: str, count: int = LOG_LINES) -> list[str]:
+    """The last lines of a log file; none of a process that supervisord does not know, a sentence when the file cannot be read."""
     try:
-        with path.open(encoding="utf-8", errors="replace") as lines:
+        with Path(path or os.devnull).open(encoding="utf-8", errors="replace") as lines:
             return [line.rstrip("\n") for line in deque(lines, count)]
     except OSError as problem:
         return [f"({path}: {problem.strerror})"]
 
 
-def supervised(socket: str, group: str) -> dict[int, dict[str, Any]]:
-    """Port -> what supervisord says of the process; empty when supervisord does not answer."""
+def supervised(socket: str, group: str) -> dict[str, dict[str, Any]]:
+    """Name -> what supervisord says of the process; empty when supervisord does not answer."""
     try:
-        return {int(info["name"]): info for info in processes(connect(socket), group)}
+        return {info["name"]: info for info in processes(connect(socket), group)}
     except UNANSWERED:
         return {}
 
@@ -168,15 +169,18 @@ def look(slot: Slot, address: str, request_timeout: float, pool: Executor) -> li
     answers = list(pool.map(lambda port: get(address, port, slot["path"], slot["host"], request_timeout), ports))
     infos = supervised(slot["socket"], slot["group"])
     unknown = {"pid": 0, "statename": "UNKNOWN", "spawnerr": "", "description": f"no supervisord that answers on {slot['socket']} knows it"}
+    asked = [(str(port), port, answer) for port, answer in zip(ports, answers)]
+    silent = {"error": "", "status": 0, "latency_ms": 0.0}
     found = []
-    for port, answer in zip(ports, answers):
-        info = infos.get(port, unknown)
+    for name, port, answer in [*asked, *((worker, 0, silent) for worker in slot["workers"])]:
+        info = infos.get(name, unknown)
         well = not answer["error"] and info["statename"] in ("RUNNING", "STARTING")
         errors = [answer["error"]] if answer["error"] else []
         if info["statename"] != "RUNNING":
             errors.append(f"supervisord: {info['statename']} {info['spawnerr'] or info['description']}".strip())
-        process = {"name": f"{slot['group']}:{port}", "port": port, "pid": info["pid"], "state": info["statename"], "answers": well}
-        found.append({**process, "status": answer["status"], "latency_ms": answer["latency_ms"], "errors": errors})
+        process = {"name": f"{slot['group']}:{name}", "port": port, "pid": info["pid"], "state": info["statename"], "answers": well}
+        said = {"status": answer["status"], "latency_ms": answer["latency_ms"], "errors": errors}
+        found.append({**process, **said, "log": info.get("stdout_logfile", "")})
     return found
 
 
@@ -190,32 +194,32 @@ def judge(process: dict[str, Any], past: Past, wanted: int | None, steady: float
         errors.append(f"it is not process {wanted} any more")
     elif answers and not healthy and not errors:
         errors.append(f"it answers for less than {steady:g} s")
-    return {**process, "healthy": healthy, "error": "" if healthy else "; ".join(errors)}
+    log = [] if healthy else last_lines(process["log"])
+    return {**process, "healthy": healthy, "error": "" if healthy else "; ".join(errors), "log": log}
 
 
 def wait(slot: Slot, address: str, interval: float, pool: Executor) -> dict[str, Any]:
     """Ask the processes of a slot until all are healthy, one is given up, or their time is over."""
     start = time.monotonic()
     deadline = start + slot["timeout"]
-    pids = dict(zip(slot["ports"], slot["pids"]))
-    pasts = {port: Past() for port in slot["ports"]}
+    names = [f"{slot['group']}:{name}" for name in (*slot["ports"], *slot["workers"])]
+    pids = dict(zip(names, slot["pids"]))
+    pasts = {name: Past() for name in names}
     while True:
         left = deadline - time.monotonic()
         found = look(slot, address, min(REQUEST_TIMEOUT, max(left, 1.0)), pool)
         now = time.monotonic()
         for process in found:
-            pasts[process["port"]].add(process, now)
+            pasts[process["name"]].add(process, now)
         late = now >= deadline and not all(process["answers"] for process in found)
-        found = [judge(process, pasts[process["port"]], pids.get(process["port"]), slot["steady"], now) for process in found]
+        found = [judge(process, pasts[process["name"]], pids.get(process["name"]), slot["steady"], now) for process in found]
         healthy = all(process["healthy"] for process in found)
-        given_up = any(process["state"] == "FATAL" or pasts[process["port"]].deaths >= DEATHS for process in found)
-        replaced = any(pids.get(process["port"], process["pid"]) != process["pid"] for process in found)
+        given_up = any(process["state"] == "FATAL" or pasts[process["name"]].deaths >= DEATHS for process in found)
+        replaced = any(pids.get(process["name"], process["pid"]) != process["pid"] for process in found)
         # Those that answer in time, but not for long enough yet, have this much more.
         if healthy or given_up or replaced or late or now >= deadline + slot["steady"]:
             break
         time.sleep(interval)
-    for process in found:
-        process["log"] = [] if process["healthy"] else last_lines(Path(slot["logs"]) / f"{process['port']}.log")
     return {"app": slot["app"], "healthy": healthy, "elapsed": round(time.monotonic() - start, 3), "processes": found}
 
 
@@ -237,12 +241,12 @@ def main() -> None:
         "socket": {"type": "path", "required": True},
         "group": {"type": "str", "required": True},
         "ports": {"type": "list", "elements": "int", "required": True},
+        "workers": {"type": "list", "elements": "str", "default": []},
         "path": {"type": "str", "default": "/"},
         "host": {"type": "str", "default": "localhost"},
         "timeout": {"type": "float", "default": 60},
         "steady": {"type": "float", "default": 0},
         "pids": {"type": "list", "elements": "int", "default": []},
-        "logs": {"type": "path", "required": True},
     }
     module = AnsibleModule(
         argument_spec={

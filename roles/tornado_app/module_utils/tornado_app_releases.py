@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 
 def names(releases: Path) -> list[str]:
@@ -11,12 +12,12 @@ def names(releases: Path) -> list[str]:
     return sorted(path.name for path in releases.glob("*") if path.is_dir() and not path.name.startswith("."))
 
 
-def environment_of(release: Path) -> str:
-    """The digest of the environment that a release needs; empty when nothing tells."""
+def record(release: Path) -> dict[str, Any]:
+    """What the file beside a release says: at least ``environment``, the digest of what it needs, and ``commands``, of its Procfile."""
     try:
-        return str(json.loads(release.with_name(f"{release.name}.json").read_text())["environment"])
-    except (OSError, ValueError, KeyError):
-        return ""
+        return {"commands": {}, "environment": "", **json.loads(release.with_name(f"{release.name}.json").read_text())}
+    except (OSError, ValueError, TypeError):
+        return {"commands": {}, "environment": ""}
 
 
 def whole_environments(environments: Path) -> list[str]:
@@ -27,5 +28,5 @@ def whole_environments(environments: Path) -> list[str]:
 def with_environments(releases: Path, environments: Path) -> dict[str, str]:
     """Release -> digest of its environment; empty when that is not there, or not whole."""
     whole = whole_environments(environments)
-    needed = {name: environment_of(releases / name) for name in names(releases)}
+    needed = {name: str(record(releases / name)["environment"]) for name in names(releases)}
     return {name: environment if environment in whole else "" for name, environment in needed.items()}
