@@ -309,7 +309,12 @@ def _failures(hosts: Iterable[Mapping[str, Any]], checks: Mapping[str, Callable[
 
 def all_slots(plan: Plan) -> dict[str, dict[str, Any]]:
     """Both slots of every app, by the names of their groups, as the plan has them; without a release."""
-    return {slot["group"]: {"app": app, "slot": slot, "ports": slot["ports"]} for app in plan.values() for slot in app["slots"].values()}
+    none = _on_the_host({"records": {}}, "")
+    return {
+        slot["group"]: {"app": app, "slot": slot, "ports": slot["ports"], "release": none}
+        for app in plan.values()
+        for slot in app["slots"].values()
+    }
 
 
 def releasing(changes: Mapping[str, Mapping[str, Any]], hosts: Iterable[Mapping[str, Any]], host: str) -> list[str]:
