@@ -270,14 +270,16 @@ class Supervisor:
             "cwd": f"{self.app['home']}/slots/{name}",
             "config": f"{self.app['etc']}/slots/{name}.conf",
             "record": f"{self.app['etc']}/slots/{name}.json",
+            "secrets": f"{self.app['etc']}/slots/{name}.secrets.json",
             "history": f"{self.app['home']}/slots/{name}.history.json",
         }
         Path(slot["cwd"]).mkdir(parents=True, exist_ok=True)
         release = {"release": "0123456789ab", "environment": "ba9876543210", "commands": workers or {}}
-        record = load("filter_plugins/arguments.py").slot_record(self.app, name, release)
+        record = load("filter_plugins/arguments.py").slot_record(self.app, slot, release)
         record["python"] = sys.executable
         record["environment"] |= {f"HOW_{port}": how for port, how in zip(ports, behaviours, strict=True)}
         Path(slot["record"]).write_text(json.dumps(record))
+        Path(slot["secrets"]).write_text("{}")
         (variables,) = load("filter_plugins/arguments.py").template_variables({"": {"app": self.app, "slot": slot, "release": release}})
         config = render("slot.conf.j2", {**variables, "__tornado_app_root": str(ROLE / "files")})
         assert PYTHON in config

@@ -27,6 +27,8 @@ SLOTS = {
     for name, app in PLAN.items()
 }
 
+SECRETS = {name: {"TOKEN": "hunter2"} for name in PLAN}
+
 
 def with_procfile(processes: int, **scale: int) -> dict[str, Any]:
     """The shop's green slot with a release that has a Procfile."""
@@ -57,7 +59,7 @@ def test_the_lines_are_those_of_the_release_that_is_wanted_where_another_one_is_
 
 def test_a_command_takes_the_place_of_the_web_line_alone() -> None:
     slots = with_procfile(2)
-    record = arguments.slot_record(slots["shop"]["app"], "green", slots["shop"]["release"])
+    record = arguments.slot_record(slots["shop"]["app"], slots["shop"]["slot"], slots["shop"]["release"])
     assert record["commands"]["web"] == slots["shop"]["app"]["argv"]
     assert record["commands"]["worker"] == ["/bin/sh", "-uc", "exec env x {{y}}"]
 
@@ -95,19 +97,22 @@ def test_a_slot_proves_itself_at_the_gate_and_has_to_be_the_same_afterwards() ->
 
 
 def test_the_files_of_a_slot_are_the_apps_alone_and_its_supervision_is_judged() -> None:
-    record, config = arguments.slot_files({"shop": SLOTS["shop"]}, RELEASES, ["[program]\n"], "check")
+    record, secrets, config = arguments.slot_files({"shop": SLOTS["shop"]}, RELEASES, ["[program]\n"], "check", SECRETS)
     assert json.loads(record["content"])["release"] == "s" * 12
     assert config["content"] == "[program]\n"
     assert config["validate"] == f"check {SHOP_PLAN['config']} %s"
-    for file in (record, config):
+    assert json.loads(secrets["secret"]) == SECRETS["shop"]
+    assert "hunter2" not in record["content"] + config["content"]
+    assert json.loads(record["content"])["secrets"] == secrets["path"]
+    for file in (record, secrets, config):
         assert (file["group"], file["mode"]) == ("shop", "0640")
     gone = arguments.slot_removals({"shop": SLOTS["shop"]})
-    assert {file["path"] for file in gone} == {record["path"], config["path"]}
+    assert {file["path"] for file in gone} == {record["path"], secrets["path"], config["path"]}
     assert {file["state"] for file in gone} == {"absent"}
 
 
 def test_every_slot_gets_its_own_text() -> None:
-    assert [file["content"] for file in arguments.slot_files(SLOTS, RELEASES, ["one", "two"], "check")][1::2] == ["one", "two"]
+    assert [file.get("content") for file in arguments.slot_files(SLOTS, RELEASES, ["one", "two"], "check", SECRETS)][2::3] == ["one", "two"]
     assert [file["content"] for file in arguments.upstream_files(SLOTS, ["one", "two"])] == ["one", "two"]
     assert [file["content"] for file in arguments.site_files(PLAN, ["one", "two"])] == ["one", "two"]
     with pytest.raises(ValueError, match="shorter"):
@@ -130,9 +135,15 @@ def test_only_histories_that_are_new_are_written() -> None:
 
 def test_a_record_has_the_release_and_the_apps_environment_goes_before_the_roles() -> None:
     app = {**SHOP_PLAN, "environment": {"LANG": "de_DE.UTF-8", "GREETING": "hello"}}
-    record = arguments.slot_record(app, "green", RELEASES["shop"])
+    record = arguments.slot_record(app, app["slots"]["green"], RELEASES["shop"])
     assert record["python"] == "/srv/shop/environments/eeeeeeeeeeee/bin/python"
     assert record["environment"]["LANG"] == "de_DE.UTF-8"
     assert record["environment"]["GREETING"] == "hello"
     assert record["environment"]["TORNADO_APP_RELEASE"] == "ssssssssssss"
     assert record["environment"]["TORNADO_APP_SLOT"] == "green"
+
+
+def test_the_cookie_secret_is_for_root_alone() -> None:
+    assert arguments.cookie_files({"shop": SLOTS["shop"]}, {"shop": "s3"}) == [
+        {"path": "/etc/shop/cookie_secret", "secret": "s3", "mode": "0600"}
+    ]

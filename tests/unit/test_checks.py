@@ -127,6 +127,11 @@ def test_a_source_that_fits_its_settings_and_the_host() -> None:
             {"scale": {"clock": 1}},
             "tornado_apps.shop.scale.clock: the Procfile of its source has no such line; it has none",
         ),
+        (
+            {},
+            {"environment": {}, "secrets": {"QUEUE": "q"}},
+            "tornado_apps.shop: the line worker of its Procfile names $QUEUE, which is a s",
+        ),
         ({}, {"environment": {}}, "tornado_apps.shop: the line worker of its Procfile names $QUEUE, which is not set"),
         (
             {"processes": {"worker": {"command": "x $PORT", "variables": ["PORT"]}}},
@@ -147,7 +152,8 @@ def test_the_web_line_does_not_matter_beside_a_command() -> None:
 
 
 def test_the_variables_that_every_process_has_are_known() -> None:
-    record = load("filter_plugins/arguments.py").slot_record(PLAN["shop"], "blue", {"release": "r", "environment": "e", "commands": {}})
+    release = {"release": "r", "environment": "e", "commands": {}}
+    record = load("filter_plugins/arguments.py").slot_record(PLAN["shop"], PLAN["shop"]["slots"]["blue"], release)
     assert set(record["environment"]) == checks.VARIABLES
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import grp
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -119,7 +120,7 @@ def test_corrects_whose_a_file_is(root: Path, owner: tuple[int, int]) -> None:
         (absent("pipe"), "{root}/pipe is neither a file nor a link; nothing is changed"),
         (absent("file"), "{root}/file is given more than once, or below another one; nothing is changed"),
         (file("link/bad"), "{root}/link/bad is given more than once, or below another one; nothing is changed"),
-        ({"path": "bad"}, "state is file but all of the following are missing: content"),
+        ({"path": "bad"}, "state is file but any of the following are missing: content, secret"),
         ({"path": "bad", "state": "link"}, "state is link but all of the following are missing: target"),
     ],
 )
@@ -210,3 +211,18 @@ def test_contents_stay_out_of_the_hosts_log(root: Path, monkeypatch: pytest.Monk
     install(root, file("new", "secret\n"))
     assert any("r-test" in text for text in said)  # other modules are logged
     assert not any("secret" in text for text in said)
+
+
+def test_a_secret_shows_nowhere(root: Path) -> None:
+    for given in ("hunter2", "hunter3"):
+        result = install(root, {"path": "secret", "secret": given, "mode": "0640", "group": GROUP})
+        assert (result["paths"], (root / "secret").read_text()) == (["secret"], given)
+        assert "hunter" not in json.dumps(result)
+        assert [part["after"] for part in result["diff"]] == ["(a secret)\n"]
+    assert not install(root, {"path": "secret", "secret": "hunter3", "mode": "0640", "group": GROUP})["changed"]
+    gone = install(root, absent("secret"))
+    assert "hunter" not in json.dumps(gone)
+
+
+def test_a_file_has_a_content_or_a_secret(root: Path) -> None:
+    assert "mutually exclusive" in install(root, {**file("both"), "secret": "hunter2"})["msg"]

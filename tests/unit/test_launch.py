@@ -24,6 +24,7 @@ TELL = (
 )
 
 PORT = "8003"
+PLAIN = {"PATH": "/usr/bin:/bin"}
 
 values = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=60)
 
@@ -42,12 +43,19 @@ def web(*argv: str) -> dict[str, Any]:
     return {"commands": {"web": argv}}
 
 
-def launch(folder: Path, record: Mapping[str, Any], name: str = PORT, **environment: str) -> subprocess.CompletedProcess[str]:
+def launch(
+    folder: Path,
+    record: Mapping[str, Any],
+    name: str = PORT,
+    secrets: Mapping[str, str] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> subprocess.CompletedProcess[str]:
     """Start it as supervisord does."""
     path = folder / "slot.json"
-    path.write_text(json.dumps({"python": sys.executable, "environment": {}, **record}))
+    (folder / "slot.secrets.json").write_text(json.dumps(secrets or {}))
+    path.write_text(json.dumps({"python": sys.executable, "environment": {}, **record, "secrets": str(folder / "slot.secrets.json")}))
     command: list[str | Path] = [PYTHON, "-I", "-S", ROLE / "files/launch.py", path, name]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(command, env=dict(environment or {}), capture_output=True, text=True, check=False)
 
 
 def told(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
@@ -97,7 +105,7 @@ HARD = [
 def test_values_that_supervisord_would_change(folder: Path, locale: Mapping[str, str]) -> None:
     """In any locale: what is not ASCII arrives as UTF-8."""
     given = {f"V_{index}": value for index, value in enumerate(HARD)}
-    found = told(launch(folder, {"environment": given, **web("{python}", "-c", doubled(TELL))}, **locale))
+    found = told(launch(folder, {"environment": given, **web("{python}", "-c", doubled(TELL))}, environment=locale))
     assert {key: value for key, value in found["environment"].items() if key in given} == {
         key: hexed(value) for key, value in given.items()
     }
@@ -118,9 +126,23 @@ def test_port_and_python(folder: Path) -> None:
     assert found["environment"]["PORT"] == hexed(PORT)
 
 
+@settings(max_examples=25)
+@given(given=st.dictionaries(st.from_regex(r"\AV_[A-Za-z0-9_]{0,20}\Z"), values, max_size=8))
+def test_secrets_arrive_unchanged_and_in_the_environment_alone(folder: Path, given: Mapping[str, str]) -> None:
+    found = told(launch(folder, web("{python}", "-c", doubled(TELL)), secrets=given))
+    assert {key: value for key, value in found["environment"].items() if key.startswith("V_")} == {
+        key: hexed(value) for key, value in given.items()
+    }
+    assert found["argv"] == []
+
+
 def test_record_is_over_what_supervisord_gives(folder: Path) -> None:
     found = told(
-        launch(folder, {"environment": {"ONE": "record"}, **web("{python}", "-c", doubled(TELL))}, ONE="given", OTHER="given", PORT="1")
+        launch(
+            folder,
+            {"environment": {"ONE": "record"}, **web("{python}", "-c", doubled(TELL))},
+            environment={"ONE": "given", "OTHER": "given", "PORT": "1"},
+        )
     )
     assert {key: bytes.fromhex(found["environment"][key]).decode() for key in ("ONE", "OTHER", "PORT")} == {
         "ONE": "record",
@@ -132,7 +154,9 @@ def test_record_is_over_what_supervisord_gives(folder: Path) -> None:
 def test_command_is_found_by_the_records_path(folder: Path) -> None:
     (folder / "bin").mkdir()
     (folder / "bin/my-server").symlink_to("/bin/echo")
-    done = launch(folder, {"environment": {"PATH": str(folder / "bin")}, **web("my-server", "{port}")}, PATH="/usr/bin:/bin")
+    done = launch(
+        folder, {"environment": {"PATH": str(folder / "bin")}, **web("my-server", "{port}")}, environment={"PATH": "/usr/bin:/bin"}
+    )
     assert (done.returncode, done.stdout) == (0, f"{PORT}\n")
 
 
@@ -140,7 +164,8 @@ def test_process_id_stays(folder: Path) -> None:
     """supervisord ends, and counts, the process that it started."""
     path = folder / "pid.json"
     argv = ["{python}", "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(3600)"]
-    path.write_text(json.dumps({"python": sys.executable, "environment": {}, **web(*argv)}))
+    (folder / "none.json").write_text("{}")
+    path.write_text(json.dumps({"python": sys.executable, "environment": {}, "secrets": str(folder / "none.json"), **web(*argv)}))
     reading, writing = os.pipe()
     with process(PYTHON, "-I", "-S", ROLE / "files/launch.py", path, PORT, stdout=writing) as running:
         os.close(writing)
@@ -171,7 +196,7 @@ def line(command: str, **environment: str) -> dict[str, Any]:
         "name": "x",
     }
     release = {"release": "r", "environment": "e", "commands": dict.fromkeys(("web", "worker", "release"), command)}
-    return dict(arguments.slot_record(app, "blue", release))
+    return dict(arguments.slot_record(app, {"name": "blue", "secrets": "/s"}, release))
 
 
 @pytest.mark.parametrize("kind", [PORT, "worker.2", "release"])

@@ -211,6 +211,15 @@ def test_a_literal_brace_is_written_twice() -> None:
         ({"environment": {"A=B": "x"}}, "tornado_apps.shop.environment"),
         ({"environment": {"DEBUG": True}}, "tornado_apps.shop.environment.DEBUG"),
         ({"environment": {"NUL": "a\0b"}}, "tornado_apps.shop.environment.NUL"),
+        ({"secrets": {"A=B": "x"}}, "tornado_apps.shop.secrets: 'A=B' is no name"),
+        ({"secrets": {"DEBUG": True}}, "tornado_apps.shop.secrets.DEBUG is no text"),
+        ({"secrets": {"A": "x"}, "environment": {"A": "y"}}, "tornado_apps.shop has A in both environment and secrets"),
+        ({"scale": {"web": 2}}, "tornado_apps.shop.scale.web: its processes are counted by `processes`"),
+        ({"scale": {"worker": -1}}, "tornado_apps.shop.scale.worker is -1: a number of processes is needed"),
+        ({"scale": {"worker": True}}, "tornado_apps.shop.scale.worker is True: a number of processes is needed"),
+        ({"scale": {"a b": 1}}, "tornado_apps.shop.scale: 'a b' is no type of process"),
+        ({"python": "3"}, "tornado_apps.shop.python '3' is no version of Python like 3.12, in quotes"),
+        ({"log_budget": "1K"}, "tornado_apps.shop.log_budget is 1024: at least 1000000 bytes are needed"),
     ],
 )
 def test_a_value_that_cannot_work_is_named(settings: dict[str, Any], named: str) -> None:

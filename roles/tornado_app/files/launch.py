@@ -1,6 +1,7 @@
 """Start one process of a slot: launch.py RECORD PROCESS. A PROCESS is the port of a web process, `type.number`, or `release`.
 
-supervisord's `environment=` cannot carry every value, nor its `command=` every argument; a slot's record, a JSON file, can.
+supervisord's `environment=` cannot carry every value, nor its `command=` every argument; a slot's record, a JSON file, can. What nobody
+else may see is in another file, which the record names.
 The process id does not change: the command takes this process's place.
 """
 
@@ -12,12 +13,14 @@ import sys
 
 
 def main() -> None:
-    """Read the record, take its environment, become its command."""
+    """Read the record, take its environment and secrets, become its command."""
     path, process = sys.argv[1:]
     with open(path, encoding="utf-8") as stream:
         record = json.load(stream)
+    with open(record["secrets"], encoding="utf-8") as stream:
+        secrets = json.load(stream)
     kind, port = ("web", {"PORT": process}) if process.isdigit() else (process.partition(".")[0], {})
-    environment = {**os.environ, **record["environment"], **port}
+    environment = {**os.environ, **record["environment"], **secrets, **port}
     argv = [argument.format(python=record["python"], port=process) for argument in record["commands"][kind]]
     try:
         os.execvpe(argv[0], argv, environment)

@@ -112,13 +112,16 @@ def site_files(plan: Plan, rendered: Iterable[str]) -> list[File]:
     return [{"path": app["site_config"], "content": content} for app, content in zip(plan.values(), rendered, strict=True)]
 
 
-def slot_files(slots: Slots, releases: Releases, rendered: Iterable[str], validate: str) -> list[File]:
-    """For install_files: what these slots run, and how they are supervised, as rendered."""
+def slot_files(
+    slots: Slots, releases: Releases, rendered: Iterable[str], validate: str, secrets: Mapping[str, Mapping[str, str]]
+) -> list[File]:
+    """For install_files: what these slots run, with which secrets, and how they are supervised, as rendered."""
     found: list[File] = []
     for (name, slot), config in zip(slots.items(), rendered, strict=True):
         app, where = slot["app"], slot["slot"]
         own = {"group": app["user"], "mode": "0640"}
-        found.append({"path": where["record"], "content": text(slot_record(app, where["name"], releases[name])), **own})
+        found.append({"path": where["record"], "content": text(slot_record(app, where, releases[name])), **own})
+        found.append({"path": where["secrets"], "secret": text(secrets[name]), **own})
         found.append({"path": where["config"], "content": config, "validate": f"{validate} {app['config']} %s", **own})
     return found
 
@@ -143,10 +146,15 @@ def release_records(plan: Plan, releases: Releases) -> list[File]:
 
 def slot_removals(slots: Slots) -> list[File]:
     """For install_files: nothing of these slots stays but the link, which tells what they ran last."""
-    return [{"path": slot["slot"][key], "state": "absent"} for slot in slots.values() for key in ("config", "record")]
+    return [{"path": slot["slot"][key], "state": "absent"} for slot in slots.values() for key in ("config", "record", "secrets")]
 
 
-def slot_record(app: Mapping[str, Any], slot: str, release: Mapping[str, Any]) -> dict[str, Any]:
+def cookie_files(slots: Slots, secrets: Mapping[str, str]) -> list[File]:
+    """For install_files: the cookie secrets of the fleet, for root alone; processes find them among their other secrets."""
+    return [{"path": slot["app"]["cookie_secret"], "secret": secrets[name], "mode": "0600"} for name, slot in slots.items()]
+
+
+def slot_record(app: Mapping[str, Any], slot: Mapping[str, Any], release: Mapping[str, Any]) -> dict[str, Any]:
     """What a slot's processes run: the content of its record, for files/launch.py."""
     environment = f"{app['environments']}/{release['environment']}"
     # The shell reads the line and gives its place to the program, which env finds behind variables that the line begins with.
@@ -155,6 +163,7 @@ def slot_record(app: Mapping[str, Any], slot: str, release: Mapping[str, Any]) -
         "release": release["release"],
         "commands": {**commands, **({"web": app["argv"]} if app["argv"] else {})},
         "python": f"{environment}/bin/python",
+        "secrets": slot["secrets"],
         "environment": {
             "HOME": app["shared"],
             "LANG": "C.UTF-8",
@@ -162,7 +171,7 @@ def slot_record(app: Mapping[str, Any], slot: str, release: Mapping[str, Any]) -
             "PYTHONUNBUFFERED": "1",
             "TORNADO_APP_NAME": app["name"],
             "TORNADO_APP_RELEASE": release["release"],
-            "TORNADO_APP_SLOT": slot,
+            "TORNADO_APP_SLOT": slot["name"],
             "VIRTUAL_ENV": environment,
             **app["environment"],
         },
@@ -195,6 +204,7 @@ class FilterModule:
             "tornado_app_site_variables": site_variables,
             "tornado_app_site_files": site_files,
             "tornado_app_slot_files": slot_files,
+            "tornado_app_cookie_files": cookie_files,
             "tornado_app_slot_links": slot_links,
             "tornado_app_slot_histories": slot_histories,
             "tornado_app_release_records": release_records,

@@ -126,10 +126,15 @@ def _source_problems(
     for kind, process in processes.items():
         if kind == "web" and app["argv"]:
             continue
-        given = {*VARIABLES, *app["environment"], *(["PORT"] if kind == "web" else [])}
+        given = {*VARIABLES, *app["environment"], *app["secrets"], *(["PORT"] if kind == "web" else [])}
         for variable in process["variables"]:
             if variable not in given:
                 yield f"{where}: the line {kind} of its Procfile names ${variable}, which is not set; add it to {where}.environment"
+            elif variable in app["secrets"]:
+                yield (
+                    f"{where}: the line {kind} of its Procfile names ${variable}, which is a secret and would show in the process list; "
+                    "let the program read it from its environment"
+                )
     if python and python not in pythons:
         source = f"{where}.python is" if app["python"] else f"{where}: its runtime.txt asks for"
         yield f"{host}: {source} {python}, which the host does not have; it has {', '.join(pythons)}"

@@ -19,6 +19,7 @@ from ansible.errors import AnsibleFilterError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 SLOTS = ("blue", "green")
+COOKIE_SECRET = "COOKIE_SECRET"
 LOG_BUDGET_MIN = 1_000_000  # bytes
 PORTS = range(1024, 65536)  # below 1024 a process that is not root cannot listen
 NOFILE = range(1024, 2147483585)  # above it the kernel's own fs.nr_open cannot be raised
@@ -139,11 +140,14 @@ def _setting_problems(where: str, app: Mapping[str, Any], stride: int) -> Iterat
     for setting in ("requirements", "static"):
         if app[setting] and (not RELATIVE_PATH.fullmatch(app[setting]) or not app[setting].strip("./")):
             yield f"{where}.{setting} {app[setting]!r} is no relative path inside the source"
-    for name, value in app["environment"].items():
-        if not VARIABLE_NAME.fullmatch(str(name)):
-            yield f"{where}.environment: {name!r} is no name of an environment variable"
-        if isinstance(value, bool) or not isinstance(value, (str, int, float)) or "\0" in str(value):
-            yield f"{where}.environment.{name} is no text: write it in quotes"
+    for setting in ("environment", "secrets"):
+        for name, value in app[setting].items():
+            if not VARIABLE_NAME.fullmatch(str(name)):
+                yield f"{where}.{setting}: {name!r} is no name of an environment variable"
+            if isinstance(value, bool) or not isinstance(value, (str, int, float)) or "\0" in str(value):
+                yield f"{where}.{setting}.{name} is no text: write it in quotes"
+    for name in sorted(app["environment"].keys() & app["secrets"].keys()):
+        yield f"{where} has {name} in both environment and secrets: one of them is enough"
 
 
 def slot_ports(app: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str, range]:
@@ -252,6 +256,7 @@ def _planned(name: str, settings: dict[str, Any], host: Mapping[str, Any]) -> di
             "cwd": f"{home}/slots/{slot}",
             "config": f"{etc}/slots/{slot}.conf",
             "record": f"{etc}/slots/{slot}.json",
+            "secrets": f"{etc}/slots/{slot}.secrets.json",
             "history": f"{home}/slots/{slot}.history.json",
             "upstream_config": f"conf.d/{name}.{slot}.conf",
         }
@@ -267,6 +272,8 @@ def _planned(name: str, settings: dict[str, Any], host: Mapping[str, Any]) -> di
         "nofile": host["nofile"],
         "argv": _argv(settings, host["root"]),
         "environment": {str(key): str(value) for key, value in settings["environment"].items()},
+        "secrets": sorted({*settings["secrets"], *([] if COOKIE_SECRET in settings["environment"] else [COOKIE_SECRET])}),  # no values
+        "cookie_secret": f"{etc}/cookie_secret",
         "home": home,
         "releases": f"{home}/releases",
         "environments": f"{home}/environments",

@@ -136,7 +136,7 @@ def new_environments(plan: Plan, facts: Facts, releases: Releases, artifacts: Ma
 
 def differing_apps(slots: Mapping[str, Mapping[str, Any]], paths: Container[str]) -> list[str]:
     """The apps of these slots whose files are among ``paths``."""
-    return [name for name, slot in slots.items() if slot["slot"]["config"] in paths or slot["slot"]["record"] in paths]
+    return [name for name, slot in slots.items() if any(slot["slot"][key] in paths for key in ("config", "record", "secrets"))]
 
 
 def serves(app: Mapping[str, Any], facts: Facts) -> bool:

@@ -23,6 +23,7 @@ options:
       path: {description: "The path; its directory has to be there.", type: path, required: true}
       state: {description: "What is to be there.", type: str, choices: [file, link, absent], default: file}
       content: {description: "The whole content of a file.", type: str}
+      secret: {description: "The same, instead; no output shows it.", type: str}
       target: {description: "What a link says; need not be there.", type: str}
       group: {description: "The group of a file.", type: str, default: root}
       mode: {description: "The mode of a file, an octal number with a leading zero.", type: str, default: "0644"}
@@ -88,10 +89,18 @@ class File(NamedTuple):
     path: Path
     state: str
     content: str
+    secret: bool
     target: str
     group: str
     mode: str
     validate: str
+
+
+def file_of(options: dict[str, Any]) -> File:
+    """A file as the module was told of it."""
+    secret = options["secret"] is not None
+    content = options["secret"] if secret else options["content"]
+    return File(**{**options, "path": Path(options["path"]), "content": content, "secret": secret})
 
 
 # Of files that are not in place yet. They are hidden, and no include of a directory's files takes this ending.
@@ -115,6 +124,8 @@ def text(file: File) -> str:
     path, found = file.path, present(file.path)
     if found is None:
         return ""
+    if file.secret:
+        return "(another secret)\n"
     if file.state == "absent":
         return "(there)\n"
     return f"-> {os.readlink(path)}\n" if stat.S_ISLNK(found.st_mode) else path.read_bytes().decode("utf-8", "replace")
@@ -122,7 +133,7 @@ def text(file: File) -> str:
 
 def wanted_text(file: File) -> str:
     """What a diff shows of a path as it is wanted."""
-    return {"file": file.content, "link": f"-> {file.target}\n", "absent": ""}[file.state] or ""
+    return {"file": "(a secret)\n" if file.secret else file.content, "link": f"-> {file.target}\n", "absent": ""}[file.state] or ""
 
 
 def group_id(file: File) -> int:
@@ -241,19 +252,21 @@ def main() -> None:
                     "path": {"type": "path", "required": True},
                     "state": {"type": "str", "choices": ["file", "link", "absent"], "default": "file"},
                     "content": {"type": "str"},
+                    "secret": {"type": "str", "no_log": True},
                     "target": {"type": "str"},
                     "group": {"type": "str", "default": "root"},
                     "mode": {"type": "str", "default": "0644"},
                     "validate": {"type": "str"},
                 },
-                "required_if": [("state", "file", ["content"]), ("state", "link", ["target"])],
+                "required_if": [("state", "file", ["content", "secret"], True), ("state", "link", ["target"])],
+                "mutually_exclusive": [("content", "secret")],
             },
             "run": {"type": "str", "required": True},
             "lock": {"type": "path", "default": "/run/tornado_app/lock"},
         },
         supports_check_mode=True,
     )
-    files = [File(**{**options, "path": Path(options["path"])}) for options in module.params["files"]]
+    files = [file_of(options) for options in module.params["files"]]
     try:
         check_arguments(files)
         for file in files:

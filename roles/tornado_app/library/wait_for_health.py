@@ -42,7 +42,7 @@ options:
         type: float
         default: 0
       pids:
-        description: Process ids that the processes have to have, in the order of O(slots[].ports), then of O(slots[].workers); any when it is empty.
+        description: Process ids that they have to have, in the order of O(slots[].ports) and then O(slots[].workers); any when empty.
         type: list
         elements: int
         default: []

@@ -1,0 +1,66 @@
+"""What nobody else may see: names in the plan, values only where they are written."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tests.unit.conftest import run_module
+from tests.unit.loading import load
+from tests.unit.test_plan import DEFAULTS, HOST, SHOP
+
+values = load("filter_plugins/secret_values.py")
+plan = load("filter_plugins/plan.py").plan
+
+
+def planned(**settings: Any) -> dict[str, Any]:
+    return dict(plan({"shop": {**SHOP, **settings}}, DEFAULTS, HOST))
+
+
+def test_the_plan_has_the_names_alone() -> None:
+    found = planned(secrets={"TOKEN": "hunter2"})
+    assert found["shop"]["secrets"] == ["COOKIE_SECRET", "TOKEN"]
+    assert "hunter2" not in json.dumps(found)
+
+
+def test_each_app_gets_its_own_values_and_the_cookie_secret() -> None:
+    apps = {"shop": {"secrets": {"TOKEN": "hunter2", "PIN": 42}}}
+    assert values.secret_values(planned(**apps["shop"]), apps, DEFAULTS, {"shop": "c"}) == {
+        "shop": {"TOKEN": "hunter2", "PIN": "42", "COOKIE_SECRET": "c"}
+    }
+    assert values.secret_values(planned(), {"shop": {}}, DEFAULTS, {"shop": "c"}) == {"shop": {"COOKIE_SECRET": "c"}}
+
+
+def test_defaults_are_for_all_apps() -> None:
+    defaults = {**DEFAULTS, "secrets": {"TOKEN": "all"}}
+    found = plan({"shop": SHOP, "api": {**SHOP, "port": 8500, "server_names": ["api.test"], "secrets": {"PIN": "1"}}}, defaults, HOST)
+    given: dict[str, Any] = {"shop": {}, "api": {"secrets": {"PIN": "1"}}}
+    assert values.secret_values(found, given, defaults, {"shop": "c", "api": "c"}) == {
+        "shop": {"TOKEN": "all", "COOKIE_SECRET": "c"},
+        "api": {"TOKEN": "all", "PIN": "1", "COOKIE_SECRET": "c"},
+    }
+
+
+def test_a_cookie_secret_of_the_operators_own_is_taken() -> None:
+    mine = {"secrets": {"COOKIE_SECRET": "mine"}}
+    assert values.secret_values(planned(**mine), {"shop": mine}, DEFAULTS, {"shop": "c"}) == {"shop": {"COOKIE_SECRET": "mine"}}
+    public = {"environment": {"COOKIE_SECRET": "mine"}}
+    assert values.secret_values(planned(**public), {"shop": public}, DEFAULTS, {"shop": "c"}) == {"shop": {}}
+
+
+def test_a_fleet_keeps_the_cookie_secret_that_it_has() -> None:
+    plans = [planned(), planned()]
+    assert values.cookie_secrets(plans, [{"shop": ""}, {"shop": "old"}]) == {"shop": "old"}
+    assert values.cookie_secrets(plans, [{"shop": "late"}, {"shop": "old"}, {"shop": "old", "gone": "x"}]) == {"shop": "old"}
+
+
+def test_a_fleet_without_one_gets_a_new_one_each_app_its_own() -> None:
+    plans = [planned(), {"api": {}}]
+    one, two = (values.cookie_secrets(plans, [{"shop": ""}, {}]) for _ in range(2))
+    assert len({*one.values(), *two.values()}) == 4
+    assert all(len(secret) >= 43 for secret in one.values())
+
+
+def test_it_is_read_from_the_host(tmp_path: Path) -> None:
+    (tmp_path / "shop").write_text("s3cret\n")
+    result = run_module("cookie_secrets", files={"shop": str(tmp_path / "shop"), "api": str(tmp_path / "api")})
+    assert (result["secrets"], result["changed"]) == ({"shop": "s3cret", "api": ""}, False)
