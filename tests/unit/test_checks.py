@@ -302,3 +302,24 @@ def test_nginx_is_asked_for_the_health_path_and_a_static_file() -> None:
         {**common, "path": "/static/a%20b.css"},
     ]
     assert len(checks.probes(PLAN, state(app={"static_file": ""}))) == 1
+
+
+# Apps that are no more
+
+
+def host_with(*units: str, users: tuple[str, ...] = ()) -> dict[str, Any]:
+    return {"host": {"units": list(units), "users": [*units, *users]}}
+
+
+def test_an_app_that_nobody_lists_is_told_of() -> None:
+    assert checks.unlisted(PLAN, {}, host_with("shop", "old")) == ["old"]
+    assert checks.unlisted(PLAN, {"old": {}}, host_with("shop", "old")) == []
+
+
+def test_what_is_to_be_absent_is_removed_where_something_is_left() -> None:
+    absent = load("filter_plugins/plan.py").absent
+    kept, purged = (absent({"old": {"state": "absent", "purge": purge}}) for purge in (False, True))
+    assert [app["name"] for app in checks.removals(kept, host_with("old"))] == ["old"]
+    assert checks.removals(kept, host_with(users=("old",))) == []
+    assert [app["name"] for app in checks.removals(purged, host_with(users=("old",)))] == ["old"]
+    assert checks.removals(purged, host_with("shop")) == []

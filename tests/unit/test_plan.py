@@ -126,7 +126,7 @@ def test_an_unknown_key_is_named_with_the_nearest_one(key: str, near: str) -> No
 
 
 def test_an_unknown_key_that_is_near_nothing_lists_the_known_ones() -> None:
-    assert problem(xyzzy=1).startswith("tornado_apps.shop.xyzzy is not a setting; known keys: source, version, command, wsgi, ")
+    assert problem(xyzzy=1).startswith("tornado_apps.shop.xyzzy is not a setting; known keys: state, purge, source, version, ")
 
 
 def test_an_unknown_key_in_a_nested_dictionary_is_named() -> None:
@@ -314,3 +314,34 @@ def test_defaults_that_lack_a_key_are_refused() -> None:
 )
 def test_an_app_is_asked_for_by_a_name_that_is_its_own(names: list[str], host: str) -> None:
     assert plan.plan({"shop": {**SHOP, "server_names": names}}, DEFAULTS, HOST)["shop"]["host"] == host
+
+
+# Apps that are to be absent
+
+
+def test_an_app_that_is_to_be_absent_needs_nothing_and_is_in_no_plan() -> None:
+    apps = {"old": {"state": "absent"}, "shop": SHOP}
+    assert problems(apps) == []
+    assert list(plan.plan(apps, DEFAULTS, HOST)) == ["shop"]
+    assert plan.plan({"old": {"state": "absent"}}, DEFAULTS, HOST) == {}
+    assert problems({"old": {"state": "absent", "purg": True}}) == ["tornado_apps.old.purg is not a setting; did you mean purge?"]
+
+
+def test_purge_alone_removes_nothing() -> None:
+    assert problem(purge=True).startswith("tornado_apps.shop.purge is for state: absent")
+
+
+def test_what_is_removed_of_an_app() -> None:
+    (kept,) = plan.absent({"old": {"state": "absent"}, "shop": SHOP}).values()
+    (purged,) = plan.absent({"old": {"state": "absent", "purge": "yes"}}).values()
+    assert kept["user"] == ""
+    assert "/srv/old" not in kept["paths"]
+    assert not any("shared" in path for path in kept["paths"])
+    assert (purged["user"], "/srv/old" in purged["paths"]) == ("old", True)
+    # Nothing that the plan of such an app names stays.
+    app = plan.plan({"old": SHOP}, DEFAULTS, HOST)["old"]
+    assert set(purged["nginx"]) == {app["site_config"], *(slot["upstream_config"] for slot in app["slots"].values())}
+    named = [app["home"], app["etc"], app["logs"], *(entry["path"] for entry in app["directories"])]
+    for path in named:
+        assert any(path == gone or path.startswith(f"{gone}/") for gone in purged["paths"])
+        assert path in (app["home"], app["shared"]) or any(path == gone or path.startswith(f"{gone}/") for gone in kept["paths"])

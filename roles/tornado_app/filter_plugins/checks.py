@@ -102,6 +102,17 @@ def room_problems(plan: Plan, facts: Facts, artifacts: Mapping[str, Mapping[str,
     ]
 
 
+def unlisted(plan: Plan, absent: Mapping[str, Any], facts: Facts) -> list[str]:
+    """The apps that run on a host and that nobody lists any more."""
+    return [name for name in facts["host"]["units"] if name not in plan and name not in absent]
+
+
+def removals(absent: Mapping[str, Mapping[str, Any]], facts: Facts) -> list[Mapping[str, Any]]:
+    """Of the apps that are to be absent those of which something is on a host; a user that stays is nothing."""
+    host = facts["host"]
+    return [app for name, app in absent.items() if name in host["units"] or app["user"] in host["users"]]
+
+
 def build_problems(results: Iterable[Mapping[str, Any]]) -> list[str]:
     """Why artifacts could not be built, with the setting that names them."""
     return [f"tornado_apps.{result['item']['app']}.source: {result['msg']}" for result in results if "release" not in result]
@@ -224,7 +235,7 @@ def shortfalls(plan: Plan, facts: Facts, health: Mapping[str, Any], nginx: Mappi
 
 
 def _nginx_shortfalls(plan: Plan, system: Mapping[str, Any]) -> Iterator[str]:
-    nofile = max(app["nofile"] for app in plan.values())
+    nofile = max((app["nofile"] for app in plan.values()), default=0)
     if not system["nginx"]:
         yield "nginx has no worker running"
     for worker in system["nginx"]:
@@ -301,6 +312,8 @@ class FilterModule:
             "tornado_app_fetch_problems": fetch_problems,
             "tornado_app_release_problems": release_problems,
             "tornado_app_sysctls": sysctls,
+            "tornado_app_removals": removals,
+            "tornado_app_unlisted": unlisted,
             "tornado_app_shortfalls": shortfalls,
             "tornado_app_probes": probes,
         }

@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 from ansible.errors import AnsibleFilterError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.parsing.convert_bool import boolean
 
 SLOTS = ("blue", "green")
 COOKIE_SECRET = "COOKIE_SECRET"
@@ -117,6 +118,8 @@ def _setting_problems(where: str, app: Mapping[str, Any], stride: int) -> Iterat
     ):
         if seconds < 1:
             yield f"{where}.{setting} is {seconds}: a number of seconds above 0 is needed"
+    if app["purge"]:
+        yield f"{where}.purge is for state: absent; without that nothing is removed"
     if app["command"] and app["wsgi"]:
         yield f"{where} has both command and wsgi: one of them says what starts a process"
     elif app["command"]:
@@ -215,6 +218,9 @@ def _checked(apps: Any, defaults: Mapping[str, Any], host: Mapping[str, Any]) ->
         if not isinstance(app, Mapping):
             problems.append(f"{where} is no dictionary of settings")
             continue
+        if app.get("state") == "absent":
+            problems += _unknown_keys(where, app, APP_OPTIONS)
+            continue
         settings, found = _typed(where, app, defaults)
         found = found or list(_setting_problems(where, settings, host["slot_stride"]))
         problems += found
@@ -241,6 +247,25 @@ def _argv(settings: Mapping[str, Any], root: str) -> list[str]:
     if settings["wsgi"]:
         return ["{python}", f"{root}/wsgi.py", settings["wsgi"], "--port={port}"]
     return shlex.split(settings["command"])
+
+
+def absent(apps: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The apps that are to be removed, and what of each: its unit, nginx's files, its own files, and with ``purge`` its user."""
+    found = {}
+    for name, app in apps.items():
+        if app.get("state") == "absent":
+            home, purge = f"/srv/{name}", boolean(app.get("purge") or False)
+            kept = [home] if purge else [f"{home}/{part}" for part in ("releases", "environments", "slots", "live")]
+            found[name] = {
+                "name": name,
+                "unit": f"{name}.service",
+                "unit_file": f"/etc/systemd/system/{name}.service",
+                "nginx": [f"conf.d/{name}.conf", *(f"conf.d/{name}.{slot}.conf" for slot in SLOTS)],
+                "access_logs": f"{name}.access.log*",
+                "paths": [*kept, f"/etc/{name}", f"/var/log/{name}", f"/etc/security/limits.d/{name}.conf"],
+                "user": name if purge else "",
+            }
+    return found
 
 
 def _planned(name: str, settings: dict[str, Any], host: Mapping[str, Any]) -> dict[str, Any]:
@@ -307,4 +332,4 @@ class FilterModule:
     """The filters of this file, for Ansible."""
 
     def filters(self) -> dict[str, Any]:
-        return {"tornado_app_plan": plan, "tornado_app_plan_problems": plan_problems}
+        return {"tornado_app_plan": plan, "tornado_app_plan_problems": plan_problems, "tornado_app_absent": absent}

@@ -51,6 +51,8 @@ host:
     nofile_ceiling: {description: Open files that systemd can give a service now., type: int}
     nofile_raisable: {description: Whether root can raise that ceiling., type: bool}
     sysctls: {description: Kernel settings as text., type: dict}
+    units: {description: The apps whose units the role has installed., type: list, elements: str}
+    users: {description: The apps whose users the role has made., type: list, elements: str}
     port_80: {description: Who listens on port 80; empty when nobody does., type: str, sample: nginx (pid 812)}
     free_bytes: {description: Free space where the apps live., type: int}
     lock: {description: Who changes the host just now (see M(fleet_lock)); empty when nobody does., type: dict}
@@ -113,6 +115,7 @@ SYSCTLS = (
     "fs.file-max",
     "fs.nr_open",
 )
+UNIT = re.compile(r"^Description=Tornado app (\S+) \(supervisord", re.MULTILINE)
 UNIT_DIRECTORIES = ("/usr/lib/systemd/system", "/lib/systemd/system")
 
 
@@ -128,6 +131,17 @@ def output(*command: str) -> str:
 def nearest(path: Path) -> Path:
     """The path or the first directory above it that exists."""
     return next(parent for parent in (path, *path.parents) if parent.exists())
+
+
+def installed_units() -> list[str]:
+    """The apps whose units the role has installed."""
+    texts = (path.read_text(encoding="utf-8", errors="replace") for path in Path("/etc/systemd/system").glob("*.service") if path.is_file())
+    return sorted(found[1] for found in map(UNIT.search, texts) if found)
+
+
+def installed_users() -> list[str]:
+    """The apps whose users the role has made."""
+    return sorted(user.pw_name for user in pwd.getpwall() if user.pw_gecos == f"Tornado app {user.pw_name}")
 
 
 def pythons() -> dict[str, str]:
@@ -180,6 +194,8 @@ def host_facts(packages: list[str], lock: str) -> dict[str, Any]:
         "nofile_ceiling": ceiling,
         "nofile_raisable": raisable,
         "sysctls": sysctls(),
+        "units": installed_units(),
+        "users": installed_users(),
         "port_80": listeners({80}).get(80, ""),
         "free_bytes": shutil.disk_usage(nearest(Path("/srv"))).free,
         "lock": read_lock(Path(lock)),
