@@ -280,8 +280,9 @@ class Supervisor:
         record["environment"] |= {f"HOW_{port}": how for port, how in zip(ports, behaviours, strict=True)}
         Path(slot["record"]).write_text(json.dumps(record))
         Path(slot["secrets"]).write_text("{}")
-        (variables,) = load("filter_plugins/arguments.py").template_variables({"": {"app": self.app, "slot": slot, "release": release}})
-        config = render("slot.conf.j2", {**variables, "__tornado_app_root": str(ROLE / "files")})
+        each = {"app": self.app, "slot": slot, "workers": load("filter_plugins/slots.py").workers(self.app, release)}
+        (variables,) = load("filter_plugins/arguments.py").template_variables({"": each})
+        config = render("slot.conf.j2", {**variables, "__tornado_app_launcher": str(ROLE / "files/launch.py")})
         assert PYTHON in config
         for key, value in changed.items():
             config, count = re.subn(rf"^{key} = .*$", f"{key} = {value}", config, flags=re.MULTILINE)

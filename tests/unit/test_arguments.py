@@ -23,44 +23,35 @@ PLAN = make_plan(
 SHOP_PLAN = PLAN["shop"]
 RELEASES = {name: {"release": name[0] * 12, "environment": "e" * 12, "commands": {}} for name in PLAN}
 SLOTS = {
-    name: {"app": app, "slot": app["slots"]["green"], "ports": app["slots"]["green"]["ports"], "release": RELEASES[name]}
-    for name, app in PLAN.items()
+    name: {"app": app, "slot": app["slots"]["green"], "ports": app["slots"]["green"]["ports"], "workers": {}} for name, app in PLAN.items()
 }
 
 SECRETS = {name: {"TOKEN": "hunter2"} for name in PLAN}
 
 
-def with_procfile(processes: int, **scale: int) -> dict[str, Any]:
-    """The shop's green slot with a release that has a Procfile."""
-    app = make_plan({"shop": {**SHOP, "processes": processes, "scale": scale}}, DEFAULTS, HOST)["shop"]
-    release = {**RELEASES["shop"], "commands": {"web": "w", "worker": "x {y}", "clock": "c", "release": "r"}}
-    return {"shop": {"app": app, "slot": app["slots"]["green"], "ports": app["slots"]["green"]["ports"], "release": release}}
+def with_workers(processes: int, **workers: int) -> dict[str, Any]:
+    """The shop's green slot with workers."""
+    app = make_plan({"shop": {**SHOP, "processes": processes}}, DEFAULTS, HOST)["shop"]
+    return {"shop": {"app": app, "slot": app["slots"]["green"], "ports": app["slots"]["green"]["ports"], "workers": workers}}
 
 
 @given(st.integers(1, 128), st.integers(0, 128))
 def test_all_log_files_together_stay_within_their_budget(processes: int, workers: int) -> None:
-    slots = with_procfile(processes, worker=workers)
+    slots = with_workers(processes, worker=workers)
     (variables,) = arguments.template_variables(slots)
-    files = 2 * (processes + workers + 1) * 2  # slots, processes and a clock, current and rotated
+    files = 2 * (processes + workers) * 2  # slots, processes, current and rotated
     assert files * variables["log_max_bytes"] <= slots["shop"]["app"]["log_budget"] == 1 << 30
 
 
-def test_each_line_of_a_procfile_has_as_many_processes_as_it_is_scaled_to() -> None:
-    assert arguments.workers(with_procfile(2, worker=3)["shop"]) == {"worker": 3, "clock": 1}
-    assert arguments.workers(with_procfile(2, worker=0, clock=1)["shop"]) == {"clock": 1}
-    (check,) = arguments.health_checks(with_procfile(2, worker=2))
+def test_the_gate_is_told_of_each_worker() -> None:
+    (check,) = arguments.health_checks(with_workers(2, worker=2, clock=1))
     assert check["workers"] == ["worker.1", "worker.2", "clock.1"]
 
 
-def test_the_lines_are_those_of_the_release_that_is_wanted_where_another_one_is_live() -> None:
-    (variables,) = arguments.template_variables(with_procfile(2), RELEASES)
-    assert variables["workers"] == {}
-
-
 def test_a_command_takes_the_place_of_the_web_line_alone() -> None:
-    slots = with_procfile(2)
-    record = arguments.slot_record(slots["shop"]["app"], slots["shop"]["slot"], slots["shop"]["release"])
-    assert record["commands"]["web"] == slots["shop"]["app"]["argv"]
+    release = {**RELEASES["shop"], "commands": {"web": "w", "worker": "x {y}"}}
+    record = arguments.slot_record(SHOP_PLAN, SHOP_PLAN["slots"]["green"], release)
+    assert record["commands"]["web"] == SHOP_PLAN["argv"]
     assert record["commands"]["worker"] == ["/bin/sh", "-uc", "exec env x {{y}}"]
 
 
@@ -147,3 +138,7 @@ def test_the_cookie_secret_is_for_root_alone() -> None:
     assert arguments.cookie_files({"shop": SLOTS["shop"]}, {"shop": "s3"}) == [
         {"path": "/etc/shop/cookie_secret", "secret": "s3", "mode": "0600"}
     ]
+
+
+def test_where_the_cookie_secrets_are() -> None:
+    assert arguments.cookie_paths(PLAN) == {"shop": "/etc/shop/cookie_secret", "api": "/etc/api/cookie_secret"}

@@ -100,7 +100,12 @@ def test_a_source_that_cannot_be_built_is_named_with_its_setting() -> None:
     assert checks.build_problems(results) == ["tornado_apps.shop.source: source /x is not there"]
 
 
-ARTIFACT = {"processes": {"worker": {"command": "work $QUEUE", "variables": ["QUEUE"]}}, "python": ""}
+def line(*variables: str, mentions: tuple[str, ...] = (), problem: str = "") -> dict[str, Any]:
+    """What is told of a line of a Procfile."""
+    return {"command": "x", "problem": problem, "variables": list(variables), "mentions": [*variables, *mentions]}
+
+
+ARTIFACT: dict[str, Any] = {"processes": {"worker": line("QUEUE")}, "python": ""}
 
 
 def source_problems(artifact: dict[str, Any] | None = None, **settings: Any) -> list[str]:
@@ -114,7 +119,7 @@ def source_problems(artifact: dict[str, Any] | None = None, **settings: Any) -> 
 def test_a_source_that_fits_its_settings_and_the_host() -> None:
     assert source_problems() == []
     assert source_problems(scale={"worker": 0}, python="3.12") == []
-    assert source_problems({"processes": {"web": {"command": "x $PORT", "variables": ["PORT", "HOME"]}}}, command=None) == []
+    assert source_problems({"processes": {"web": line("PORT", "HOME", "PWD")}}, command=None) == []
 
 
 @pytest.mark.parametrize(
@@ -132,9 +137,11 @@ def test_a_source_that_fits_its_settings_and_the_host() -> None:
             {"environment": {}, "secrets": {"QUEUE": "q"}},
             "tornado_apps.shop: the line worker of its Procfile names $QUEUE, which is a s",
         ),
+        ({"processes": {"worker": line(mentions=("COOKIE_SECRET",))}}, {}, "tornado_apps.shop: the line worker of its Procfile names $COO"),
+        ({"processes": {"worker": line(problem="bad")}}, {}, "tornado_apps.shop: the line worker of its Procfile cannot be started: bad"),
         ({}, {"environment": {}}, "tornado_apps.shop: the line worker of its Procfile names $QUEUE, which is not set"),
         (
-            {"processes": {"worker": {"command": "x $PORT", "variables": ["PORT"]}}},
+            {"processes": {"worker": line("PORT")}},
             {},
             "tornado_apps.shop: the line worker of its Procfile names $PORT, which is not set",
         ),
@@ -148,7 +155,11 @@ def test_what_of_a_source_fits_neither_settings_nor_host(artifact: dict[str, Any
 
 
 def test_the_web_line_does_not_matter_beside_a_command() -> None:
-    assert source_problems({"processes": {"web": {"command": "$NO", "variables": ["NO"]}}}) == []
+    assert source_problems({"processes": {"web": line("NO", problem="bad"), "worker": line("QUEUE")}}) == []
+
+
+def test_a_line_that_is_scaled_to_nothing_does_not_matter() -> None:
+    assert source_problems({"processes": {"worker": line("NO", problem="bad")}}, scale={"worker": 0}) == []
 
 
 def test_the_variables_that_every_process_has_are_known() -> None:
@@ -157,11 +168,36 @@ def test_the_variables_that_every_process_has_are_known() -> None:
     assert set(record["environment"]) == checks.VARIABLES
 
 
-def test_a_release_command_that_fails_is_told_with_what_it_said() -> None:
+def test_a_release_command_that_fails_is_told_on_all_hosts_with_what_it_said() -> None:
     bad = {"item": "shop", "rc": 3, "stdout": "\n".join(f"line {number}" for number in range(40)), "stderr": "no database"}
-    (found,) = checks.release_problems([{"item": "api", "rc": 0}, {"skipped": True}, bad], "web-1")
-    assert found.startswith("tornado_apps.shop: the line release of its Procfile ended with 3 on web-1: line 21\nline 22\n")
+    hosts = [
+        {"inventory_hostname": "web-1", "__tornado_app_released": {"results": [{"item": "api", "rc": 0}, {"skipped": True}, bad]}},
+        {"inventory_hostname": "web-2", "__tornado_app_released": {"results": []}},
+        {"inventory_hostname": "web-3"},
+    ]
+    (found,) = checks.release_problems(hosts)
+    assert found.startswith("tornado_apps.shop: the line release of its Procfile, on web-1, ended with 3: line 21\nline 22\n")
     assert found.endswith("\nline 39\nno database")
+    assert checks.release_problems(hosts[1:]) == []
+
+
+def test_a_release_that_nothing_says_how_to_start() -> None:
+    plan = make_plan({"shop": {**SHOP, "command": None}}, DEFAULTS, PLAN_HOST)
+    assert checks.start_problems(plan, {"shop": {"release": "aaa", "commands": {"web": "x"}}}) == []
+    assert checks.start_problems(PLAN, {"shop": {"release": "aaa", "commands": {}}}) == []
+    (found,) = checks.start_problems(plan, {"shop": {"release": "aaa", "commands": {"worker": "x"}}})
+    assert found.startswith("tornado_apps.shop has neither command nor wsgi, and release aaa has no Procfile with a line for web")
+
+
+def test_workers_that_are_short_are_told() -> None:
+    found = state()
+    found["apps"]["shop"]["records"]["a" * 12]["commands"] = {"worker": "x", "web": "y", "release": "z"}
+    shortfalls = checks.shortfalls(PLAN, found, {"apps": []}, {"answers": []}, "web-1")
+    assert shortfalls == ["web-1: shop-blue has 0 of 1 processes worker running"]
+    worker = {"name": "shop-blue:worker.1", "state": "RUNNING", "pid": 5, "nofile": 1024, "uid": 998}
+    found["apps"]["shop"]["slots"]["blue"]["workers"] = [worker]
+    shortfalls = checks.shortfalls(PLAN, found, {"apps": []}, {"answers": []}, "web-1")
+    assert shortfalls == ["web-1: shop-blue:worker.1 (pid 5) may open 1024 files instead of 65536"]
 
 
 def test_a_repository_that_cannot_be_fetched_is_named_with_its_version() -> None:

@@ -1,44 +1,43 @@
 """What a source says of itself."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.unit.conftest import utils
+from tests.unit.conftest import run_module, utils
 
 declared, tree = utils("declared"), utils("tree")
 
 
-def told(folder: Path, **files: str) -> dict[str, Any]:
-    """What a source with these files says; `pyproject_toml` is pyproject.toml."""
+def source(folder: Path, **files: str) -> Sequence[Any]:
+    """The entries of a source with these files; `pyproject_toml` is pyproject.toml."""
     (folder / "app.py").write_text("")
     for name, text in files.items():
         (folder / name.replace("_", ".")).write_text(text)
-    return dict(declared.declared(tree.directory_entries(folder)))
+    return list(tree.directory_entries(folder))
 
 
 def test_a_source_that_says_nothing(tmp_path: Path) -> None:
-    assert told(tmp_path) == {"processes": {}, "python": "", "dependencies": None}
+    packed = source(tmp_path)
+    assert (declared.procfile(packed), declared.python(packed), declared.dependencies(packed)) == ({}, "", [])
 
 
 def test_the_lines_of_a_procfile(tmp_path: Path) -> None:
-    found = told(tmp_path, Procfile="web: python app.py $PORT\nworker: python work.py\n")["processes"]
-    assert found == {
-        "web": {"command": "python app.py $PORT", "variables": ["PORT"]},
-        "worker": {"command": "python work.py", "variables": []},
-    }
+    found = declared.procfile(source(tmp_path, Procfile="web: python app.py $PORT\nworker: python work.py\n"))
+    assert {kind: process["command"] for kind, process in found.items()} == {"web": "python app.py $PORT", "worker": "python work.py"}
 
 
 def test_a_linked_procfile_counts(tmp_path: Path) -> None:
     (tmp_path / "procs").write_text("web: x\n")
     (tmp_path / "Procfile").symlink_to("procs")
-    assert list(told(tmp_path)["processes"]) == ["web"]
+    assert list(declared.procfile(source(tmp_path))) == ["web"]
 
 
 @pytest.mark.parametrize("text", ["python-3.12", "python-3.12.4\n", "\ufeffpython-3.12\r\n"])
 def test_a_runtime_is_a_minor_version_of_python(tmp_path: Path, text: str) -> None:
-    assert told(tmp_path, runtime_txt=text)["python"] == "3.12"
+    assert declared.python(source(tmp_path, runtime_txt=text)) == "3.12"
 
 
 @pytest.mark.parametrize(
@@ -46,26 +45,43 @@ def test_a_runtime_is_a_minor_version_of_python(tmp_path: Path, text: str) -> No
     [
         ('[project]\nname = "x"\ndependencies = ["tornado>=6.5", "redis"]', ["tornado>=6.5", "redis"]),
         ('[project]\nname = "x"', []),
-        ("[tool.ruff]\nline-length = 100", None),
+        ("[tool.ruff]\nline-length = 100", []),
     ],
 )
-def test_dependencies_of_a_project(tmp_path: Path, text: str, dependencies: list[str] | None) -> None:
-    assert told(tmp_path, pyproject_toml=text)["dependencies"] == dependencies
+def test_dependencies_of_a_project(tmp_path: Path, text: str, dependencies: list[str]) -> None:
+    assert declared.dependencies(source(tmp_path, pyproject_toml=text)) == dependencies
 
 
 @pytest.mark.parametrize(
     ("files", "problem"),
     [
-        ({"Procfile": "web"}, "Procfile, line 1 'web': it has the form `type: command`"),
+        ({"Procfile": "web"}, "Procfile, line 1 'web' does not have the form `type: command`"),
         ({"runtime_txt": "pypy-7"}, "runtime.txt says 'pypy-7'; it has the form python-3.12"),
         ({"pyproject_toml": "[project"}, "pyproject.toml: "),
-        (
-            {"pyproject_toml": '[project]\ndynamic = ["dependencies"]'},
-            "pyproject.toml leaves its dependencies to a build; write them to a file",
-        ),
+        ({"pyproject_toml": '[project]\ndynamic = ["dependencies"]'}, "pyproject.toml leaves its dependencies to a build"),
     ],
 )
 def test_what_makes_no_sense_is_named(tmp_path: Path, files: dict[str, str], problem: str) -> None:
-    with pytest.raises(tree.SourceError) as raised:
-        told(tmp_path, **files)
-    assert str(raised.value).startswith(problem)
+    source(tmp_path, **files)
+    result = run_module("build_artifact", source=str(tmp_path), dest=str(tmp_path.with_name("artifacts")))
+    assert result["failed"]
+    assert result["msg"].startswith(problem)
+
+
+def test_a_project_is_not_asked_beside_a_requirements_file(tmp_path: Path) -> None:
+    source(tmp_path, pyproject_toml='[project]\ndynamic = ["dependencies"]', requirements_txt="tornado\n")
+    result = run_module("build_artifact", source=str(tmp_path), dest=str(tmp_path.with_name("artifacts")))
+    assert result["dependencies"] == []
+    assert result["requirements_digest"]
+
+
+def test_dependencies_make_the_environment(tmp_path: Path) -> None:
+    def digest(text: str) -> str:
+        source(tmp_path, pyproject_toml=text)
+        return str(run_module("build_artifact", source=str(tmp_path), dest=str(tmp_path.with_name("artifacts")))["requirements_digest"])
+
+    one, same, other = (
+        digest(f'[project]\nname = "x"\n{rest}\n') for rest in ('dependencies = ["a"]', '# x\ndependencies = ["a"]', 'dependencies = ["b"]')
+    )
+    assert one == same != other
+    assert digest('[project]\nname = "x"') == ""

@@ -214,6 +214,7 @@ def test_a_literal_brace_is_written_twice() -> None:
         ({"secrets": {"A=B": "x"}}, "tornado_apps.shop.secrets: 'A=B' is no name"),
         ({"secrets": {"DEBUG": True}}, "tornado_apps.shop.secrets.DEBUG is no text"),
         ({"secrets": {"A": "x"}, "environment": {"A": "y"}}, "tornado_apps.shop has A in both environment and secrets"),
+        ({"secrets": "TOKEN=x"}, "tornado_apps.shop.secrets is no dictionary of variables"),
         ({"scale": {"web": 2}}, "tornado_apps.shop.scale.web: its processes are counted by `processes`"),
         ({"scale": {"worker": -1}}, "tornado_apps.shop.scale.worker is -1: a number of processes is needed"),
         ({"scale": {"worker": True}}, "tornado_apps.shop.scale.worker is True: a number of processes is needed"),
@@ -324,6 +325,7 @@ def test_an_app_that_is_to_be_absent_needs_nothing_and_is_in_no_plan() -> None:
     assert problems(apps) == []
     assert list(plan.plan(apps, DEFAULTS, HOST)) == ["shop"]
     assert plan.plan({"old": {"state": "absent"}}, DEFAULTS, HOST) == {}
+    assert problems({"old": {"state": "absent", "purge": "ja"}}) == ["tornado_apps.old.purge is 'ja': true or false is needed"]
     assert problems({"old": {"state": "absent", "purg": True}}) == ["tornado_apps.old.purg is not a setting; did you mean purge?"]
 
 

@@ -417,7 +417,6 @@ def with_workers(*states: str) -> dict[str, Any]:
 def test_a_release_that_is_on_the_host_knows_its_procfile_without_its_source() -> None:
     assert slots.live_releases(with_workers())["shop"]["commands"] == COMMANDS
     assert slots.kept_releases(with_workers(), {"shop": A})["shop"]["commands"] == COMMANDS
-    assert slots.live_slots(PLAN, with_workers())["shop"]["release"]["commands"] == COMMANDS
 
 
 def test_a_slot_whose_workers_do_not_run_does_not_serve() -> None:
@@ -427,6 +426,30 @@ def test_a_slot_whose_workers_do_not_run_does_not_serve() -> None:
     assert not slots.serves(one["shop"], with_workers())
     assert not slots.serves(two["shop"], with_workers("RUNNING"))
     assert slots.serves(two["shop"], with_workers("RUNNING", "STARTING"))
+
+
+def test_each_line_of_a_procfile_has_as_many_processes_as_it_is_scaled_to() -> None:
+    release = {"commands": {**COMMANDS, "clock": "c"}}
+    assert slots.workers({"scale": {"worker": 3}}, release) == {"worker": 3, "clock": 1}
+    assert slots.workers({"scale": {"worker": 0, "clock": 1}}, release) == {"clock": 1}
+    assert slots.workers({"scale": {}}, {"commands": {}}) == {}
+
+
+def test_a_slot_has_the_workers_that_it_was_started_with_whatever_is_wanted_now() -> None:
+    scaled = {"shop": {**SHOP_PLAN, "scale": {"worker": 3}}}
+    state = with_workers("RUNNING", "RUNNING")
+    assert slots.live_slots(scaled, state)["shop"]["workers"] == {"worker": 2}
+    wanted = {"shop": {**OLD["shop"], "commands": COMMANDS}}
+    assert slots.wanted_slots(scaled, state, wanted)["shop"]["workers"] == {"worker": 3}
+    assert slots.changes(scaled, state, wanted, ["shop"], "deploy")["shop"]["workers"] == {"worker": 3}
+    assert slots.all_slots(scaled)["shop-blue"]["workers"] == {}
+
+
+def test_what_goes_back_is_asked_for_the_workers_that_it_has() -> None:
+    former = {**blue(), "workers": [{"name": "shop-blue:worker.1", "state": "RUNNING"}]}
+    scaled = {"shop": {**SHOP_PLAN, "scale": {"worker": 3}}}
+    (change,) = slots.changes(scaled, unfinished(blue=former), OLD, (), "rollback").values()
+    assert (change["running"], change["workers"]) == (True, {"worker": 1})
 
 
 def deploying(name: str, state: dict[str, Any], release: str = B) -> dict[str, Any]:

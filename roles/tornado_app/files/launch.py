@@ -22,6 +22,7 @@ def main() -> None:
     kind, port = ("web", {"PORT": process}) if process.isdigit() else (process.partition(".")[0], {})
     environment = {**os.environ, **record["environment"], **secrets, **port}
     argv = [argument.format(python=record["python"], port=process) for argument in record["commands"][kind]]
+    os.umask(0o027)  # of a release command too
     try:
         os.execvpe(argv[0], argv, environment)
     except OSError as error:

@@ -1,7 +1,7 @@
 """What the role's modules are called with: each takes all apps of a host at once, since every call costs a second.
 
-``slots`` is always app -> ``app`` (its plan), ``slot`` (one of the plan's slots), ``ports`` (those that the slot really has) and, where
-it matters, ``release`` (what it runs, see slots.py).
+``slots`` is always app -> ``app`` (its plan), ``slot`` (one of the plan's slots), ``ports`` and ``workers`` (those that it really has, or
+is to have).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def health_checks(slots: Slots, timeout: float | None = None, gate: Mapping[str,
             "socket": slot["app"]["socket"],
             "group": slot["slot"]["group"],
             "ports": slot["ports"],
-            "workers": [f"{kind}.{number + 1}" for kind, count in workers(slot).items() for number in range(count)],
+            "workers": [f"{kind}.{number + 1}" for kind, count in slot["workers"].items() for number in range(count)],
             "path": slot["app"]["health"]["path"],
             "host": slot["app"]["host"],
             "timeout": slot["app"]["health"]["timeout"] if timeout is None else timeout,
@@ -73,18 +73,14 @@ def watched(slots: Slots) -> list[dict[str, str]]:
     return [{"app": name, "path": slot["app"]["access_log"], "slot": slot["slot"]["name"]} for name, slot in slots.items()]
 
 
-def template_variables(slots: Slots, releases: Releases | None = None) -> list[dict[str, Any]]:
-    """For a template that is rendered once for each of these slots, with the ``workers`` of their releases, or of those given."""
-    each = {name: {**slot, "release": releases[name]} if releases else slot for name, slot in slots.items()}
-    return [
-        {**{key: slot[key] for key in ("app", "slot")}, "workers": workers(slot), "log_max_bytes": log_max_bytes(slot)}
-        for slot in each.values()
-    ]
+def template_variables(slots: Slots) -> list[dict[str, Any]]:
+    """For a template that is rendered once for each of these slots."""
+    return [{**{key: slot[key] for key in ("app", "slot", "workers")}, "log_max_bytes": log_max_bytes(slot)} for slot in slots.values()]
 
 
 def log_max_bytes(slot: Mapping[str, Any]) -> int:
     """The size of one log file, so that all of an app fit into its budget: each process has a current and an old one, in both slots."""
-    count = len(slot["slot"]["ports"]) + sum(workers(slot).values())
+    count = len(slot["slot"]["ports"]) + sum(slot["workers"].values())
     return int(min(LOG_FILE_MAX, slot["app"]["log_budget"] // (4 * count)))
 
 
@@ -149,6 +145,11 @@ def slot_removals(slots: Slots) -> list[File]:
     return [{"path": slot["slot"][key], "state": "absent"} for slot in slots.values() for key in ("config", "record", "secrets")]
 
 
+def cookie_paths(plan: Plan) -> dict[str, str]:
+    """For cookie_secrets: app -> where its cookie secret is."""
+    return {name: app["cookie_secret"] for name, app in plan.items()}
+
+
 def cookie_files(slots: Slots, secrets: Mapping[str, str]) -> list[File]:
     """For install_files: the cookie secrets of the fleet, for root alone; processes find them among their other secrets."""
     return [{"path": slot["app"]["cookie_secret"], "secret": secrets[name], "mode": "0600"} for name, slot in slots.items()]
@@ -204,6 +205,7 @@ class FilterModule:
             "tornado_app_site_variables": site_variables,
             "tornado_app_site_files": site_files,
             "tornado_app_slot_files": slot_files,
+            "tornado_app_cookie_paths": cookie_paths,
             "tornado_app_cookie_files": cookie_files,
             "tornado_app_slot_links": slot_links,
             "tornado_app_slot_histories": slot_histories,

@@ -135,20 +135,34 @@ def _source_problems(
         if kind not in processes:
             yield f"{where}.scale.{kind}: the Procfile of its source has no such line; it has {', '.join(processes) or 'none'}"
     for kind, process in processes.items():
-        if kind == "web" and app["argv"]:
+        line, used = f"{where}: the line {kind} of its Procfile", not (kind == "web" and app["argv"]) and app["scale"].get(kind, 1)
+        if not used:
             continue
-        given = {*VARIABLES, *app["environment"], *app["secrets"], *(["PORT"] if kind == "web" else [])}
+        if process["problem"]:
+            yield f"{line} cannot be started: {process['problem']}"
+        given = {*VARIABLES, "PWD", *app["environment"], *app["secrets"], *(["PORT"] if kind == "web" else [])}
         for variable in process["variables"]:
             if variable not in given:
-                yield f"{where}: the line {kind} of its Procfile names ${variable}, which is not set; add it to {where}.environment"
-            elif variable in app["secrets"]:
+                yield f"{line} names ${variable}, which is not set; add it to {where}.environment"
+        for variable in process["mentions"]:
+            if variable in app["secrets"]:
                 yield (
-                    f"{where}: the line {kind} of its Procfile names ${variable}, which is a secret and would show in the process list; "
+                    f"{line} names ${variable}, which is a secret and would show in the process list; "
                     "let the program read it from its environment"
                 )
     if python and python not in pythons:
         source = f"{where}.python is" if app["python"] else f"{where}: its runtime.txt asks for"
         yield f"{host}: {source} {python}, which the host does not have; it has {', '.join(pythons)}"
+
+
+def start_problems(plan: Plan, releases: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Which releases nothing says how to start."""
+    return [
+        f"tornado_apps.{name} has neither command nor wsgi, and release {release['release']} has no Procfile with a line for web; "
+        "say what starts it, or name another release"
+        for name, release in releases.items()
+        if not plan[name]["argv"] and "web" not in release["commands"]
+    ]
 
 
 def fetch_problems(results: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -162,15 +176,15 @@ def fetch_problems(results: Iterable[Mapping[str, Any]]) -> list[str]:
     return found
 
 
-def release_problems(results: Iterable[Mapping[str, Any]], host: str) -> list[str]:
-    """Which release commands failed, with the end of what they said."""
+def release_problems(hosts: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Which release commands failed, on any host of the fleet, with the end of what they said; ``hosts`` are the variables of all."""
     found = []
-    for result in results:
-        if not result.get("skipped") and result.get("rc") != 0:
-            said = "\n".join(f"{result.get('stdout', '')}\n{result.get('stderr', '')}".strip().splitlines()[-LINES:]) or result.get(
-                "msg", ""
-            )
-            found.append(f"tornado_apps.{result['item']}: the line release of its Procfile ended with {result.get('rc')} on {host}: {said}")
+    for host in hosts:
+        for result in (host.get("__tornado_app_released") or {}).get("results", []):
+            if not result.get("skipped") and result.get("rc") != 0:
+                said = f"{result.get('stdout', '')}\n{result.get('stderr', '')}".strip().splitlines()[-LINES:]
+                where = f"tornado_apps.{result['item']}: the line release of its Procfile, on {host['inventory_hostname']}"
+                found.append(f"{where}, ended with {result.get('rc')}: " + ("\n".join(said) or result.get("msg", "")))
     return found
 
 
@@ -245,6 +259,12 @@ def _nginx_shortfalls(plan: Plan, system: Mapping[str, Any]) -> Iterator[str]:
             yield f"nginx worker {worker['pid']} runs as root"
 
 
+def _commands(state: Mapping[str, Any]) -> list[str]:
+    """The types of processes of the live release's Procfile that are neither web nor release."""
+    record = state["records"].get(state["slots"][state["live"]]["release"], {})
+    return [kind for kind in record.get("commands", {}) if kind not in ("web", "release")]
+
+
 def _app_shortfalls(app: Mapping[str, Any], state: Mapping[str, Any]) -> Iterator[str]:
     slot = state["slots"][state["live"]]
     running = [process for process in slot["processes"] if process["state"] == "RUNNING"]
@@ -252,6 +272,10 @@ def _app_shortfalls(app: Mapping[str, Any], state: Mapping[str, Any]) -> Iterato
         yield f"{app['name']} has no release yet; run --tags deploy"
     elif len(running) < app["processes"]:  # a rollback may have brought back a slot that has more
         yield f"{app['slots'][state['live']]['group']} has {len(running)} of {app['processes']} processes running"
+    for kind in _commands(state):
+        up = [worker for worker in slot["workers"] if worker["state"] == "RUNNING" and f":{kind}." in worker["name"]]
+        if slot["deployed"] and len(up) < (count := app["scale"].get(kind, 1)):
+            yield f"{app['slots'][state['live']]['group']} has {len(up)} of {count} processes {kind} running"
     if not state["supervisord"]:
         yield f"{app['name']}'s supervisord does not answer; see systemctl status {app['unit']}"
         return
@@ -311,6 +335,7 @@ class FilterModule:
             "tornado_app_source_problems": source_problems,
             "tornado_app_fetch_problems": fetch_problems,
             "tornado_app_release_problems": release_problems,
+            "tornado_app_start_problems": start_problems,
             "tornado_app_sysctls": sysctls,
             "tornado_app_removals": removals,
             "tornado_app_unlisted": unlisted,

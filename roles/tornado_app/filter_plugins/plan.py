@@ -218,8 +218,12 @@ def _checked(apps: Any, defaults: Mapping[str, Any], host: Mapping[str, Any]) ->
         if not isinstance(app, Mapping):
             problems.append(f"{where} is no dictionary of settings")
             continue
+        if not isinstance(app.get("secrets") or {}, Mapping):
+            problems.append(f"{where}.secrets is no dictionary of variables")
+            continue
         if app.get("state") == "absent":
             problems += _unknown_keys(where, app, APP_OPTIONS)
+            problems += [f"{where}.purge is {app['purge']!r}: true or false is needed"] if not _is_bool(app.get("purge", False)) else []
             continue
         settings, found = _typed(where, app, defaults)
         found = found or list(_setting_problems(where, settings, host["slot_stride"]))
@@ -247,6 +251,14 @@ def _argv(settings: Mapping[str, Any], root: str) -> list[str]:
     if settings["wsgi"]:
         return ["{python}", f"{root}/wsgi.py", settings["wsgi"], "--port={port}"]
     return shlex.split(settings["command"])
+
+
+def _is_bool(value: Any) -> bool:
+    try:
+        boolean(value)
+    except TypeError:
+        return False
+    return True
 
 
 def absent(apps: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:

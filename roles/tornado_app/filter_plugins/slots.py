@@ -1,7 +1,7 @@
 """What a run has to do with the slots of a host: pure functions of the plan and of the facts (app_facts) of the host.
 
-Several return slots: app -> ``app`` (its plan), ``slot`` (one of the plan's slots), ``ports`` (those that the slot really has) and
-``release`` (what it runs, or is to run).
+Several return slots: app -> ``app`` (its plan), ``slot`` (one of the plan's slots), ``ports`` and ``workers`` (type -> number; those that
+the slot really has, or is to have).
 """
 
 from __future__ import annotations
@@ -145,9 +145,15 @@ def serves(app: Mapping[str, Any], facts: Facts) -> bool:
     live = state["slots"][state["live"]]
     nofile = min(app["nofile"], (state["supervisord"] or {"nofile": 0})["nofile"])
     alive = [process for process in live["processes"] if process["state"] in ALIVE and process["nofile"] >= nofile]
-    wanted = sum(app["scale"].get(kind, 1) for kind in _on_the_host(state, live["release"])["commands"] if kind not in NO_WORKERS)
+    wanted = sum(workers(app, _on_the_host(state, live["release"])).values())
     working = [process for process in live["workers"] if process["state"] in ALIVE]
     return bool(live["deployed"]) and len(alive) == app["processes"] and len(working) == wanted
+
+
+def workers(app: Mapping[str, Any], release: Mapping[str, Any]) -> dict[str, int]:
+    """Type of process -> how many of it a slot has, of those that its release's Procfile names beside the web processes."""
+    counts = {kind: app["scale"].get(kind, 1) for kind in release["commands"] if kind not in NO_WORKERS}
+    return {kind: count for kind, count in counts.items() if count}
 
 
 def former(state: Mapping[str, Any]) -> bool:
@@ -225,10 +231,12 @@ def changes(
 def _change(app: Mapping[str, Any], state: Mapping[str, Any], live: str, release: Mapping[str, str], running: bool) -> dict[str, Any]:
     slot, before = app["slots"][other(live)], state["slots"][live]
     return {
+        "ports": slot["ports"],
+        "workers": workers(app, release),
         "app": app,
         "live": live,
         "slot": slot,
-        "ports": _slot(app, state, slot["name"])["ports"] if running else slot["ports"],
+        **({key: _slot(app, state, slot["name"])[key] for key in ("ports", "workers")} if running else {}),
         "release": release,
         "before": before["release"] if before["deployed"] else "",
         "running": running,
@@ -308,10 +316,9 @@ def _failures(hosts: Iterable[Mapping[str, Any]], checks: Mapping[str, Callable[
 
 
 def all_slots(plan: Plan) -> dict[str, dict[str, Any]]:
-    """Both slots of every app, by the names of their groups, as the plan has them; without a release."""
-    none = _on_the_host({"records": {}}, "")
+    """Both slots of every app, by the names of their groups, as the plan has them; without workers, of which a release tells."""
     return {
-        slot["group"]: {"app": app, "slot": slot, "ports": slot["ports"], "release": none}
+        slot["group"]: {"app": app, "slot": slot, "ports": slot["ports"], "workers": {}}
         for app in plan.values()
         for slot in app["slots"].values()
     }
@@ -336,6 +343,12 @@ def live_slots(plan: Plan, facts: Facts, supervised: bool = False) -> dict[str, 
     live = {name: facts["apps"][name]["live"] for name in plan}
     found = {name: slot for name, slot in live.items() if not supervised or facts["apps"][name]["slots"][slot]["processes"]}
     return {name: _slot(plan[name], facts["apps"][name], slot) for name, slot in found.items()}
+
+
+def wanted_slots(plan: Plan, facts: Facts, releases: Releases) -> dict[str, dict[str, Any]]:
+    """The slot of each app that is live, as it would be now with these releases."""
+    live = live_slots(plan, facts)
+    return {name: {**slot, "ports": slot["slot"]["ports"], "workers": workers(plan[name], releases[name])} for name, slot in live.items()}
 
 
 def starting(changes: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
@@ -363,7 +376,8 @@ def _slot(app: Mapping[str, Any], state: Mapping[str, Any], slot: str) -> dict[s
     """A slot with the ports that it really has, which may be other than those it would get now."""
     found = state["slots"][slot]
     ports = [process["port"] for process in found["processes"]] or app["slots"][slot]["ports"]
-    return {"app": app, "slot": app["slots"][slot], "ports": ports, "release": _on_the_host(state, found["release"])}
+    kinds = [process["name"].rpartition(":")[2].rpartition(".")[0] for process in found["workers"]]
+    return {"app": app, "slot": app["slots"][slot], "ports": ports, "workers": {kind: kinds.count(kind) for kind in kinds}}
 
 
 class FilterModule:
@@ -385,6 +399,7 @@ class FilterModule:
             "tornado_app_all_slots": all_slots,
             "tornado_app_live_slots": live_slots,
             "tornado_app_releasing": releasing,
+            "tornado_app_wanted_slots": wanted_slots,
             "tornado_app_starting": starting,
             "tornado_app_former_slots": former_slots,
             "tornado_app_leftovers": leftovers,

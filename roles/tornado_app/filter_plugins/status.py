@@ -50,7 +50,7 @@ def _app(app: Mapping[str, Any], state: Mapping[str, Any], target: str) -> dict[
         "processes": len(up),
         "processes_wanted": app["processes"],
         "workers": sum(process["state"] in ALIVE for process in live["workers"]),
-        "workers_wanted": len(live["workers"]),
+        "workers_wanted": _workers(app, state) if live["deployed"] else 0,
         "nofile": min((process["nofile"] for process in up), default=0),
         "uptime": max((process["uptime"] for process in up), default=0),
         "idle": {
@@ -63,6 +63,12 @@ def _app(app: Mapping[str, Any], state: Mapping[str, Any], target: str) -> dict[
         "rollback": target,
         "releases": _releases(state, live["release"] if live["deployed"] else ""),
     }
+
+
+def _workers(app: Mapping[str, Any], state: Mapping[str, Any]) -> int:
+    """How many processes the live release's Procfile wants beside the web processes."""
+    commands = state["records"].get(state["slots"][state["live"]]["release"], {}).get("commands", {})
+    return sum(app["scale"].get(kind, 1) for kind in commands if kind not in ("web", "release"))
 
 
 def _releases(state: Mapping[str, Any], live: str) -> list[dict[str, Any]]:

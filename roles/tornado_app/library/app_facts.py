@@ -51,6 +51,7 @@ host:
     nofile_ceiling: {description: Open files that systemd can give a service now., type: int}
     nofile_raisable: {description: Whether root can raise that ceiling., type: bool}
     sysctls: {description: Kernel settings as text., type: dict}
+    environments: {description: Digests of the environments of supervisord that are whole., type: list, elements: str}
     units: {description: The apps whose units the role has installed., type: list, elements: str}
     users: {description: The apps whose users the role has made., type: list, elements: str}
     port_80: {description: Who listens on port 80; empty when nobody does., type: str, sample: nginx (pid 812)}
@@ -134,9 +135,10 @@ def nearest(path: Path) -> Path:
 
 
 def installed_units() -> list[str]:
-    """The apps whose units the role has installed."""
+    """The apps of which the role has installed the unit, or was cut short before that."""
     texts = (path.read_text(encoding="utf-8", errors="replace") for path in Path("/etc/systemd/system").glob("*.service") if path.is_file())
-    return sorted(found[1] for found in map(UNIT.search, texts) if found)
+    begun = {user for user in installed_users() if Path(f"/etc/{user}").is_dir()}
+    return sorted({found[1] for found in map(UNIT.search, texts) if found} | begun)
 
 
 def installed_users() -> list[str]:
@@ -194,6 +196,7 @@ def host_facts(packages: list[str], lock: str) -> dict[str, Any]:
         "nofile_ceiling": ceiling,
         "nofile_raisable": raisable,
         "sysctls": sysctls(),
+        "environments": whole_environments(Path("/opt/tornado_app/environments")),
         "units": installed_units(),
         "users": installed_users(),
         "port_80": listeners({80}).get(80, ""),

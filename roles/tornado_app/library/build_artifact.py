@@ -83,10 +83,11 @@ dependencies:
   returned: success
   sample: ["tornado>=6.5"]
 processes:
-  description: The lines of its F(Procfile). Type of process to its C(command) and the C(variables) that this names.
+  description: The lines of its F(Procfile). Type of process to its C(command), why it cannot be started (C(problem)), the C(variables) that
+    it cannot do without, and all that it C(mentions).
   type: dict
   returned: success
-  sample: {web: {command: "python app.py --port=$PORT", variables: [PORT]}}
+  sample: {web: {command: "python app.py --port=$PORT", problem: "", variables: [PORT], mentions: [PORT]}}
 python:
   description: Version of Python that its F(runtime.txt) asks for; empty when there is no such file.
   type: str
@@ -114,7 +115,7 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.tornado_app_archive import archive_entries
-from ansible.module_utils.tornado_app_declared import declared, followed
+from ansible.module_utils.tornado_app_declared import dependencies, followed, procfile, python
 from ansible.module_utils.tornado_app_tree import Entry, SourceError, directory_entries
 
 OLDEST_TIME = 1_000_000_000  # in 2001: no tool takes the derived times for times of the future
@@ -207,7 +208,8 @@ def main() -> None:
         if not any(stat.S_ISREG(entry.mode) or stat.S_IFMT(entry.mode) == 0 for entry in packed):
             raise SourceError(f"source {source} is empty: no file is left to deploy")
         release = release_id(packed)
-        says = declared(packed)
+        digest = requirements_digest(packed, module.params["requirements"], release)
+        says = {"processes": procfile(packed), "python": python(packed), "dependencies": [] if digest else dependencies(packed)}
         archive = dest / f"{release}.tar"
         changed = not archive.exists()
         if changed and not module.check_mode:
@@ -220,10 +222,8 @@ def main() -> None:
         module.fail_json(msg=str(problem))
     except OSError as problem:
         module.fail_json(msg=f"source {source}: cannot read or write {problem.filename or dest}: {problem.strerror}")
-    digest = requirements_digest(packed, module.params["requirements"], release)
-    dependencies = [] if digest else says["dependencies"] or []
-    if dependencies:
-        digest = hashlib.sha256("\0".join(dependencies).encode()).hexdigest()
+    if says["dependencies"]:
+        digest = hashlib.sha256("\0".join(says["dependencies"]).encode()).hexdigest()
     module.exit_json(
         changed=changed,
         release=release,
@@ -231,9 +231,7 @@ def main() -> None:
         size=archive.stat().st_size if archive.exists() else sum(len(entry.content) for entry in packed),
         files=sum(1 for entry in packed if stat.S_IFMT(entry.mode) == 0 and not entry.target),
         requirements_digest=digest,
-        dependencies=dependencies,
-        processes=says["processes"],
-        python=says["python"],
+        **says,
         **described(module, source),
     )
 

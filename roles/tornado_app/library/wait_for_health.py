@@ -194,8 +194,7 @@ def judge(process: dict[str, Any], past: Past, wanted: int | None, steady: float
         errors.append(f"it is not process {wanted} any more")
     elif answers and not healthy and not errors:
         errors.append(f"it answers for less than {steady:g} s")
-    log = [] if healthy else last_lines(process["log"])
-    return {**process, "healthy": healthy, "error": "" if healthy else "; ".join(errors), "log": log}
+    return {**process, "healthy": healthy, "error": "" if healthy else "; ".join(errors)}
 
 
 def wait(slot: Slot, address: str, interval: float, pool: Executor) -> dict[str, Any]:
@@ -220,6 +219,8 @@ def wait(slot: Slot, address: str, interval: float, pool: Executor) -> dict[str,
         if healthy or given_up or replaced or late or now >= deadline + slot["steady"]:
             break
         time.sleep(interval)
+    for process in found:
+        process["log"] = [] if process["healthy"] else last_lines(process["log"])
     return {"app": slot["app"], "healthy": healthy, "elapsed": round(time.monotonic() - start, 3), "processes": found}
 
 

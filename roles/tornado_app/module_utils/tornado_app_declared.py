@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import tomllib
-from ansible.module_utils.tornado_app_procfile import ProcfileError, commands, variables
+from ansible.module_utils.tornado_app_procfile import ProcfileError, processes
 from ansible.module_utils.tornado_app_tree import Entry, SourceError
 
 RUNTIME = re.compile(r"python-(\d+\.\d+)(\.\d+)?")
@@ -23,45 +23,38 @@ def followed(entry: Entry, by_path: dict[str, Entry]) -> Entry:
     return entry
 
 
-def declared(packed: Iterable[Entry]) -> dict[str, Any]:
-    """What the files say; SourceError when one makes no sense.
-
-    ``processes`` has type -> its ``command`` and the ``variables`` that it names; ``python`` a version like 3.12, empty when the source
-    does not care; ``dependencies`` those of its project, None when there is no project.
-    """
+def read(packed: Iterable[Entry], path: str) -> str | None:
+    """The text of a file of the source, over links too; None when there is no such file."""
     by_path = {entry.path: entry for entry in packed}
-
-    def text(path: str) -> str:
-        return followed(by_path[path], by_path).content.decode("utf-8-sig", "replace") if path in by_path else ""
-
-    return {
-        "processes": _processes(text("Procfile")),
-        "python": _python(text("runtime.txt")),
-        "dependencies": _dependencies(text("pyproject.toml")) if "pyproject.toml" in by_path else None,
-    }
+    return followed(by_path[path], by_path).content.decode("utf-8-sig", "replace") if path in by_path else None
 
 
-def _processes(text: str) -> dict[str, dict[str, Any]]:
+def procfile(packed: Iterable[Entry]) -> dict[str, dict[str, Any]]:
+    """What each line of its Procfile says; SourceError when it is none."""
     try:
-        return {kind: {"command": command, "variables": variables(command)} for kind, command in commands(text).items()}
+        lines: dict[str, dict[str, Any]] = processes(read(packed, "Procfile") or "")
     except ProcfileError as problem:
         raise SourceError(f"Procfile, {problem}") from None
+    return lines
 
 
-def _python(text: str) -> str:
-    match = RUNTIME.fullmatch(text.strip())
-    if text.strip() and not match:
-        raise SourceError(f"runtime.txt says {text.strip()!r}; it has the form python-3.12")
+def python(packed: Iterable[Entry]) -> str:
+    """The version of Python that it asks for, like 3.12; empty when it does not care, SourceError when that cannot be read."""
+    text = (read(packed, "runtime.txt") or "").strip()
+    match = RUNTIME.fullmatch(text)
+    if text and not match:
+        raise SourceError(f"runtime.txt says {text!r}; it has the form python-3.12")
     return match[1] if match else ""
 
 
-def _dependencies(text: str) -> list[str] | None:
+def dependencies(packed: Iterable[Entry]) -> list[str]:
+    """What its project depends on; nothing when it has no project, SourceError when the file does not say it."""
     try:
-        project = tomllib.loads(text).get("project")
+        project = tomllib.loads(read(packed, "pyproject.toml") or "").get("project")
     except tomllib.TOMLDecodeError as problem:
         raise SourceError(f"pyproject.toml: {problem}") from None
     if not isinstance(project, dict):  # the file of a tool
-        return None
+        return []
     if "dependencies" in project.get("dynamic", []):
         raise SourceError("pyproject.toml leaves its dependencies to a build; write them to a file, and name that with `requirements`")
     return [str(dependency) for dependency in project.get("dependencies", [])]

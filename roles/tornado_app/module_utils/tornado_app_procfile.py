@@ -3,51 +3,81 @@
 from __future__ import annotations
 
 import re
-import shlex
-from collections.abc import Iterator
+from typing import Any
 
 LINE = re.compile(r"([A-Za-z0-9_-]+)\s*:\s*(.*)")
-PUNCTUATION = frozenset("();<>|&")  # shlex's
-REDIRECTION = re.compile("<|>>?|>&|")
-SINGLE_QUOTED = re.compile(r"'[^']*'")
-# $NAME, ${NAME}, and ${NAME:-what to take where there is none}, which needs no NAME.
-VARIABLE = re.compile(r"(?<!\\)\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})", re.ASCII)
+# What ends one command and begins another; `>`, `2>&1` and the like do not.
+OPERATOR = re.compile(r"(?<![<>])&[&>]?|\|[|&]?|;|[()]")
+# $NAME, ${NAME}; and ${NAME:-what to take where there is none} and its like, of which the third group is not empty.
+VARIABLE = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)([^}]?))", re.ASCII)
 
 
 class ProcfileError(Exception):
-    """A line that says nothing that could be started; the message names it."""
+    """The file is no Procfile; the message names the line."""
 
 
-def commands(text: str) -> dict[str, str]:
-    """Type of process -> its command, in the order of the lines. Empty lines and those that begin with # do not count."""
-    found: dict[str, str] = {}
+def processes(text: str) -> dict[str, dict[str, Any]]:
+    """Type of process -> what its line says, in their order. Empty lines and those that begin with # do not count.
+
+    ``command`` is the line; ``problem`` why it cannot be started, or an empty string; ``variables`` those that it cannot do without, and
+    ``mentions`` all that it names.
+    """
+    found: dict[str, dict[str, Any]] = {}
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         match = LINE.fullmatch(line.strip())
-        problem = "it has the form `type: command`" if match is None else next(_problems(match[1], match[2], found), "")
-        if problem or match is None:
-            raise ProcfileError(f"line {number} {line.strip()!r}: {problem}")
-        found[match[1]] = match[2]
+        if match is None:
+            raise ProcfileError(f"line {number} {line.strip()!r} does not have the form `type: command`")
+        if match[1] in found:
+            raise ProcfileError(f"line {number} {line.strip()!r}: there is a line for {match[1]} already")
+        found[match[1]] = process(match[2])
     return found
 
 
-def _problems(kind: str, command: str, known: dict[str, str]) -> Iterator[str]:
-    if kind in known:
-        yield f"there is a line for {kind} already"
-    try:
-        tokens = list(shlex.shlex(command, posix=True, punctuation_chars=True))
-    except ValueError as error:
-        yield f"the shell could not read it: {error}"
-        return
-    if not tokens:
-        yield f"{kind} has no command"
-    # The shell gives its place, and its process id, to the one program that the line names: that one gets the signals.
-    operators = [token for token in tokens if set(token) <= PUNCTUATION and not REDIRECTION.fullmatch(token)]
-    if operators:
-        yield f"{operators[0]} makes it more than one command; put them into a script that ends with exec"
+def process(line: str) -> dict[str, Any]:
+    """What one line says after its type."""
+    command = re.sub(r"^exec\s+", "", line)  # the program takes the shell's place in any case
+    bare, expanded, closed = shell(command)
+    operator = OPERATOR.search(bare)
+    problem = ""
+    if not closed:
+        problem = "a quotation mark is not closed"
+    elif not bare.strip():
+        problem = "it has no command"
+    elif operator:
+        # The program of the line gets the signals. Of two commands the shell would get them, and end without telling either.
+        problem = f"{operator[0]} makes it more than one command; put them into a script that ends with exec"
+    named = VARIABLE.findall(expanded)
+    return {
+        "command": command,
+        "problem": problem,
+        "variables": list(dict.fromkeys(plain or braced for plain, braced, rest in named if not rest)),
+        "mentions": list(dict.fromkeys(plain or braced for plain, braced, _ in named)),
+    }
 
 
-def variables(command: str) -> list[str]:
-    """The environment variables that a command cannot do without."""
-    return list(dict.fromkeys(bare or braced for bare, braced in VARIABLE.findall(SINGLE_QUOTED.sub("", command))))
+def shell(command: str) -> tuple[str, str, bool]:
+    """A command as the shell reads it: with all that is quoted as Q, with all in which it looks for variables, and whether it is whole.
+
+    A comment is in neither.
+    """
+    bare, expanded, quote, escaped, before = "", "", "", False, " "
+    for char in command:
+        if escaped:
+            escaped, kind = False, "literal"
+        elif char == "\\" and quote != "'":
+            escaped, kind = True, "literal"
+        elif quote:
+            kind = "literal" if quote == "'" or char == quote else "expanded"
+            quote = "" if char == quote else quote
+        elif char in "'\"":
+            quote, kind = char, "literal"
+        elif char == "#" and before in " \t;&|()<>":
+            break
+        else:
+            kind = "bare"
+        bare += char if kind == "bare" else "Q"
+        expanded += " " if kind == "literal" else char
+        before = char if kind == "bare" else "Q"
+    return bare, expanded, not quote and not escaped
