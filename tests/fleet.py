@@ -166,7 +166,8 @@ class Fleet:
         for app, hosts in self.everything().items():
             for name, state in hosts.items():
                 files = self.hosts[name].check_output(f"ls /etc/{app}/slots").split()
-                if rest := [file for file in files if file not in (f"{state.slot}.conf", f"{state.slot}.json")]:
+                own = [f"{state.slot}{ending}" for ending in (".conf", ".json", ".secrets.json")]
+                if rest := [file for file in files if file not in own]:
                     found[f"{app} on {name}"] = rest
         return found
 

@@ -267,6 +267,7 @@ class Supervisor:
             "name": name,
             "group": f"shop-{name}",
             "ports": ports,
+            "addresses": [f"127.0.0.1:{port}" for port in ports],
             "cwd": f"{self.app['home']}/slots/{name}",
             "config": f"{self.app['etc']}/slots/{name}.conf",
             "record": f"{self.app['etc']}/slots/{name}.json",
@@ -308,7 +309,7 @@ class Supervisor:
     def health(self, slot: Mapping[str, Any], **arguments: Any) -> dict[str, Any]:
         """Ask for the slot's health, by the role's module: what it says of the app, and whether and how it failed."""
         check = arguments.pop("check", False)
-        given = {"app": "shop", "socket": self.socket, "group": slot["group"], "ports": slot["ports"], **arguments}
+        given = {key: slot[key] for key in ("group", "ports", "addresses")} | {"app": "shop", "socket": self.socket, **arguments}
         result = run_module("wait_for_health", check=check, slots=[given])
         (app,) = result.pop("apps")
         assert app["healthy"] == result["healthy"]

@@ -67,7 +67,16 @@ def run(app: App, **arguments: Any) -> dict[str, Any]:
 def test_fresh_host(app: App) -> None:
     """Green counts as live, so that the first release goes to blue; nothing is made."""
     facts = run(app)
-    empty = {"deployed": False, "release": "", "environment": "", "processes": [], "workers": [], "connections": 0, "sequence": 0}
+    empty = {
+        "deployed": False,
+        "release": "",
+        "environment": "",
+        "processes": [],
+        "workers": [],
+        "addresses": [],
+        "connections": 0,
+        "sequence": 0,
+    }
     assert facts == {
         "unprepared": [directory["path"] for directory in app["directories"]],
         "foreign_user": False,
@@ -78,6 +87,7 @@ def test_fresh_host(app: App) -> None:
         "provisioned": False,
         "needs_reload": False,
         "supervisord": None,
+        "sockets": True,
         "slots": {"blue": empty, "green": empty},
         "releases": {},
         "records": {},
@@ -213,7 +223,16 @@ def test_slot_facts(app: App, absolute: bool) -> None:
     release = install(app, "aaa", json.dumps({"release": "aaa", "environment": "eee"}))
     slot = app["slots"]["blue"]
     Path(slot["cwd"]).symlink_to(release if absolute else "../releases/aaa")
-    expected = {"deployed": False, "release": "aaa", "environment": "eee", "processes": [], "workers": [], "connections": 0, "sequence": 0}
+    expected = {
+        "deployed": False,
+        "release": "aaa",
+        "environment": "eee",
+        "processes": [],
+        "workers": [],
+        "addresses": [],
+        "connections": 0,
+        "sequence": 0,
+    }
     assert app_facts.slot_facts(slot, Path(app["releases"]), []) == expected
     Path(slot["config"]).touch()
     assert app_facts.slot_facts(slot, Path(app["releases"]), []) == {**expected, "deployed": True}
@@ -267,7 +286,7 @@ def test_foreign_ports(app: App) -> None:
         listening.bind(("127.0.0.1", 0))
         listening.listen()
         port = listening.getsockname()[1]
-        app["slots"]["green"]["ports"] = [port]
+        app["slots"]["green"]["addresses"] = [f"127.0.0.1:{port}"]
         assert app_facts.foreign_ports({**app, "user": "no-such-user"}) == {
             str(port): f"{utils('proc').name(os.getpid())} (pid {os.getpid()})"
         }
@@ -320,14 +339,24 @@ def test_connections_are_those_to_the_processes_of_a_slot(supervisor: Supervisor
 
 def test_process_that_does_not_run() -> None:
     info = {"group": "shop-blue", "name": "8000", "statename": "FATAL", "pid": 0}
-    expected = {"name": "shop-blue:8000", "port": 8000, "state": "FATAL", "pid": 0, "nofile": 0, "uid": -1, "unit": "", "uptime": 0}
-    assert app_facts.process_facts(info) == expected
+    expected = {
+        "name": "shop-blue:8000",
+        "port": 8000,
+        "children": 0,
+        "state": "FATAL",
+        "pid": 0,
+        "nofile": 0,
+        "uid": -1,
+        "unit": "",
+        "uptime": 0,
+    }
+    assert app_facts.process_facts(info, {}) == expected
 
 
 def test_process_that_ended_meanwhile() -> None:
     with process(sys.executable, "-c", "pass") as short:
         short.wait()
-    facts = app_facts.process_facts({"group": "shop-blue", "name": "8000", "statename": "RUNNING", "pid": short.pid})
+    facts = app_facts.process_facts({"group": "shop-blue", "name": "8000", "statename": "RUNNING", "pid": short.pid}, {})
     assert (facts["pid"], facts["state"]) == (0, "RUNNING")
 
 

@@ -22,17 +22,29 @@ PLAN = make_plan(
 )
 SHOP_PLAN = PLAN["shop"]
 RELEASES = {name: {"release": name[0] * 12, "environment": "e" * 12, "commands": {}} for name in PLAN}
-SLOTS = {
-    name: {"app": app, "slot": app["slots"]["green"], "ports": app["slots"]["green"]["ports"], "workers": {}} for name, app in PLAN.items()
-}
 
+
+def slot_of(app: dict[str, Any], **workers: int) -> dict[str, Any]:
+    """The app's green slot."""
+    slot = app["slots"]["green"]
+    return {"app": app, "slot": slot, "ports": slot["ports"], "addresses": slot["addresses"], "workers": workers}
+
+
+SLOTS = {name: slot_of(app) for name, app in PLAN.items()}
 SECRETS = {name: {"TOKEN": "hunter2"} for name in PLAN}
 
 
 def with_workers(processes: int, **workers: int) -> dict[str, Any]:
     """The shop's green slot with workers."""
     app = make_plan({"shop": {**SHOP, "processes": processes}}, DEFAULTS, HOST)["shop"]
-    return {"shop": {"app": app, "slot": app["slots"]["green"], "ports": app["slots"]["green"]["ports"], "workers": workers}}
+    return {
+        "shop": {
+            "app": app,
+            "slot": app["slots"]["green"],
+            **{key: app["slots"]["green"][key] for key in ("ports", "addresses")},
+            "workers": workers,
+        }
+    }
 
 
 @given(st.integers(1, 128), st.integers(0, 128))
@@ -62,11 +74,12 @@ def test_each_module_is_told_of_the_slots_of_all_apps() -> None:
 
 
 def test_a_slot_in_the_words_of_each_module() -> None:
-    shop = {"shop": {**SLOTS["shop"], "ports": [9000, 9001, 9002]}}
+    addresses = ["127.0.0.1:9000", "127.0.0.1:9001", "127.0.0.1:9002"]
+    shop = {"shop": {**SLOTS["shop"], "ports": [9000, 9001, 9002], "addresses": addresses}}
     flag, socket = SHOP_PLAN["flag"], SHOP_PLAN["socket"]
     assert arguments.switches(shop) == [{"app": "shop", "slot": "green", "flag": flag}]
     assert arguments.groups(shop) == [{"socket": socket, "group": "shop-green", "slot": "green", "flag": flag}]
-    assert arguments.drains(shop) == [{"app": "shop", "ports": [9000, 9001, 9002], "timeout": SHOP_PLAN["drain"]["timeout"]}]
+    assert arguments.drains(shop) == [{"app": "shop", "addresses": addresses, "timeout": SHOP_PLAN["drain"]["timeout"]}]
     assert arguments.watched(shop) == [{"app": "shop", "path": SHOP_PLAN["access_log"], "slot": "green"}]
     assert arguments.requests(shop) == [{"app": "shop", "host": SHOP_PLAN["host"], "path": "/", "slot": "green"}]
     (check,) = arguments.health_checks(shop)
@@ -142,3 +155,19 @@ def test_the_cookie_secret_is_for_root_alone() -> None:
 
 def test_where_the_cookie_secrets_are() -> None:
     assert arguments.cookie_paths(PLAN) == {"shop": "/etc/shop/cookie_secret", "api": "/etc/api/cookie_secret"}
+
+
+@pytest.mark.parametrize(
+    ("listen", "ports", "addresses", "listeners", "children"),
+    [
+        ("ports", [9000, 9001], ["127.0.0.1:9000", "127.0.0.1:9001"], 0, 0),
+        ("sockets", [9000, 9001], ["unix:/run/shop/sockets/9000.sock", "unix:/run/shop/sockets/9001.sock"], 0, 0),
+        ("shared", [9000, 9001], ["127.0.0.1:9000"], 2, 0),
+        ("fork", [9000], ["127.0.0.1:9000"], 0, 2),
+    ],
+)
+def test_what_is_checked_of_each_way_to_listen(listen: str, ports: list[int], addresses: list[str], listeners: int, children: int) -> None:
+    command = "{python} app.py {socket}" if listen == "sockets" else SHOP["command"]
+    app = make_plan({"shop": {**SHOP, "processes": 2, "listen": listen, "command": command}}, DEFAULTS, HOST)["shop"]
+    (check,) = arguments.health_checks({"shop": slot_of(app)})
+    assert (check["ports"], check["addresses"], check["listeners"], check["children"]) == (ports, addresses, listeners, children)

@@ -40,7 +40,7 @@ def doubled(text: str) -> str:
 
 def web(*argv: str) -> dict[str, Any]:
     """What of a record says what starts a web process."""
-    return {"commands": {"web": argv}}
+    return {"commands": {"web": argv}, "addresses": [f"127.0.0.1:{PORT}"]}
 
 
 def launch(
@@ -196,7 +196,7 @@ def line(command: str, **environment: str) -> dict[str, Any]:
         "name": "x",
     }
     release = {"release": "r", "environment": "e", "commands": dict.fromkeys(("web", "worker", "release"), command)}
-    return dict(arguments.slot_record(app, {"name": "blue", "secrets": "/s"}, release))
+    return dict(arguments.slot_record(app, {"name": "blue", "secrets": "/s", "addresses": [f"127.0.0.1:{PORT}"]}, release))
 
 
 @pytest.mark.parametrize("kind", [PORT, "worker.2", "release"])
@@ -220,3 +220,18 @@ def test_a_variable_that_is_not_there_is_an_error(folder: Path) -> None:
     done = launch(folder, line("echo $NO_SUCH"))
     assert done.returncode != 0
     assert "NO_SUCH" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("addresses", "field", "expected", "variable"),
+    [
+        (["127.0.0.1:8002", f"127.0.0.1:{PORT}"], "{port}", PORT, "PORT"),
+        (["127.0.0.1:8000"], "{port}", "8000", "PORT"),  # shared, or forked
+        (["unix:/run/x/sockets/8002.sock", f"unix:/run/x/sockets/{PORT}.sock"], "{socket}", f"/run/x/sockets/{PORT}.sock", "SOCKET"),
+    ],
+)
+def test_where_a_process_listens(folder: Path, addresses: list[str], field: str, expected: str, variable: str) -> None:
+    found = told(launch(folder, {**web("{python}", "-c", doubled(TELL), field), "addresses": addresses}))
+    assert found["argv"] == [hexed(expected)]
+    assert found["environment"][variable] == hexed(expected)
+    assert ({"PORT", "SOCKET"} - {variable}).isdisjoint(found["environment"])

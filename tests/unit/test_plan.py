@@ -215,6 +215,12 @@ def test_a_literal_brace_is_written_twice() -> None:
         ({"secrets": {"DEBUG": True}}, "tornado_apps.shop.secrets.DEBUG is no text"),
         ({"secrets": {"A": "x"}, "environment": {"A": "y"}}, "tornado_apps.shop has A in both environment and secrets"),
         ({"secrets": "TOKEN=x"}, "tornado_apps.shop.secrets is no dictionary of variables"),
+        (
+            {"listen": "sockets", "command": "{python} app.py"},
+            "tornado_apps.shop.command has no {socket}: without it all processes would listen on the same socket",
+        ),
+        ({"listen": "pipes"}, "tornado_apps.shop.listen: "),
+        ({"listen": "fork", "wsgi": "a:b", "command": None}, "tornado_apps.shop.listen is fork, which is a matter of the app's own code"),
         ({"scale": {"web": 2}}, "tornado_apps.shop.scale.web: its processes are counted by `processes`"),
         ({"scale": {"worker": -1}}, "tornado_apps.shop.scale.worker is -1: a number of processes is needed"),
         ({"scale": {"worker": True}}, "tornado_apps.shop.scale.worker is True: a number of processes is needed"),

@@ -66,12 +66,12 @@ def tree(tmp_path: Path) -> Path:
 
 
 def test_connections_counts_established_ones_of_both_families(tree: Path) -> None:
-    assert proc.connections({8000, 8001}, tree) == {8000: 2}
+    assert proc.connections(["127.0.0.1:8000", "127.0.0.1:8001"], tree) == {"127.0.0.1:8000": 2}
 
 
 def test_connections_without_ipv6(tree: Path) -> None:
     (tree / "net/tcp6").unlink()
-    assert proc.connections({8000, 8001}, tree) == {8000: 1}
+    assert proc.connections(["127.0.0.1:8000", "127.0.0.1:8001"], tree) == {"127.0.0.1:8000": 1}
 
 
 def test_peers(tree: Path) -> None:
@@ -186,13 +186,41 @@ def test_own_sockets(listener: socket.socket) -> None:
     port = listener.getsockname()[1]
     assert proc.listeners({port}) == {port: f"{proc.name(os.getpid())} (pid {os.getpid()})"}
     assert proc.listeners({port}, besides=os.getuid()) == {}
-    assert proc.connections({port}) == {}
+    assert proc.connections([f"localhost:{port}"]) == {}
     with socket.create_connection(listener.getsockname()[:2]), socket.create_connection(listener.getsockname()[:2]):
         accepted = [listener.accept()[0], listener.accept()[0]]
-        assert proc.connections({port, 1}) == {port: 2}
+        assert proc.connections([f"localhost:{port}", "localhost:1"]) == {f"localhost:{port}": 2}
         for one in accepted:
             one.close()
-    assert proc.connections({port}) == {}
+    assert proc.connections([f"localhost:{port}"]) == {}
+
+
+def test_connections_to_a_unix_socket(tmp_path: Path) -> None:
+    path = tmp_path / "8000.sock"
+    address, other = f"unix:{path}", f"unix:{tmp_path}/8001.sock"
+    with socket.socket(socket.AF_UNIX) as listening, socket.socket(socket.AF_UNIX) as one, socket.socket(socket.AF_UNIX) as two:
+        listening.bind(str(path))
+        listening.listen()
+        assert proc.connections([address, other]) == {}
+        one.connect(str(path))
+        two.connect(str(path))
+        accepted = [listening.accept()[0], listening.accept()[0]]
+        assert proc.connections([address, other, "127.0.0.1:1"]) == {address: 2}
+        for end in accepted:
+            end.close()
+    assert proc.connections([address]) == {}
+
+
+def test_processes_that_share_a_port_are_counted(ports: Callable[[int], list[int]]) -> None:
+    (port,) = ports(1)
+    assert proc.listening(port) == 0
+    with socket.socket() as one, socket.socket() as two:
+        for number, listener in enumerate((one, two), 1):
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(("127.0.0.1", port))
+            listener.listen()
+            assert proc.listening(port) == number
 
 
 def test_a_bound_socket_is_no_listener(ports: Callable[[int], list[int]]) -> None:

@@ -18,7 +18,16 @@ WANTED = {"shop": {**OLD["shop"], "release": B}}
 
 def process(port: int, state: str = "RUNNING", nofile: int = 65536, uptime: int = 90) -> dict[str, Any]:
     slot = "blue" if port < 9000 else "green"
-    return {"name": f"shop-{slot}:{port}", "port": port, "state": state, "pid": port, "nofile": nofile, "uid": 998, "uptime": uptime}
+    return {
+        "name": f"shop-{slot}:{port}",
+        "port": port,
+        "children": 0,
+        "state": state,
+        "pid": port,
+        "nofile": nofile,
+        "uid": 998,
+        "uptime": uptime,
+    }
 
 
 def slot(
@@ -36,6 +45,7 @@ def slot(
         "environment": environment,
         "processes": list(processes),
         "workers": list(workers),
+        "addresses": [f"127.0.0.1:{process['port']}" for process in processes],
         "connections": connections,
         "sequence": sequence,
     }

@@ -21,7 +21,7 @@ class Server:
         self.listener = stack.enter_context(socket.socket(family))
         self.listener.bind(("::1" if family == socket.AF_INET6 else "127.0.0.1", 0))
         self.listener.listen()
-        self.port: int = self.listener.getsockname()[1]
+        self.address = f"localhost:{self.listener.getsockname()[1]}"
         self.open: list[socket.socket] = []
 
     def connect(self) -> None:
@@ -43,9 +43,9 @@ def server(request: pytest.FixtureRequest, has_ipv6: bool) -> Iterator[Server]:
         yield Server(socket.AF_INET6 if request.param == "IPv6" else socket.AF_INET, stack)
 
 
-def drained(*ports: int, timeout: float = 0, **options: Any) -> dict[str, Any]:
-    """What is told of one app with these ports."""
-    result = run_module("wait_for_drain", drains=[{"app": "shop", "ports": list(ports), "timeout": timeout}], **options)
+def drained(*addresses: str, timeout: float = 0, **options: Any) -> dict[str, Any]:
+    """What is told of one app that listens there."""
+    result = run_module("wait_for_drain", drains=[{"app": "shop", "addresses": list(addresses), "timeout": timeout}], **options)
     assert not result.get("failed")
     assert not result["changed"]
     (found,) = result["apps"]
@@ -54,7 +54,7 @@ def drained(*ports: int, timeout: float = 0, **options: Any) -> dict[str, Any]:
 
 def test_nothing_to_wait_for(server: Server) -> None:
     """A listening socket is no connection, and a deadline of nought is no obstacle."""
-    result = drained(server.port)
+    result = drained(server.address)
     assert (result["app"], result["drained"], result["connections"]) == ("shop", True, {})
 
 
@@ -65,8 +65,8 @@ def test_no_app_to_wait_for() -> None:
 def test_deadline_passes(server: Server) -> None:
     server.connect()
     server.connect()
-    result = drained(server.port, 1, timeout=0.3, interval=0.05)
-    assert (result["drained"], result["connections"]) == (False, {str(server.port): 2})
+    result = drained(server.address, "localhost:1", timeout=0.3, interval=0.05)
+    assert (result["drained"], result["connections"]) == (False, {server.address: 2})
 
 
 def test_ends_with_the_last_connection(server: Server) -> None:
@@ -74,7 +74,7 @@ def test_ends_with_the_last_connection(server: Server) -> None:
     closing = threading.Timer(0.3, server.close)
     closing.start()
     try:
-        result = drained(server.port, timeout=PATIENCE, interval=0.02)
+        result = drained(server.address, timeout=PATIENCE, interval=0.02)
     finally:
         closing.join()
     assert (result["drained"], result["connections"]) == (True, {})
@@ -87,9 +87,9 @@ def test_each_app_has_its_own_deadline(server: Server) -> None:
         server.connect()
         leaving.connect()
         drains = [
-            {"app": "stays", "ports": [server.port], "timeout": 0.1},
-            {"app": "leaves", "ports": [leaving.port], "timeout": PATIENCE},
-            {"app": "empty", "ports": [1], "timeout": PATIENCE},
+            {"app": "stays", "addresses": [server.address], "timeout": 0.1},
+            {"app": "leaves", "addresses": [leaving.address], "timeout": PATIENCE},
+            {"app": "empty", "addresses": ["localhost:1"], "timeout": PATIENCE},
         ]
         closing = threading.Timer(0.5, leaving.close)
         closing.start()
@@ -98,7 +98,7 @@ def test_each_app_has_its_own_deadline(server: Server) -> None:
         finally:
             closing.join()
     assert [(app["app"], app["drained"], app["connections"]) for app in found] == [
-        ("stays", False, {str(server.port): 1}),
+        ("stays", False, {server.address: 1}),
         ("leaves", True, {}),
         ("empty", True, {}),
     ]
@@ -108,13 +108,13 @@ def test_each_app_has_its_own_deadline(server: Server) -> None:
 def test_only_named_ports_count(server: Server) -> None:
     """The other end of a connection has a port of its own, where nothing is drained."""
     server.connect()
-    assert drained(1)["drained"]
-    assert drained(server.port)["connections"] == {str(server.port): 1}
+    assert drained("localhost:1")["drained"]
+    assert drained(server.address)["connections"] == {server.address: 1}
 
 
 def test_check_mode_looks_once(server: Server) -> None:
     """It returns although nothing ever closes the connection."""
     server.connect()
-    result = drained(server.port, timeout=PATIENCE, check=True)
+    result = drained(server.address, timeout=PATIENCE, check=True)
     assert result["elapsed"] < PATIENCE
-    assert (result["drained"], result["connections"]) == (False, {str(server.port): 1})
+    assert (result["drained"], result["connections"]) == (False, {server.address: 1})

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import http.server
 import json
-from collections.abc import Mapping
+import os
+import socket
+import socketserver
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.unit.conftest import PATIENCE, Supervisor, run_module
+from tests.unit.conftest import PATIENCE, Supervisor, process, run_module, utils
+from tests.unit.loading import load
+
+waiting = load("library/wait_for_health.py")
 
 Slot = Mapping[str, Any]
 NOBODY = 2**22 + 1  # a process id above the highest that Linux gives
@@ -151,9 +160,8 @@ def test_group_that_supervisord_does_not_know(supervisor: Supervisor, slots: Map
     """Somebody else's answer on its port does not make it healthy."""
     result = supervisor.health({**slots["fine"], "group": "shop-other"}, timeout=0.1)
     assert result["failed"]
-    for process in result["processes"]:
-        assert (process["healthy"], process["state"]) == (False, "UNKNOWN")
-        assert process["log"] == []
+    for found in result["processes"]:
+        assert (found["healthy"], found["state"], found["log"]) == (False, "UNKNOWN", [])
 
 
 def test_supervisord_does_not_answer(supervisor: Supervisor, slots: Mapping[str, Slot], tmp_path: Path) -> None:
@@ -190,7 +198,7 @@ def test_slots_of_several_apps_wait_side_by_side(supervisor: Supervisor, slots: 
     common = {"socket": supervisor.socket, "timeout": PATIENCE}
     result = run_module(
         "wait_for_health",
-        slots=[{"app": app, "group": slots[name]["group"], "ports": slots[name]["ports"], **common} for app, name in names.items()],
+        slots=[{"app": app, **{key: slots[name][key] for key in ("group", "ports", "addresses")}, **common} for app, name in names.items()],
     )
     assert [(app["app"], app["healthy"]) for app in result["apps"]] == [("api", False), ("shop", True)]
     assert not result["healthy"]
@@ -200,3 +208,49 @@ def test_slots_of_several_apps_wait_side_by_side(supervisor: Supervisor, slots: 
 
 def test_no_slot_to_wait_for() -> None:
     assert run_module("wait_for_health", slots=[])["healthy"]
+
+
+# Processes that share an address, of which an answer says nothing
+
+
+def test_processes_that_share_a_port_have_to_listen_all(ports: Callable[[int], list[int]]) -> None:
+    (port,) = ports(1)
+    slot = {"children": 0, "listeners": 2, "addresses": [f"127.0.0.1:{port}"]}
+    with ExitStack() as stack:
+        for expected in (f"1 of 2 processes listen on 127.0.0.1:{port}; reuse_port=True lets them share it", ""):
+            listener = stack.enter_context(socket.socket())
+            for option in (socket.SO_REUSEPORT, socket.SO_REUSEADDR):
+                listener.setsockopt(socket.SOL_SOCKET, option, 1)
+            listener.bind(("127.0.0.1", port))
+            listener.listen()
+            assert waiting.short(slot, 0) == expected
+
+
+def test_a_process_that_forks_has_to_have_its_children() -> None:
+    slot = {"children": 1, "listeners": 0, "addresses": ["127.0.0.1:1"]}
+    with process("sleep", "3600"):
+        assert waiting.short(slot, os.getpid()) == ""
+    assert waiting.short({**slot, "children": 9}, os.getpid()).startswith("it has forked ")
+    assert waiting.short(slot, 0) == "it has forked 0 of 1 processes"
+
+
+def test_a_process_is_asked_on_its_unix_socket(tmp_path: Path) -> None:
+    path = f"{tmp_path}/8000.sock"
+    with socketserver.UnixStreamServer(path, Answer) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        assert utils("http").get(f"unix:{path}", "/healthz", "shop.test", PATIENCE, size=9)["body"] == "/healthz"
+        thread.join()
+    assert "Connection refused" in utils("http").get(f"unix:{path}", "/", "shop.test", PATIENCE)["error"]
+
+
+class Answer(http.server.BaseHTTPRequestHandler):
+    """Answers with the path."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(self.path.encode())
+
+    def log_message(self, *arguments: object) -> None:
+        """Nothing; and a unix socket's client has no address that could be logged."""

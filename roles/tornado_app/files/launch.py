@@ -12,6 +12,13 @@ import os
 import sys
 
 
+def where(addresses: list[str], process: str) -> dict[str, str]:
+    """The `port` or `socket` on which a web process listens: that of its name, or the one that all of them share."""
+    own = next((address for address in addresses if address.endswith((f":{process}", f"/{process}.sock"))), addresses[0])
+    kind, _, rest = own.rpartition(":")
+    return {"socket": rest} if kind == "unix" else {"port": rest}
+
+
 def main() -> None:
     """Read the record, take its environment and secrets, become its command."""
     path, process = sys.argv[1:]
@@ -19,10 +26,11 @@ def main() -> None:
         record = json.load(stream)
     with open(record["secrets"], encoding="utf-8") as stream:
         secrets = json.load(stream)
-    kind, port = ("web", {"PORT": process}) if process.isdigit() else (process.partition(".")[0], {})
-    environment = {**os.environ, **record["environment"], **secrets, **port}
-    argv = [argument.format(python=record["python"], port=process) for argument in record["commands"][kind]]
-    os.umask(0o027)  # of a release command too
+    kind, place = ("web", where(record["addresses"], process)) if process.isdigit() else (process.partition(".")[0], {})
+    environment = {**os.environ, **record["environment"], **secrets, **{name.upper(): value for name, value in place.items()}}
+    argv = [argument.format(python=record["python"], **place) for argument in record["commands"][kind]]
+    # Of a release command too. Sockets are for their group, which is nginx's.
+    os.umask(0o007 if "socket" in place else 0o027)
     try:
         os.execvpe(argv[0], argv, environment)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Serve a WSGI application with Tornado: wsgi.py MODULE:NAME --port=PORT, in the directory of its code.
+"""Serve a WSGI application with Tornado: wsgi.py MODULE:NAME --port=PORT|--socket=PATH, in the directory of its code.
 
 Its calls run in a pool of threads, each as it comes, so that a slow one holds up no other one. On SIGTERM it takes no more
 connections, finishes the requests that it has, and ends; who sends the signal sets the deadline.
@@ -19,6 +19,7 @@ import tornado
 from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPServerRequest
 from tornado.log import app_log
+from tornado.netutil import bind_unix_socket
 from tornado.wsgi import WSGIContainer
 
 OLDEST = (6, 3)  # the first Tornado whose container takes a pool
@@ -73,15 +74,18 @@ def guarded(application: Any) -> Any:
     return answer
 
 
-async def serve(application: Any, port: int) -> None:
+async def serve(application: Any, port: int, path: str) -> None:
     """Serve until SIGTERM or Ctrl-C, and then until the last request is answered."""
     container = Container(guarded(application), executor=ThreadPoolExecutor())
     server = HTTPServer(container, xheaders=True)
-    server.listen(port, "127.0.0.1")
+    if path:
+        server.add_socket(bind_unix_socket(path, mode=0o660))
+    else:
+        server.listen(port, "127.0.0.1")
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    logging.getLogger(__name__).info("serving on port %d", port)
+    logging.getLogger(__name__).info("serving on %s", path or f"port {port}")
     await stop.wait()
     server.stop()
     await asyncio.sleep(0.1)  # a request may have arrived, and not have been read yet
@@ -92,15 +96,17 @@ async def serve(application: Any, port: int) -> None:
 
 def main() -> None:
     """Read the arguments, set up logging, serve."""
-    parser = argparse.ArgumentParser(description="Serve a WSGI application with Tornado, on 127.0.0.1.")
+    parser = argparse.ArgumentParser(description="Serve a WSGI application with Tornado, on 127.0.0.1 or a unix socket.")
     parser.add_argument("application", metavar="MODULE:NAME")
-    parser.add_argument("--port", type=int, required=True)
+    place = parser.add_mutually_exclusive_group(required=True)
+    place.add_argument("--port", type=int, default=0)
+    place.add_argument("--socket", default="")
     arguments = parser.parse_args()
     if tornado.version_info < OLDEST:
         sys.exit(f"wsgi: Tornado {tornado.version} is too old, {'.'.join(map(str, OLDEST))} or newer is needed; see the app's requirements")
     # The loggers of Tornado (tornado.access, tornado.application, tornado.general) and of the application all end here.
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    asyncio.run(serve(load(arguments.application), arguments.port))
+    asyncio.run(serve(load(arguments.application), arguments.port, arguments.socket))
 
 
 if __name__ == "__main__":

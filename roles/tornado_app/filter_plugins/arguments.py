@@ -1,7 +1,7 @@
 """What the role's modules are called with: each takes all apps of a host at once, since every call costs a second.
 
-``slots`` is always app -> ``app`` (its plan), ``slot`` (one of the plan's slots), ``ports`` and ``workers`` (those that it really has, or
-is to have).
+``slots`` is always app -> ``app`` (its plan), ``slot`` (one of the plan's slots), ``ports``, ``addresses`` and ``workers`` (those that it
+really has, or is to have).
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ def groups(slots: Slots) -> list[dict[str, str]]:
 
 
 def drains(slots: Slots) -> list[dict[str, Any]]:
-    """For wait_for_drain: the ports of these slots."""
-    return [{"app": name, "ports": slot["ports"], "timeout": slot["app"]["drain"]["timeout"]} for name, slot in slots.items()]
+    """For wait_for_drain: where these slots listen."""
+    return [{"app": name, "addresses": slot["addresses"], "timeout": slot["app"]["drain"]["timeout"]} for name, slot in slots.items()]
 
 
 def health_checks(slots: Slots, timeout: float | None = None, gate: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
@@ -49,6 +49,9 @@ def health_checks(slots: Slots, timeout: float | None = None, gate: Mapping[str,
             "socket": slot["app"]["socket"],
             "group": slot["slot"]["group"],
             "ports": slot["ports"],
+            "addresses": slot["addresses"],
+            "listeners": len(slot["ports"]) if len(slot["ports"]) > len(slot["addresses"]) else 0,
+            "children": slot["app"]["processes"] if slot["app"]["listen"] == "fork" else 0,
             "workers": [f"{kind}.{number + 1}" for kind, count in slot["workers"].items() for number in range(count)],
             "path": slot["app"]["health"]["path"],
             "host": slot["app"]["host"],
@@ -165,6 +168,7 @@ def slot_record(app: Mapping[str, Any], slot: Mapping[str, Any], release: Mappin
         "commands": {**commands, **({"web": app["argv"]} if app["argv"] else {})},
         "python": f"{environment}/bin/python",
         "secrets": slot["secrets"],
+        "addresses": slot["addresses"],
         "environment": {
             "HOME": app["shared"],
             "LANG": "C.UTF-8",

@@ -134,13 +134,14 @@ def _source_problems(
     for kind in app["scale"]:
         if kind not in processes:
             yield f"{where}.scale.{kind}: the Procfile of its source has no such line; it has {', '.join(processes) or 'none'}"
+    place = "SOCKET" if app["listen"] == "sockets" else "PORT"
     for kind, process in processes.items():
         line, used = f"{where}: the line {kind} of its Procfile", not (kind == "web" and app["argv"]) and app["scale"].get(kind, 1)
         if not used:
             continue
         if process["problem"]:
             yield f"{line} cannot be started: {process['problem']}"
-        given = {*VARIABLES, "PWD", *app["environment"], *app["secrets"], *(["PORT"] if kind == "web" else [])}
+        given = {*VARIABLES, "PWD", *app["environment"], *app["secrets"], *([place] if kind == "web" else [])}
         for variable in process["variables"]:
             if variable not in given:
                 yield f"{line} names ${variable}, which is not set; add it to {where}.environment"
@@ -270,8 +271,8 @@ def _app_shortfalls(app: Mapping[str, Any], state: Mapping[str, Any]) -> Iterato
     running = [process for process in slot["processes"] if process["state"] == "RUNNING"]
     if not slot["deployed"]:
         yield f"{app['name']} has no release yet; run --tags deploy"
-    elif len(running) < app["processes"]:  # a rollback may have brought back a slot that has more
-        yield f"{app['slots'][state['live']]['group']} has {len(running)} of {app['processes']} processes running"
+    elif len(running) < (count := len(app["slots"][state["live"]]["ports"])):  # a rollback may have brought back a slot that has more
+        yield f"{app['slots'][state['live']]['group']} has {len(running)} of {count} processes running"
     for kind in _commands(state):
         up = [worker for worker in slot["workers"] if worker["state"] == "RUNNING" and f":{kind}." in worker["name"]]
         if slot["deployed"] and len(up) < (count := app["scale"].get(kind, 1)):

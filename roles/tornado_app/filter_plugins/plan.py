@@ -9,7 +9,7 @@ import difflib
 import re
 import shlex
 import string
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -78,7 +78,7 @@ def _typed(where: str, app: Mapping[str, Any], defaults: Mapping[str, Any]) -> t
     return typed, problems
 
 
-def _command_problems(where: str, command: str) -> Iterator[str]:
+def _command_problems(where: str, command: str, listen: str) -> Iterator[str]:
     try:
         found = [part for part in string.Formatter().parse(command) if part[1] is not None]
         fields = {str(name) if not (form or conversion) else f"{name}:{form}{conversion}" for _, name, form, conversion in found}
@@ -87,10 +87,11 @@ def _command_problems(where: str, command: str) -> Iterator[str]:
     except ValueError as error:
         yield f"{where}.command {command!r} cannot be read: {error}; a literal brace is written twice"
         return
-    if "port" not in fields:
-        yield f"{where}.command has no {{port}}: without it all processes would listen on the same port"
-    for field in sorted(fields - {"port", "python"}):
-        yield f"{where}.command: {{{field}}} is not known; known are {{port}} and {{python}}, a literal brace is written twice"
+    wanted = "socket" if listen == "sockets" else "port"
+    if wanted not in fields:
+        yield f"{where}.command has no {{{wanted}}}: without it all processes would listen on the same {wanted}"
+    for field in sorted(fields - {wanted, "python"}):
+        yield f"{where}.command: {{{field}}} is not known; known are {{{wanted}}} and {{python}}, a literal brace is written twice"
 
 
 def _scale_problems(where: str, scale: Mapping[str, Any]) -> Iterator[str]:
@@ -123,7 +124,9 @@ def _setting_problems(where: str, app: Mapping[str, Any], stride: int) -> Iterat
     if app["command"] and app["wsgi"]:
         yield f"{where} has both command and wsgi: one of them says what starts a process"
     elif app["command"]:
-        yield from _command_problems(where, app["command"])
+        yield from _command_problems(where, app["command"], app["listen"])
+    elif app["wsgi"] and app["listen"] not in ("ports", "sockets"):
+        yield f"{where}.listen is {app['listen']}, which is a matter of the app's own code; with wsgi it is ports or sockets"
     elif app["wsgi"] and not WSGI.fullmatch(app["wsgi"]):
         yield f"{where}.wsgi {app['wsgi']!r} names no WSGI application: it has the form package.module:app"
     yield from _scale_problems(where, app["scale"])
@@ -154,9 +157,9 @@ def _setting_problems(where: str, app: Mapping[str, Any], stride: int) -> Iterat
 
 
 def slot_ports(app: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str, range]:
-    """Slot -> the ports of its processes."""
-    first = app["port"]
-    return {slot: range(start, start + app["processes"]) for slot, start in zip(SLOTS, (first, first + host["slot_stride"]), strict=True)}
+    """Slot -> the ports of its processes, one for each that supervisord starts; those that listen elsewhere are named by it alone."""
+    first, count = app["port"], 1 if app["listen"] == "fork" else app["processes"]
+    return {slot: range(start, start + count) for slot, start in zip(SLOTS, (first, first + host["slot_stride"]), strict=True)}
 
 
 def _cross_problems(apps: Mapping[str, Mapping[str, Any]], host: Mapping[str, Any]) -> Iterator[str]:
@@ -249,7 +252,12 @@ def plan(apps: Any, defaults: Mapping[str, Any], host: Mapping[str, Any]) -> dic
 def _argv(settings: Mapping[str, Any], root: str) -> list[str]:
     """What starts a web process; empty when the Procfile of the source says it."""
     if settings["wsgi"]:
-        return ["{python}", f"{root}/wsgi.py", settings["wsgi"], "--port={port}"]
+        return [
+            "{python}",
+            f"{root}/wsgi.py",
+            settings["wsgi"],
+            "--socket={socket}" if settings["listen"] == "sockets" else "--port={port}",
+        ]
     return shlex.split(settings["command"])
 
 
@@ -259,6 +267,13 @@ def _is_bool(value: Any) -> bool:
     except TypeError:
         return False
     return True
+
+
+def _addresses(listen: str, run: str, ports: Sequence[int]) -> list[str]:
+    """Where nginx finds the processes of a slot, in its own words; of processes that share a port there is one."""
+    if listen == "sockets":
+        return [f"unix:{run}/sockets/{port}.sock" for port in ports]
+    return [f"127.0.0.1:{port}" for port in (ports if listen == "ports" else ports[:1])]
 
 
 def absent(apps: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -289,7 +304,7 @@ def _planned(name: str, settings: dict[str, Any], host: Mapping[str, Any]) -> di
             "group": f"{name}-{slot}",
             "upstream": f"{name}_{slot}",
             "ports": list(ports),
-            "addresses": [f"127.0.0.1:{port}" for port in ports],
+            "addresses": _addresses(settings["listen"], run, ports),
             "cwd": f"{home}/slots/{slot}",
             "config": f"{etc}/slots/{slot}.conf",
             "record": f"{etc}/slots/{slot}.json",
@@ -319,6 +334,7 @@ def _planned(name: str, settings: dict[str, Any], host: Mapping[str, Any]) -> di
         "etc": etc,
         "config": f"{etc}/supervisord.conf",
         "run": run,
+        "sockets": f"{run}/sockets" if settings["listen"] == "sockets" else "",
         "socket": f"{run}/supervisor.sock",
         "logs": f"/var/log/{name}",
         "access_log": f"/var/log/nginx/{name}.access.log",

@@ -1,7 +1,7 @@
 """What a run has to do with the slots of a host: pure functions of the plan and of the facts (app_facts) of the host.
 
-Several return slots: app -> ``app`` (its plan), ``slot`` (one of the plan's slots), ``ports`` and ``workers`` (type -> number; those that
-the slot really has, or is to have).
+Several return slots: app -> ``app`` (its plan), ``slot`` (one of the plan's slots), ``ports``, ``addresses`` and ``workers`` (type ->
+number; those that the slot really has, or is to have).
 """
 
 from __future__ import annotations
@@ -147,7 +147,8 @@ def serves(app: Mapping[str, Any], facts: Facts) -> bool:
     alive = [process for process in live["processes"] if process["state"] in ALIVE and process["nofile"] >= nofile]
     wanted = sum(workers(app, _on_the_host(state, live["release"])).values())
     working = [process for process in live["workers"] if process["state"] in ALIVE]
-    return bool(live["deployed"]) and len(alive) == app["processes"] and len(working) == wanted
+    forked = app["listen"] != "fork" or all(process["children"] >= app["processes"] for process in alive)
+    return bool(live["deployed"]) and len(alive) == len(app["slots"]["blue"]["ports"]) and forked and len(working) == wanted
 
 
 def workers(app: Mapping[str, Any], release: Mapping[str, Any]) -> dict[str, int]:
@@ -232,11 +233,12 @@ def _change(app: Mapping[str, Any], state: Mapping[str, Any], live: str, release
     slot, before = app["slots"][other(live)], state["slots"][live]
     return {
         "ports": slot["ports"],
+        "addresses": slot["addresses"],
         "workers": workers(app, release),
         "app": app,
         "live": live,
         "slot": slot,
-        **({key: _slot(app, state, slot["name"])[key] for key in ("ports", "workers")} if running else {}),
+        **({key: _slot(app, state, slot["name"])[key] for key in ("ports", "addresses", "workers")} if running else {}),
         "release": release,
         "before": before["release"] if before["deployed"] else "",
         "running": running,
@@ -318,7 +320,7 @@ def _failures(hosts: Iterable[Mapping[str, Any]], checks: Mapping[str, Callable[
 def all_slots(plan: Plan) -> dict[str, dict[str, Any]]:
     """Both slots of every app, by the names of their groups, as the plan has them; without workers, of which a release tells."""
     return {
-        slot["group"]: {"app": app, "slot": slot, "ports": slot["ports"], "workers": {}}
+        slot["group"]: {"app": app, "slot": slot, "ports": slot["ports"], "addresses": slot["addresses"], "workers": {}}
         for app in plan.values()
         for slot in app["slots"].values()
     }
@@ -348,7 +350,8 @@ def live_slots(plan: Plan, facts: Facts, supervised: bool = False) -> dict[str, 
 def wanted_slots(plan: Plan, facts: Facts, releases: Releases) -> dict[str, dict[str, Any]]:
     """The slot of each app that is live, as it would be now with these releases."""
     live = live_slots(plan, facts)
-    return {name: {**slot, "ports": slot["slot"]["ports"], "workers": workers(plan[name], releases[name])} for name, slot in live.items()}
+    now = {name: {key: slot["slot"][key] for key in ("ports", "addresses")} for name, slot in live.items()}
+    return {name: {**slot, **now[name], "workers": workers(plan[name], releases[name])} for name, slot in live.items()}
 
 
 def starting(changes: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
@@ -377,7 +380,9 @@ def _slot(app: Mapping[str, Any], state: Mapping[str, Any], slot: str) -> dict[s
     found = state["slots"][slot]
     ports = [process["port"] for process in found["processes"]] or app["slots"][slot]["ports"]
     kinds = [process["name"].rpartition(":")[2].rpartition(".")[0] for process in found["workers"]]
-    return {"app": app, "slot": app["slots"][slot], "ports": ports, "workers": {kind: kinds.count(kind) for kind in kinds}}
+    addresses = found["addresses"] or app["slots"][slot]["addresses"]
+    workers = {kind: kinds.count(kind) for kind in kinds}
+    return {"app": app, "slot": app["slots"][slot], "ports": ports, "addresses": addresses, "workers": workers}
 
 
 class FilterModule:

@@ -47,7 +47,7 @@ def _app(app: Mapping[str, Any], state: Mapping[str, Any], target: str) -> dict[
     return {
         "live": state["live"] if live["deployed"] else "",
         "release": live["release"] if live["deployed"] else "",
-        "processes": len(up),
+        "processes": sum(process["children"] for process in up) if app["listen"] == "fork" else len(up),
         "processes_wanted": app["processes"],
         "workers": sum(process["state"] in ALIVE for process in live["workers"]),
         "workers_wanted": _workers(app, state) if live["deployed"] else 0,
@@ -183,7 +183,7 @@ def summary(hosts: Iterable[Host]) -> str:
                     host["inventory_hostname"],
                     name,
                     f"{change['before'] or 'nothing'} -> {change['release']['release']}",
-                    str(len(change["ports"])),
+                    str(len(change["ports"]) if change["app"]["listen"] != "fork" else change["app"]["processes"]),
                     f"{gates.get(name, {}).get('elapsed', 0):.1f} s",
                     f"{datetime.fromtimestamp(moment, UTC):%H:%M:%S.%f}"[:-3] if moment else "before",
                     _drain(drained.get(name)),

@@ -78,8 +78,12 @@ apps:
         deployed: {description: Whether the slot's configuration is there., type: bool}
         release: {description: Its release; empty when it has none., type: str}
         environment: {description: Digest of its release's environment; empty when it has none., type: str}
-        processes: {description: Its web processes. Each with name port state pid nofile uid unit uptime., type: list, elements: dict}
+        processes:
+          description: Its web processes. Each with name port children state pid nofile uid unit and uptime.
+          type: list
+          elements: dict
         workers: {description: Its other processes. Each with name state pid nofile uid unit uptime., type: list, elements: dict}
+        addresses: {description: Where its web processes listen., type: list, elements: str}
         connections: {description: Established connections to its processes., type: int}
         sequence: {description: The higher the later the slot was filled; 0 when it never was., type: int}
     environments: {description: Digests of the environments that are whole., type: list, elements: str}
@@ -92,6 +96,7 @@ apps:
 """
 
 import grp
+import json
 import os
 import pwd
 import re
@@ -104,7 +109,7 @@ from typing import Any
 from ansible.module_utils.tornado_app_history import previous
 from ansible.module_utils.tornado_app_history import read as read_history
 from ansible.module_utils.tornado_app_lock import read as read_lock
-from ansible.module_utils.tornado_app_proc import connections, describe, listeners, nginx_workers, nofile_ceiling
+from ansible.module_utils.tornado_app_proc import connections, describe, families, listeners, nginx_workers, nofile_ceiling
 from ansible.module_utils.tornado_app_quiet import QuietModule
 from ansible.module_utils.tornado_app_releases import names, record, whole_environments, with_environments
 from ansible.module_utils.tornado_app_supervisor import UNANSWERED, connect, processes
@@ -214,11 +219,11 @@ def supervised(socket: str) -> tuple[int, list[dict[str, Any]]]:
         return 0, []
 
 
-def process_facts(info: dict[str, Any]) -> dict[str, Any]:
+def process_facts(info: dict[str, Any], families: dict[int, list[int]]) -> dict[str, Any]:
     """One process: supervisord's word for its state, and what the kernel says of it."""
     kernel = describe(info["pid"]) if info["pid"] else None
     facts = kernel._asdict() if kernel else {"pid": 0, "nofile": 0, "uid": -1, "unit": "", "uptime": 0}
-    port = {"port": int(info["name"])} if info["name"].isdigit() else {}
+    port = {"port": int(info["name"]), "children": len(families.get(info["pid"], []))} if info["name"].isdigit() else {}
     return {"name": f"{info['group']}:{info['name']}", **port, "state": info["statename"], **facts}
 
 
@@ -229,26 +234,38 @@ def foreign_paths(app: dict[str, Any]) -> list[str]:
     return [path for path in (app["home"], app["etc"], app["logs"], app["run"], app["unit_file"]) if os.path.lexists(path)]
 
 
+def listens_on(record: Path) -> list[str]:
+    """Where the processes of a slot listen, by what it was started with; nothing when that does not say it."""
+    try:
+        return [str(address) for address in json.loads(record.read_text(encoding="utf-8"))["addresses"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
 def slot_facts(slot: dict[str, Any], releases: Path, running: list[dict[str, Any]]) -> dict[str, Any]:
     """One slot."""
     link = Path(slot["cwd"])
     release = Path(os.readlink(link)).name if link.is_symlink() else ""
-    found = [process_facts(info) for info in running if info["group"] == slot["group"]]
+    known = families() if running else {}
+    found = [process_facts(info, known) for info in running if info["group"] == slot["group"]]
     own = [process for process in found if "port" in process]
+    addresses = listens_on(Path(slot["record"])) or [f"127.0.0.1:{process['port']}" for process in own]
     return {
         "deployed": Path(slot["config"]).exists(),
         "release": release,
         "environment": record(releases / release)["environment"] if release else "",
         "processes": own,
         "workers": [process for process in found if "port" not in process],
-        "connections": sum(connections({process["port"] for process in own}).values()),
+        "addresses": addresses,
+        "connections": sum(connections(addresses).values()) if own else 0,
         "sequence": read_history(Path(slot["history"]))["sequence"],
     }
 
 
 def foreign_ports(app: dict[str, Any]) -> dict[str, str]:
     """Ports of the plan on which another user's process listens."""
-    ports = {port for slot in app["slots"].values() for port in slot["ports"]}
+    tcp = (address for slot in app["slots"].values() for address in slot["addresses"] if not address.startswith("unix:"))
+    ports = {int(address.rpartition(":")[2]) for address in tcp}
     return {str(port): holder for port, holder in listeners(ports, besides=user_id(app["user"])).items()}
 
 
@@ -307,6 +324,7 @@ def app_facts(app: dict[str, Any]) -> dict[str, Any]:
         "unprepared": [directory["path"] for directory in app["directories"] if not is_prepared(directory)],
         "needs_reload": "NeedDaemonReload=yes" in output("systemctl", "show", "--property=NeedDaemonReload", app["unit"]),
         "supervisord": supervisord._asdict() if supervisord else None,
+        "sockets": not app["sockets"] or Path(app["sockets"]).is_dir(),
         "slots": slots,
         "environments": whole_environments(Path(app["environments"])),
         "releases": present,

@@ -81,10 +81,10 @@ SLOTS = ("blue", "green")
 
 def ask(request: dict[str, Any], address: str, port: int, timeout: float, slot_path: str) -> dict[str, Any]:
     """One request: what came, and what is wrong with it."""
-    answer = get(address, port, request["path"], request["host"], timeout, headers=[CACHE_CONTROL])
+    answer = get(f"{address}:{port}", request["path"], request["host"], timeout, headers=[CACHE_CONTROL])
     error, slot = answer["error"], ""
     if request["slot"] and not error:
-        told = get(address, port, slot_path, request["host"], timeout, size=16)["body"]
+        told = get(f"{address}:{port}", slot_path, request["host"], timeout, size=16)["body"]
         slot = told if told in SLOTS else ""
         if slot not in ("", request["slot"]):
             error = f"nginx sends requests to the slot {slot} instead of {request['slot']}"

@@ -48,7 +48,7 @@ apps:
   contains:
     app: {description: Its name., type: str}
     drained: {description: Whether no connection was left., type: bool}
-    connections: {description: Number of connections left on each port that had any; ports are text., type: dict, sample: {"8000": 1}}
+    connections: {description: Number of connections left to each address that had any., type: dict, sample: {"127.0.0.1:8000": 1}}
     elapsed: {description: Seconds waited., type: float}
 """
 
@@ -62,7 +62,7 @@ def main() -> None:
     """Run the module."""
     drain = {
         "app": {"type": "str", "required": True},
-        "ports": {"type": "list", "elements": "int", "required": True},
+        "addresses": {"type": "list", "elements": "str", "required": True},
         "timeout": {"type": "float", "required": True},
     }
     module = AnsibleModule(
@@ -75,10 +75,10 @@ def main() -> None:
     start = time.monotonic()
     waiting, done = list(module.params["drains"]), {}
     while waiting:
-        left = connections({port for drain in waiting for port in drain["ports"]})
+        left = connections({address for drain in waiting for address in drain["addresses"]})
         elapsed = time.monotonic() - start
         for drain in list(waiting):
-            own = {str(port): left[port] for port in sorted(drain["ports"]) if port in left}
+            own = {address: left[address] for address in sorted(drain["addresses"]) if address in left}
             if not own or module.check_mode or elapsed >= drain["timeout"]:
                 waiting.remove(drain)
                 done[drain["app"]] = {"drained": not own, "connections": own, "elapsed": round(elapsed, 3)}

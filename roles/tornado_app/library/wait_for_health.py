@@ -23,10 +23,17 @@ options:
       socket: {description: Unix socket of the supervisord that runs the processes., type: path, required: true}
       group: {description: Name of the processes' group in supervisord., type: str, required: true}
       ports:
-        description: Ports of the processes, which are also their names in the group.
+        description: Names in the group of processes that are asked, which are numbers.
         type: list
         elements: int
         required: true
+      addresses:
+        description: Where they are asked, host:port or unix:path, in the order of O(slots[].ports); or the one that they share.
+        type: list
+        elements: str
+        required: true
+      listeners: {description: Processes that have to listen on the address that they share; 0 when they share none., type: int, default: 0}
+      children: {description: Processes that each one has to have forked., type: int, default: 0}
       workers:
         description: Names in the group of processes that listen on no port; they are healthy while supervisord calls them C(RUNNING).
         type: list
@@ -46,10 +53,6 @@ options:
         type: list
         elements: int
         default: []
-  address:
-    description: Address on which the processes listen.
-    type: str
-    default: 127.0.0.1
   interval:
     description: Seconds between two requests to a process.
     type: float
@@ -69,6 +72,7 @@ EXAMPLES = r"""
         socket: /run/shop/supervisor.sock
         group: shop-green
         ports: [9000, 9001]
+        addresses: ["127.0.0.1:9000", "127.0.0.1:9001"]
         path: /healthz
         timeout: 60
 """
@@ -117,6 +121,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.tornado_app_http import get
+from ansible.module_utils.tornado_app_proc import children, listening
 from ansible.module_utils.tornado_app_supervisor import UNANSWERED, connect, processes
 
 LOG_LINES = 20
@@ -163,10 +168,12 @@ class Past:
         return max(0, len(self.pids) - 1)
 
 
-def look(slot: Slot, address: str, request_timeout: float, pool: Executor) -> list[dict[str, Any]]:
+def look(slot: Slot, request_timeout: float, pool: Executor) -> list[dict[str, Any]]:
     """Ask every process of a slot once, all at the same time."""
     ports = slot["ports"]
-    answers = list(pool.map(lambda port: get(address, port, slot["path"], slot["host"], request_timeout), ports))
+    # Processes that share an address are asked as often as there are of them; which of them answers is the kernel's choice.
+    addresses = slot["addresses"] * len(ports) if len(slot["addresses"]) == 1 else slot["addresses"]
+    answers = list(pool.map(lambda address: get(address, slot["path"], slot["host"], request_timeout), addresses))
     infos = supervised(slot["socket"], slot["group"])
     unknown = {"pid": 0, "statename": "UNKNOWN", "spawnerr": "", "description": f"no supervisord that answers on {slot['socket']} knows it"}
     asked = [(str(port), port, answer) for port, answer in zip(ports, answers)]
@@ -176,12 +183,25 @@ def look(slot: Slot, address: str, request_timeout: float, pool: Executor) -> li
         info = infos.get(name, unknown)
         well = not answer["error"] and info["statename"] in ("RUNNING", "STARTING")
         errors = [answer["error"]] if answer["error"] else []
+        missing = "" if answer is silent else short(slot, info["pid"])
+        if missing:
+            healthy = False
+            errors.append(missing)
         if info["statename"] != "RUNNING":
             errors.append(f"supervisord: {info['statename']} {info['spawnerr'] or info['description']}".strip())
         process = {"name": f"{slot['group']}:{name}", "port": port, "pid": info["pid"], "state": info["statename"], "answers": well}
         said = {"status": answer["status"], "latency_ms": answer["latency_ms"], "errors": errors}
         found.append({**process, **said, "log": info.get("stdout_logfile", "")})
     return found
+
+
+def short(slot: Slot, pid: int) -> str:
+    """What the kernel lacks of processes that share an address, of which an answer says nothing; an empty string when all are there."""
+    if slot["children"] and (found := len(children(pid)) if pid else 0) < slot["children"]:
+        return f"it has forked {found} of {slot['children']} processes"
+    if slot["listeners"] and (found := listening(int(slot["addresses"][0].rpartition(":")[2]))) < slot["listeners"]:
+        return f"{found} of {slot['listeners']} processes listen on {slot['addresses'][0]}; reuse_port=True lets them share it"
+    return ""
 
 
 def judge(process: dict[str, Any], past: Past, wanted: int | None, steady: float, moment: float) -> dict[str, Any]:
@@ -197,7 +217,7 @@ def judge(process: dict[str, Any], past: Past, wanted: int | None, steady: float
     return {**process, "healthy": healthy, "error": "" if healthy else "; ".join(errors)}
 
 
-def wait(slot: Slot, address: str, interval: float, pool: Executor) -> dict[str, Any]:
+def wait(slot: Slot, interval: float, pool: Executor) -> dict[str, Any]:
     """Ask the processes of a slot until all are healthy, one is given up, or their time is over."""
     start = time.monotonic()
     deadline = start + slot["timeout"]
@@ -206,7 +226,7 @@ def wait(slot: Slot, address: str, interval: float, pool: Executor) -> dict[str,
     pasts = {name: Past() for name in names}
     while True:
         left = deadline - time.monotonic()
-        found = look(slot, address, min(REQUEST_TIMEOUT, max(left, 1.0)), pool)
+        found = look(slot, min(REQUEST_TIMEOUT, max(left, 1.0)), pool)
         now = time.monotonic()
         for process in found:
             pasts[process["name"]].add(process, now)
@@ -242,6 +262,9 @@ def main() -> None:
         "socket": {"type": "path", "required": True},
         "group": {"type": "str", "required": True},
         "ports": {"type": "list", "elements": "int", "required": True},
+        "addresses": {"type": "list", "elements": "str", "required": True},
+        "listeners": {"type": "int", "default": 0},
+        "children": {"type": "int", "default": 0},
         "workers": {"type": "list", "elements": "str", "default": []},
         "path": {"type": "str", "default": "/"},
         "host": {"type": "str", "default": "localhost"},
@@ -252,7 +275,6 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "slots": {"type": "list", "elements": "dict", "required": True, "options": slot},
-            "address": {"type": "str", "default": "127.0.0.1"},
             "interval": {"type": "float", "default": 0.25},
         },
         supports_check_mode=True,
@@ -262,7 +284,7 @@ def main() -> None:
     slots = [{**slot, **once} for slot in params["slots"]]
     # The slots share the threads for requests: a host may have dozens of apps, each with a process for each of its CPUs.
     with ThreadPoolExecutor(max_workers=max(1, len(slots))) as waits, ThreadPoolExecutor(max_workers=64) as requests:
-        apps = list(waits.map(lambda slot: wait(slot, params["address"], params["interval"], requests), slots))
+        apps = list(waits.map(lambda slot: wait(slot, params["interval"], requests), slots))
     outcome = {"changed": False, "healthy": all(app["healthy"] for app in apps), "apps": apps}
     if not outcome["healthy"]:
         module.fail_json(msg=report(apps), **outcome)

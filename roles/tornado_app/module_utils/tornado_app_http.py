@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 import http.client
+import socket
 import time
 from collections.abc import Iterable
 from typing import Any
 
 
-def get(address: str, port: int, path: str, host: str, timeout: float, headers: Iterable[str] = (), size: int = 0) -> dict[str, Any]:
-    """Ask once, on a new connection, without following redirects.
+class UnixConnection(http.client.HTTPConnection):
+    """A connection to a unix socket."""
+
+    def __init__(self, path: str, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        """Connect to the path instead of the host."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def get(address: str, path: str, host: str, timeout: float, headers: Iterable[str] = (), size: int = 0) -> dict[str, Any]:
+    """Ask once, on a new connection, without following redirects; ``address`` is host:port or unix:path, as in nginx.
 
     Returns ``status`` (0 when there was no answer), ``latency_ms``, ``error`` (empty for a status of 200 to 399), ``headers``, those of
     the answer that are asked for, empty where it has none, and ``body``, its first ``size`` bytes as text.
     """
     start = time.monotonic()
-    connection = http.client.HTTPConnection(address, port, timeout=timeout)
+    place, _, rest = address.rpartition(":")
+    connection = UnixConnection(rest, timeout) if place == "unix" else http.client.HTTPConnection(place, int(rest), timeout=timeout)
     status, error, body, found = 0, "", "", dict.fromkeys(headers, "")
     try:
         connection.request("GET", path, headers={"Host": host, "Connection": "close"})

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 PROC = Path("/proc")
 ESTABLISHED = "01"
 LISTEN = "0A"
+CONNECTED = "03"  # of a unix socket
 
 
 class Process(NamedTuple):
@@ -72,18 +73,21 @@ def name(pid: int, proc: Path = PROC) -> str:
         return ""
 
 
+def families(proc: Path = PROC) -> dict[int, list[int]]:
+    """Process id -> its direct children, in the order of their ids, of all processes that have any."""
+    found: dict[int, list[int]] = {}
+    for pid in sorted(int(entry.name) for entry in proc.iterdir() if entry.name.isdigit()):
+        try:
+            fields = read(proc / str(pid) / "stat").rpartition(")")[2].split()
+        except OSError:
+            continue
+        found.setdefault(int(fields[1]), []).append(pid)
+    return found
+
+
 def children(pid: int, proc: Path = PROC) -> list[int]:
     """The direct children of a process, in the order of their ids."""
-    found = []
-    for entry in proc.iterdir():
-        if entry.name.isdigit():
-            try:
-                fields = read(entry / "stat").rpartition(")")[2].split()
-            except OSError:
-                continue
-            if fields[1] == str(pid):
-                found.append(int(entry.name))
-    return sorted(found)
+    return families(proc).get(pid, [])
 
 
 def nginx_workers(master: int, proc: Path = PROC) -> list[int]:
@@ -145,13 +149,24 @@ def _holder(listener: Socket, pid: int | None, proc: Path) -> str:
     return f"{name(pid, proc)} (pid {pid})" if pid else f"a process of user id {listener.uid}"
 
 
-def connections(ports: set[int], proc: Path = PROC) -> dict[int, int]:
-    """Port -> number of its established connections, for those of ``ports`` that have any."""
-    count: dict[int, int] = {}
-    for found in sockets(ESTABLISHED, proc):
-        if found.port in ports:
-            count[found.port] = count.get(found.port, 0) + 1
-    return count
+def connections(addresses: Iterable[str], proc: Path = PROC) -> dict[str, int]:
+    """Address (host:port or unix:path) -> number of its established connections, for those of ``addresses`` that have any."""
+    ports = {int(address.rpartition(":")[2]): address for address in addresses if not address.startswith("unix:")}
+    paths = {address[len("unix:") :]: address for address in addresses if address.startswith("unix:")}
+    found = [ports[socket.port] for socket in sockets(ESTABLISHED, proc) if socket.port in ports] if ports else []
+    found += [paths[path] for path in connected_paths(proc) if path in paths] if paths else []
+    return {address: found.count(address) for address in found}
+
+
+def connected_paths(proc: Path = PROC) -> list[str]:
+    """The paths of unix sockets, once for each of their connections; of a connection the kernel names the end that was accepted."""
+    lines = (line.split(maxsplit=7) for line in read(proc / "net" / "unix").splitlines()[1:])
+    return [fields[7] for fields in lines if len(fields) == 8 and fields[5] == CONNECTED]
+
+
+def listening(port: int, proc: Path = PROC) -> int:
+    """The number of sockets that listen on a port; more than one when they share it."""
+    return sum(socket.port == port for socket in sockets(LISTEN, proc))
 
 
 def peers(port: int, proc: Path = PROC) -> set[str]:

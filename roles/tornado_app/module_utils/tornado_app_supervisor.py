@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import http.client
-import socket
 import xmlrpc.client
 from typing import Any
+
+from ansible.module_utils.tornado_app_http import UnixConnection
 
 # An answer of supervisord (supervisor/xmlrpc.py): there is no such group.
 BAD_NAME = 10
 # What a call raises when there is no supervisord that answers it: nobody listens, it is ending, it is something else.
 UNANSWERED = (OSError, http.client.HTTPException, xmlrpc.client.Error)
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: str, timeout: float) -> None:
-        super().__init__("localhost", timeout=timeout)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
 
 
 class _UnixTransport(xmlrpc.client.Transport):
@@ -31,7 +21,8 @@ class _UnixTransport(xmlrpc.client.Transport):
         self._timeout = timeout
 
     def make_connection(self, host: Any) -> http.client.HTTPConnection:  # noqa: ARG002  the name is the base class's
-        return _UnixConnection(self._path, self._timeout)
+        connection: http.client.HTTPConnection = UnixConnection(self._path, self._timeout)
+        return connection
 
 
 def connect(path: str, timeout: float = 10.0) -> Any:
