@@ -81,7 +81,7 @@ def test_a_slot_in_the_words_of_each_module() -> None:
     assert arguments.groups(shop) == [{"socket": socket, "group": "shop-green", "slot": "green", "flag": flag}]
     assert arguments.drains(shop) == [{"app": "shop", "addresses": addresses, "timeout": SHOP_PLAN["drain"]["timeout"]}]
     assert arguments.watched(shop) == [{"app": "shop", "path": SHOP_PLAN["access_log"], "slot": "green"}]
-    assert arguments.requests(shop) == [{"app": "shop", "host": SHOP_PLAN["host"], "path": "/", "slot": "green"}]
+    assert arguments.requests(shop) == [{"app": "shop", "host": SHOP_PLAN["host"], "prefix": "", "path": "/", "slot": "green"}]
     (check,) = arguments.health_checks(shop)
     assert (check["socket"], check["group"], check["ports"]) == (socket, "shop-green", [9000, 9001, 9002])
 
@@ -171,3 +171,19 @@ def test_what_is_checked_of_each_way_to_listen(listen: str, ports: list[int], ad
     app = make_plan({"shop": {**SHOP, "processes": 2, "listen": listen, "command": command}}, DEFAULTS, HOST)["shop"]
     (check,) = arguments.health_checks({"shop": slot_of(app)})
     assert (check["ports"], check["addresses"], check["listeners"], check["children"]) == (ports, addresses, listeners, children)
+
+
+def test_apps_that_share_names_share_a_site_in_the_file_of_the_first() -> None:
+    names = ["shop.test", "www.test"]
+    plan = make_plan(
+        {
+            "shop": {**SHOP, "server_names": names},
+            "api": {**SHOP, "port": 8300, "server_names": ["api.test"]},
+            "admin": {**SHOP, "port": 8400, "server_names": ["WWW.test", "shop.test"], "path": "/admin/"},
+        },
+        DEFAULTS,
+        HOST,
+    )
+    assert [[app["name"] for app in variables["apps"]] for variables in arguments.site_variables(plan)] == [["shop", "admin"], ["api"]]
+    assert [file["path"] for file in arguments.site_files(plan, ["one", "two"])] == ["conf.d/shop.conf", "conf.d/api.conf"]
+    assert arguments.site_absent(plan) == ["conf.d/admin.conf"]

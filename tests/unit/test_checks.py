@@ -331,7 +331,7 @@ def test_what_nginx_answers_wrongly_is_named(bad: dict[str, Any], said: str) -> 
 
 
 def test_nginx_is_asked_for_the_health_path_and_a_static_file() -> None:
-    common = {"app": "shop", "host": PLAN["shop"]["host"]}
+    common = {"app": "shop", "host": PLAN["shop"]["host"], "prefix": ""}
     assert checks.probes(PLAN, state(app={"static_file": "a b.css"})) == [
         {**common, "path": "/", "slot": "blue"},
         {**common, "path": "/static/a%20b.css?v=1"},

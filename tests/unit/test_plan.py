@@ -168,7 +168,7 @@ def test_slots_that_overlap_are_refused() -> None:
 def test_two_apps_of_one_server_name_are_refused() -> None:
     apps = {"shop": SHOP, "api": {**SHOP, "port": 8100, "server_names": ["WEB-1"]}}
     (found,) = problems(apps)
-    assert found.startswith("tornado_apps.api.server_names: web-1 on web-1 is shop's already")
+    assert found.startswith("tornado_apps.api.server_names: web-1/ on web-1 is shop's already")
 
 
 @pytest.mark.parametrize(
@@ -353,3 +353,29 @@ def test_what_is_removed_of_an_app() -> None:
     for path in named:
         assert any(path == gone or path.startswith(f"{gone}/") for gone in purged["paths"])
         assert path in (app["home"], app["shared"]) or any(path == gone or path.startswith(f"{gone}/") for gone in kept["paths"])
+
+
+# Apps that share their names
+
+
+def test_apps_may_share_all_of_their_names_with_a_path_each() -> None:
+    names = ["shop.test", "www.shop.test"]
+    one, other = {**SHOP, "server_names": names}, {**SHOP, "server_names": names[::-1], "port": 8300, "path": "/api/"}
+    assert problems({"shop": one, "api": other}) == []
+    planned = plan.plan({"shop": one, "api": other}, DEFAULTS, HOST)
+    assert (planned["shop"]["prefix"], planned["api"]["prefix"]) == ("", "/api")
+    (found,) = problems({"shop": one, "api": {**other, "path": "/"}})
+    assert found.startswith("tornado_apps.api.server_names: shop.test, www.shop.test/ on web-1 is shop's already; give each app its own")
+    (found,) = problems({"shop": one, "api": {**other, "server_names": ["shop.test"]}})
+    assert found.startswith("tornado_apps.api.server_names has some of shop's names on web-1 and not others")
+
+
+@pytest.mark.parametrize("path", ["api/", "/api", "api", "", "//", "/a b/", "/a$b/", "/a//b/"])
+def test_a_prefix_begins_and_ends_with_a_slash(path: str) -> None:
+    assert problem(path=path).startswith(f"tornado_apps.shop.path {path!r} is no prefix")
+
+
+def test_nginx_has_to_tell_the_names_of_apps_apart() -> None:
+    other = {**SHOP, "server_names": ["other.test"], "port": 8300}
+    (found,) = problems({"a-b": SHOP, "a_b": other})
+    assert found.startswith("tornado_apps.a_b: nginx cannot tell its name from a-b")

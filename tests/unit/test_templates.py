@@ -74,8 +74,9 @@ def nginx_files(plan: Plan, *, cpus: int = 1, ipv6: bool = True) -> dict[str, st
         "nginx.conf": render("nginx.conf.j2", common),
         "conf.d/tornado_app.conf": render("nginx_default.conf.j2", common),
     }
+    for variables in load("filter_plugins/arguments.py").site_variables(plan):
+        files[variables["apps"][0]["site_config"]] = render("nginx_site.conf.j2", {**common, **variables})
     for app in plan.values():
-        files[app["site_config"]] = render("nginx_site.conf.j2", {**common, "app": app})
         for slot in app["slots"].values():
             files[slot["upstream_config"]] = render("nginx_upstream.conf.j2", {**common, "app": app, "slot": slot})
     return files
@@ -327,10 +328,10 @@ def test_sites(plan: Plan) -> None:
         assert f"proxy_read_timeout {app['proxy_read_timeout']}s;" in found
         assert f"if (-e {app['flag']})" in text
         assert f"access_log {app['access_log']} tornado_app_{app['name']};" in found
-        assert set(re.findall(r"proxy_pass (\S+);", text)) == {f"http://{app['name']}_$slot"}
+        assert set(re.findall(r"proxy_pass (\S+);", text)) == {f"http://{app['name']}_${app['variable']}"}
         assert {f"{app['name']}_{slot}" for slot in ("blue", "green")} == {slot["upstream"] for slot in app["slots"].values()}
         if app["static"]:
-            assert f"alias {app['home']}/slots/$slot/{app['static']}/;" in found
+            assert f"alias {app['home']}/slots/${app['variable']}/{app['static']}/;" in found
             assert "expires $tornado_app_expires;" in found
         else:
             assert "static" not in text
@@ -356,7 +357,6 @@ def test_shared_site(plan: Plan) -> None:
     assert maps == {
         "$http_upgrade $tornado_app_connection": {"default": "upgrade", '""': '""'},
         "$arg_v $tornado_app_expires": {"default": "max", '""': "-1"},
-        "$uri $tornado_app_static_file": {},
     }
 
 
@@ -421,14 +421,15 @@ class Site:
     """A running nginx with the files of two apps, a Tornado process for each port of theirs but one, and a client."""
 
     def __init__(self, root: Path, nginx: Path, stack: ExitStack) -> None:
-        held = stack.enter_context(held_ports(9))
-        self.port = held[8]
+        held = stack.enter_context(held_ports(13))
+        self.port = held[12]
         apps = {
             "shop": {**SHOP, "port": held[0], "processes": 2},
             "api": {**API, "port": held[4], "processes": 2, "client_max_body_size": "1m"},
+            "admin-2": {**SHOP, "path": "/admin/v2.0/", "port": held[8], "processes": 1},
         }
         # Shop has the first four; of api's, one runs and its neighbour does not.
-        running = held[:5]
+        running = [*held[:5], held[8]]
         planned = make_plan(apps, stride=2)
         logs = {name: {"access_log": app["access_log"]} for name, app in planned.items()}  # nginx_tree puts them below root
         self.plan = {name: {**app, **logs[name]} for name, app in relocated(planned, root).items()}
@@ -447,6 +448,10 @@ class Site:
             for name, content in files.items():
                 (static / name).parent.mkdir(exist_ok=True)
                 (static / name).write_text(content)
+        self.admin = held[8]
+        static = Path(self.plan["admin-2"]["slots"]["blue"]["cwd"]) / "static"
+        static.mkdir(parents=True)
+        (static / "app.css").write_text("a { color: admin }\n")
         self.closing = root / "closing"
         self.flag = Path(self.shop["flag"])
         self.flag.parent.mkdir()
@@ -603,7 +608,9 @@ def test_drained_slot_has_no_connection(site: Site) -> None:
         site.tell()
 
     def drained(timeout: float) -> bool:
-        (shop,) = run_module("wait_for_drain", drains=[{"app": "shop", "ports": blue, "timeout": timeout}])["apps"]
+        (shop,) = run_module(
+            "wait_for_drain", drains=[{"app": "shop", "addresses": [f"127.0.0.1:{port}" for port in blue], "timeout": timeout}]
+        )["apps"]
         return bool(shop["drained"])
 
     assert not drained(0)
@@ -913,3 +920,58 @@ def test_answers_pass_unchanged(site: Site) -> None:
 
 def test_version_of_nginx_is_nobodys_business(site: Site) -> None:
     assert site.ask("/static/app.css")[0].headers["Server"] == "nginx"
+
+
+# Apps that share a name
+
+
+def test_an_app_has_the_urls_below_its_prefix(site: Site) -> None:
+    found = site.tell("/admin/v2.0/users?page=2")
+    assert (found["port"], found["uri"], found["headers"]["X-Forwarded-Prefix"]) == (site.admin, "/users?page=2", "/admin/v2.0")
+    assert site.tell("/admin/v2.0/")["uri"] == "/"
+    for path in ("/", "/admin/", "/admin/v2x0/", "/other/admin/v2.0/"):
+        found = site.tell(path)
+        assert found["port"] in site.shop["slots"]["blue"]["ports"]
+        assert "X-Forwarded-Prefix" not in found["headers"]
+
+
+def test_a_prefix_without_its_slash_leads_to_it(site: Site) -> None:
+    answer, _ = site.ask("/admin/v2.0?a=b")
+    assert (answer.status, answer.headers["Location"]) == (308, "/admin/v2.0/?a=b")
+
+
+def test_apps_that_share_a_name_are_switched_each_by_its_own_flag(site: Site) -> None:
+    def slots() -> list[bytes]:
+        return [site.ask(f"{prefix}/.tornado_app/slot")[1] for prefix in ("", "/admin/v2.0")]
+
+    assert slots() == [b"blue", b"blue"]
+    with site.green():
+        assert slots() == [b"green", b"blue"]
+        assert site.tell("/admin/v2.0/x")["port"] == site.admin
+
+
+def test_static_files_below_a_prefix(site: Site) -> None:
+    for near_reload in (False, True):
+        with site.near_reload() if near_reload else nullcontext():
+            answer, body = site.ask("/admin/v2.0/static/app.css?v=1")
+            assert (answer.status, body) == (200, b"a { color: admin }\n")
+            assert "max-age=315360000" in answer.headers["Cache-Control"]
+            # What is not there is asked from the app.
+            missing = site.ask("/admin/v2.0/static/none.css")[1]
+            assert json.loads(missing)["port"] == site.admin
+
+
+def test_apps_that_share_a_name_have_a_log_each(site: Site) -> None:
+    site.tell("/admin/v2.0/logged-there")
+    site.tell("/logged-here")
+    for name, path in (("admin-2", "/admin/v2.0/logged-there"), ("shop", "/logged-here")):
+        wait_until(lambda name=name, path=path: path in site.logs[name].read_text(), "the line")  # type: ignore[misc]
+        other = {"admin-2": "shop", "shop": "admin-2"}[name]
+        assert path not in site.logs[other].read_text()
+
+
+def test_a_name_without_an_app_at_its_root_answers_404(tmp_path: Path, nginx: Path, ports: Callable[[int], list[int]]) -> None:
+    plan = make_plan({"shop": {**SHOP, "path": "/shop/"}}, nofile=65536)
+    files = nginx_files(plan, ipv6=False)
+    assert "return 404;" in files["conf.d/shop.conf"]
+    assert nginx_test(nginx, nginx_tree(tmp_path, files, ports(1)[0]))[0]

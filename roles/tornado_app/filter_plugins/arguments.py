@@ -66,7 +66,13 @@ def health_checks(slots: Slots, timeout: float | None = None, gate: Mapping[str,
 def requests(slots: Slots) -> list[dict[str, str]]:
     """For ask_nginx: the health path of each app, which one of these slots is meant to answer."""
     return [
-        {"app": name, "host": slot["app"]["host"], "path": slot["app"]["health"]["path"], "slot": slot["slot"]["name"]}
+        {
+            "app": name,
+            "host": slot["app"]["host"],
+            "prefix": slot["app"]["prefix"],
+            "path": slot["app"]["health"]["path"],
+            "slot": slot["slot"]["name"],
+        }
         for name, slot in slots.items()
     ]
 
@@ -101,14 +107,27 @@ def upstream_files(slots: Slots, rendered: Iterable[str], force: bool = True) ->
     ]
 
 
+def sites(plan: Plan) -> list[list[Mapping[str, Any]]]:
+    """The apps of each site, which share its server names and are told apart by path."""
+    found: dict[frozenset[str], list[Mapping[str, Any]]] = {}
+    for app in plan.values():
+        found.setdefault(frozenset(name.lower() for name in app["server_names"]), []).append(app)
+    return list(found.values())
+
+
 def site_variables(plan: Plan) -> list[dict[str, Any]]:
-    """For a template that is rendered once for each app."""
-    return [{"app": app} for app in plan.values()]
+    """For a template that is rendered once for each site."""
+    return [{"apps": apps} for apps in sites(plan)]
 
 
 def site_files(plan: Plan, rendered: Iterable[str]) -> list[File]:
-    """For nginx_config: the sites of all apps, as rendered."""
-    return [{"path": app["site_config"], "content": content} for app, content in zip(plan.values(), rendered, strict=True)]
+    """For nginx_config: all sites, as rendered; each in the file of its first app."""
+    return [{"path": apps[0]["site_config"], "content": content} for apps, content in zip(sites(plan), rendered, strict=True)]
+
+
+def site_absent(plan: Plan) -> list[str]:
+    """For nginx_config: the files that apps would have who are in the site of another one."""
+    return [app["site_config"] for apps in sites(plan) for app in apps[1:]]
 
 
 def slot_files(
@@ -208,6 +227,7 @@ class FilterModule:
             "tornado_app_upstream_files": upstream_files,
             "tornado_app_site_variables": site_variables,
             "tornado_app_site_files": site_files,
+            "tornado_app_site_absent": site_absent,
             "tornado_app_slot_files": slot_files,
             "tornado_app_cookie_paths": cookie_paths,
             "tornado_app_cookie_files": cookie_files,

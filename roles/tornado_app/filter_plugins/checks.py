@@ -300,7 +300,7 @@ def _probes(plan: Plan, facts: Facts) -> Iterator[tuple[dict[str, str], bool | N
         state = facts["apps"][name]
         if not state["slots"][state["live"]]["deployed"]:
             continue
-        base = {"app": name, "host": app["host"]}
+        base = {"app": name, "host": app["host"], "prefix": app["prefix"]}
         yield {**base, "path": app["health"]["path"], "slot": state["live"]}, None
         if state["static_file"]:
             file = f"/static/{quote(state['static_file'])}"

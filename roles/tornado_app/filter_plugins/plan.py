@@ -33,6 +33,7 @@ KIND = re.compile(r"[A-Za-z0-9_-]+")
 PYTHON = re.compile(r"\d+\.\d+")
 WSGI = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+PREFIX = re.compile(r"/([A-Za-z0-9._~-]+/)*")
 URL_PATH = re.compile(r"/[!-~]*")
 RELATIVE_PATH = re.compile(r"(?!/)(?!.*(^|/)\.\.(/|$))[A-Za-z0-9._/-]+")
 NGINX_SIZE = re.compile(r"\d+[kKmMgG]?")
@@ -134,6 +135,8 @@ def _setting_problems(where: str, app: Mapping[str, Any], stride: int) -> Iterat
         yield f"{where}.log_budget is {app['log_budget']}: at least {LOG_BUDGET_MIN} bytes are needed, as in 500M"
     if app["python"] and not PYTHON.fullmatch(app["python"]):
         yield f"{where}.python {app['python']!r} is no version of Python like 3.12, in quotes"
+    if not PREFIX.fullmatch(app["path"]):
+        yield f"{where}.path {app['path']!r} is no prefix: it begins and ends with / and has letters, digits and . _ ~ - in between"
     if not URL_PATH.fullmatch(app["health"]["path"]):
         yield f"{where}.health.path {app['health']['path']!r} is no URL path: it starts with / and has no spaces"
     if not app["server_names"]:
@@ -178,8 +181,20 @@ def _cross_problems(apps: Mapping[str, Mapping[str, Any]], host: Mapping[str, An
             setting = f"tornado_apps.{other}.port {apps[other]['port']}" + (f" ({slot} slot: {theirs[0]})" if slot == "green" else "")
             yield f"{setting} overlaps {one}'s {mine[0]}-{mine[-1]} on {host['name']}"
     for one, other in combinations(apps, 2):
-        for name in sorted({name.lower() for name in apps[one]["server_names"]} & {name.lower() for name in apps[other]["server_names"]}):
-            yield f"tornado_apps.{other}.server_names: {name} on {host['name']} is {one}'s already; give each app its own server_names"
+        ours, others = ({name.lower() for name in apps[app]["server_names"]} for app in (one, other))
+        names, path = f"tornado_apps.{other}.server_names", apps[other]["path"]
+        if ours & others and path == apps[one]["path"]:
+            common = ", ".join(sorted(ours & others))
+            yield f"{names}: {common}{path} on {host['name']} is {one}'s already; give each app its own server_names, or its own path"
+        elif ours & others and ours != others:
+            yield f"{names} has some of {one}'s names on {host['name']} and not others; apps that share names, by path, share all of them"
+        if _variable(one) == _variable(other):
+            yield f"tornado_apps.{other}: nginx cannot tell its name from {one}, which differs in - and _ only; rename one of them"
+
+
+def _variable(name: str) -> str:
+    """The variable of nginx that has the slot of an app; its name may have no hyphen."""
+    return f"slot_{name.replace('-', '_')}"
 
 
 def _is_serial(value: Any) -> bool:
@@ -316,6 +331,8 @@ def _planned(name: str, settings: dict[str, Any], host: Mapping[str, Any]) -> di
         **settings,
         "name": name,
         "user": name,
+        "prefix": settings["path"].rstrip("/"),
+        "variable": _variable(name),
         "unit": f"{name}.service",
         "unit_file": f"/etc/systemd/system/{name}.service",
         "host": next(

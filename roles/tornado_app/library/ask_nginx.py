@@ -18,7 +18,8 @@ options:
     suboptions:
       app: {description: Name of the app., type: str, required: true}
       host: {description: Value of the C(Host) header., type: str, required: true}
-      path: {description: Path to ask for., type: str, required: true}
+      path: {description: "Path to ask for, as the app knows it.", type: str, required: true}
+      prefix: {description: "What nginx has before the app's own paths.", type: str, default: ""}
       slot: {description: The slot that is meant to answer; not looked at when it is not given., type: str}
   address:
     description: Address of nginx.
@@ -81,10 +82,11 @@ SLOTS = ("blue", "green")
 
 def ask(request: dict[str, Any], address: str, port: int, timeout: float, slot_path: str) -> dict[str, Any]:
     """One request: what came, and what is wrong with it."""
-    answer = get(f"{address}:{port}", request["path"], request["host"], timeout, headers=[CACHE_CONTROL])
+    prefix = request["prefix"]
+    answer = get(f"{address}:{port}", prefix + request["path"], request["host"], timeout, headers=[CACHE_CONTROL])
     error, slot = answer["error"], ""
     if request["slot"] and not error:
-        told = get(f"{address}:{port}", slot_path, request["host"], timeout, size=16)["body"]
+        told = get(f"{address}:{port}", prefix + slot_path, request["host"], timeout, size=16)["body"]
         slot = told if told in SLOTS else ""
         if slot not in ("", request["slot"]):
             error = f"nginx sends requests to the slot {slot} instead of {request['slot']}"
@@ -100,7 +102,11 @@ def ask(request: dict[str, Any], address: str, port: int, timeout: float, slot_p
 
 def main() -> None:
     """Run the module."""
-    request = {**{key: {"type": "str", "required": True} for key in ("app", "host", "path")}, "slot": {"type": "str"}}
+    request = {
+        **{key: {"type": "str", "required": True} for key in ("app", "host", "path")},
+        "slot": {"type": "str"},
+        "prefix": {"type": "str", "default": ""},
+    }
     module = AnsibleModule(
         argument_spec={
             "requests": {"type": "list", "elements": "dict", "required": True, "options": request},
