@@ -25,6 +25,7 @@ TELL = (
 
 PORT = "8003"
 PLAIN = {"PATH": "/usr/bin:/bin"}
+EMPTY = {"python": sys.executable, "environment": {}, "journal": ""}
 
 values = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=60)
 
@@ -53,7 +54,9 @@ def launch(
     """Start it as supervisord does."""
     path = folder / "slot.json"
     (folder / "slot.secrets.json").write_text(json.dumps(secrets or {}))
-    path.write_text(json.dumps({"python": sys.executable, "environment": {}, **record, "secrets": str(folder / "slot.secrets.json")}))
+    path.write_text(
+        json.dumps({"python": sys.executable, "environment": {}, "journal": "", **record, "secrets": str(folder / "slot.secrets.json")})
+    )
     command: list[str | Path] = [PYTHON, "-I", "-S", ROLE / "files/launch.py", path, name]
     return subprocess.run(command, env=dict(environment or {}), capture_output=True, text=True, check=False)
 
@@ -165,7 +168,9 @@ def test_process_id_stays(folder: Path) -> None:
     path = folder / "pid.json"
     argv = ["{python}", "-c", "import os, time; print(os.getpid(), flush=True); time.sleep(3600)"]
     (folder / "none.json").write_text("{}")
-    path.write_text(json.dumps({"python": sys.executable, "environment": {}, "secrets": str(folder / "none.json"), **web(*argv)}))
+    path.write_text(
+        json.dumps({"python": sys.executable, "environment": {}, "journal": "", "secrets": str(folder / "none.json"), **web(*argv)})
+    )
     reading, writing = os.pipe()
     with process(PYTHON, "-I", "-S", ROLE / "files/launch.py", path, PORT, stdout=writing) as running:
         os.close(writing)
@@ -194,9 +199,12 @@ def line(command: str, **environment: str) -> dict[str, Any]:
         "environment": {"TELL": TELL, "PYTHON": sys.executable, **environment},
         "shared": "/tmp",
         "name": "x",
+        "journal": False,
     }
     release = {"release": "r", "environment": "e", "commands": dict.fromkeys(("web", "worker", "release"), command)}
-    return dict(arguments.slot_record(app, {"name": "blue", "secrets": "/s", "addresses": [f"127.0.0.1:{PORT}"]}, release))
+    return dict(
+        arguments.slot_record(app, {"name": "blue", "group": "x-blue", "secrets": "/s", "addresses": [f"127.0.0.1:{PORT}"]}, release)
+    )
 
 
 @pytest.mark.parametrize("kind", [PORT, "worker.2", "release"])

@@ -226,6 +226,7 @@ def test_a_literal_brace_is_written_twice() -> None:
         ({"scale": {"worker": True}}, "tornado_apps.shop.scale.worker is True: a number of processes is needed"),
         ({"scale": {"a b": 1}}, "tornado_apps.shop.scale: 'a b' is no type of process"),
         ({"python": "3"}, "tornado_apps.shop.python '3' is no version of Python like 3.12, in quotes"),
+        ({"logs": "syslog"}, "tornado_apps.shop.logs: "),
         ({"log_budget": "1K"}, "tornado_apps.shop.log_budget is 1024: at least 1000000 bytes are needed"),
     ],
 )

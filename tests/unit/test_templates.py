@@ -264,6 +264,15 @@ def test_workers_are_of_the_slots_own_group(plan: Plan) -> None:
             assert sections(supervisord_files(app)[slot["config"]]).sections() == [f"program:{group}"]
 
 
+def test_what_goes_to_the_journal_goes_to_no_file(plan: Plan) -> None:
+    for app in plan.values():
+        for slot in app["slots"].values():
+            parser = sections(supervisord_files({**app, "journal": True}, WORKERS)[slot["config"]])
+            for name in (slot["group"], f"{slot['group']}-worker"):
+                program = parser[f"program:{name}"]
+                assert (program["stdout_logfile"], program["stderr_logfile"]) == ("NONE", "NONE")
+
+
 def test_main_file_of_supervisord(plan: Plan) -> None:
     for app in plan.values():
         parser = sections(supervisord_files(app)[app["config"]])

@@ -53,3 +53,13 @@ def test_back_to_a_port_each(fleet: Fleet) -> None:
     with fleet.unnoticed():
         fleet.play("--tags", "deploy")
     assert fleet.leftovers() == {}
+
+
+def test_what_processes_print_goes_to_the_journal(fleet: Fleet) -> None:
+    fleet.play("--tags", "deploy", logs="journal")
+    for name, state in fleet.state().items():
+        lines = fleet.hosts[name].check_output("journalctl --unit=shop --quiet --output=with-unit --since=-2min").splitlines()
+        assert [line for line in lines if f"@{state.release}" in line]
+    settings = {"logs": "journal", "command": "{python} nothing.py {port}", "health": {"path": "/healthz", "timeout": 20}}
+    assert "can't open file" in fleet.refused("--tags", "deploy", **settings)
+    fleet.play("--tags", "deploy")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import sys
 
 
@@ -17,6 +18,16 @@ def where(addresses: list[str], process: str) -> dict[str, str]:
     own = next((address for address in addresses if address.endswith((f":{process}", f"/{process}.sock"))), addresses[0])
     kind, _, rest = own.rpartition(":")
     return {"socket": rest} if kind == "unix" else {"port": rest}
+
+
+def attach_to_journal(identifier: str) -> None:
+    """Let what is printed from here on go to journald under this name, as systemd-cat does."""
+    with socket.socket(socket.AF_UNIX) as stream:
+        stream.connect("/run/systemd/journal/stdout")
+        # Name; unit (its own); priority "info", or what a line begins with; not to syslog, the kernel's log or the console besides.
+        stream.sendall(f"{identifier}\n\n6\n1\n0\n0\n0\n".encode())
+        for descriptor in (1, 2):
+            os.dup2(stream.fileno(), descriptor)
 
 
 def main() -> None:
@@ -29,6 +40,8 @@ def main() -> None:
     kind, place = ("web", where(record["addresses"], process)) if process.isdigit() else (process.partition(".")[0], {})
     environment = {**os.environ, **record["environment"], **secrets, **{name.upper(): value for name, value in place.items()}}
     argv = [argument.format(python=record["python"], **place) for argument in record["commands"][kind]]
+    if record["journal"] and kind != "release":
+        attach_to_journal(f"{record['journal']}:{process}@{record['release']}")
     # Of a release command too. Sockets are for their group, which is nginx's.
     os.umask(0o007 if "socket" in place else 0o027)
     try:

@@ -51,6 +51,7 @@ def health_checks(slots: Slots, timeout: float | None = None, gate: Mapping[str,
             "ports": slot["ports"],
             "addresses": slot["addresses"],
             "listeners": len(slot["ports"]) if len(slot["ports"]) > len(slot["addresses"]) else 0,
+            "unit": slot["app"]["unit"],
             "children": slot["app"]["processes"] if slot["app"]["listen"] == "fork" else 0,
             "workers": [f"{kind}.{number + 1}" for kind, count in slot["workers"].items() for number in range(count)],
             "path": slot["app"]["health"]["path"],
@@ -184,6 +185,7 @@ def slot_record(app: Mapping[str, Any], slot: Mapping[str, Any], release: Mappin
     commands = {kind: ["/bin/sh", "-uc", f"exec env {doubled(line)}"] for kind, line in release["commands"].items()}
     return {
         "release": release["release"],
+        "journal": slot["group"] if app["journal"] else "",
         "commands": {**commands, **({"web": app["argv"]} if app["argv"] else {})},
         "python": f"{environment}/bin/python",
         "secrets": slot["secrets"],

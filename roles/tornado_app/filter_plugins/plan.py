@@ -354,6 +354,7 @@ def _planned(name: str, settings: dict[str, Any], host: Mapping[str, Any]) -> di
         "sockets": f"{run}/sockets" if settings["listen"] == "sockets" else "",
         "socket": f"{run}/supervisor.sock",
         "logs": f"/var/log/{name}",
+        "journal": settings["logs"] == "journal",
         "access_log": f"/var/log/nginx/{name}.access.log",
         "site_config": f"conf.d/{name}.conf",
         "slots": slots,

@@ -39,6 +39,7 @@ options:
         type: list
         elements: str
         default: []
+      unit: {description: Unit whose journal is quoted of processes that have no log file., type: str, default: ""}
       path: {description: Path to ask for., type: str, default: /}
       host: {description: Value of the C(Host) header., type: str, default: localhost}
       timeout: {description: Seconds that all processes of the group have together., type: float, default: 60}
@@ -111,8 +112,10 @@ msg:
   returned: failure
 """
 
+import json
 import math
 import os
+import subprocess
 import time
 from collections import deque
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -138,6 +141,18 @@ def last_lines(path: str, count: int = LOG_LINES) -> list[str]:
             return [line.rstrip("\n") for line in deque(lines, count)]
     except OSError as problem:
         return [f"({path}: {problem.strerror})"]
+
+
+def journal_lines(unit: str, name: str, count: int = LOG_LINES) -> list[str]:
+    """The last lines of a process in the journal of its unit; none when there is no journal."""
+    command = ["journalctl", f"--unit={unit}", "--output=json", "--lines=1000", "--quiet"]
+    try:
+        output = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False).stdout if unit else ""
+    except OSError:
+        return []
+    entries = (json.loads(line) for line in output.splitlines())
+    own = (entry for entry in entries if str(entry.get("SYSLOG_IDENTIFIER")).startswith(f"{name}@"))
+    return list(deque((str(entry.get("MESSAGE")) for entry in own), count))
 
 
 def supervised(socket: str, group: str) -> dict[str, dict[str, Any]]:
@@ -240,7 +255,10 @@ def wait(slot: Slot, interval: float, pool: Executor) -> dict[str, Any]:
             break
         time.sleep(interval)
     for process in found:
-        process["log"] = [] if process["healthy"] else last_lines(process["log"])
+        if process["healthy"]:
+            process["log"] = []
+        else:
+            process["log"] = last_lines(process["log"]) if process["log"] else journal_lines(slot["unit"], process["name"])
     return {"app": slot["app"], "healthy": healthy, "elapsed": round(time.monotonic() - start, 3), "processes": found}
 
 
@@ -266,6 +284,7 @@ def main() -> None:
         "listeners": {"type": "int", "default": 0},
         "children": {"type": "int", "default": 0},
         "workers": {"type": "list", "elements": "str", "default": []},
+        "unit": {"type": "str", "default": ""},
         "path": {"type": "str", "default": "/"},
         "host": {"type": "str", "default": "localhost"},
         "timeout": {"type": "float", "default": 60},
