@@ -54,11 +54,14 @@ class Host:
                 **slot,
                 "sequence": self.histories[name]["sequence"],
                 "processes": [process(port) for port in PORTS[name]] if slot["deployed"] else [],
+                "workers": [],
+                "addresses": [],
             }
             for name, slot in self.slots.items()
         }
-        releases = dict.fromkeys(self.releases, "e")
-        state = {"live": self.live, "slots": found, "releases": releases, "history": self.history, "supervisord": {"nofile": 65536}}
+        record = {"environment": "e", "python": "3.13", "commands": {}}
+        releases = {"releases": dict.fromkeys(self.releases, "e"), "records": dict.fromkeys(self.releases, record)}
+        state = {"live": self.live, "slots": found, **releases, "history": self.history, "supervisord": {"nofile": 65536}}
         return {"apps": {"shop": state}}
 
     def run(self, operation: str, release: str, end: str = "retired", version: str = "") -> None:
@@ -68,7 +71,7 @@ class Host:
             self.releases.append(release)
         who = {"since": f"2026-01-01T00:00:{self.runs:02}Z", "user": "ana", "controller": "build-1", "run": f"run-{self.runs}"}
         facts = self.facts()
-        wanted = {"shop": {"release": release, "environment": "e"}}
+        wanted = {"shop": {"release": release, "environment": "e", "python": "3.13", "commands": {}}}
         differing = ["shop"] if self.release != release or not self.slots[self.live]["deployed"] else []
         for change in slots.changes(PLAN, facts, wanted, differing, operation).values():
             name = change["slot"]["name"]

@@ -200,7 +200,7 @@ def look(slot: Slot, request_timeout: float, pool: Executor) -> list[dict[str, A
         errors = [answer["error"]] if answer["error"] else []
         missing = "" if answer is silent else short(slot, info["pid"])
         if missing:
-            healthy = False
+            well = False
             errors.append(missing)
         if info["statename"] != "RUNNING":
             errors.append(f"supervisord: {info['statename']} {info['spawnerr'] or info['description']}".strip())
