@@ -44,16 +44,23 @@ class State(NamedTuple):
 class Fleet:
     """The hosts of a scenario, their apps, and the source that all of these are deployed from.
 
-    Clients keep the websockets of an app open for as long as they can, or for ``socket_seconds``.
+    Clients keep the websockets of an app open for as long as they can, or for ``socket_seconds``; they do not come in the ways of
+    ``without``, which the app does not know.
     """
 
     def __init__(
-        self, inventory: Path, source: Path, apps: Mapping[str, Mapping[str, Any]], socket_seconds: Mapping[str, float] | None = None
+        self,
+        inventory: Path,
+        source: Path,
+        apps: Mapping[str, Mapping[str, Any]],
+        socket_seconds: Mapping[str, float] | None = None,
+        without: Mapping[str, tuple[str, ...]] | None = None,
     ) -> None:
         self.inventory = inventory
         self.source = source
         self.apps = apps
         self.socket_seconds = socket_seconds or {}
+        self.without = without or {}
         self.hosts: dict[str, Host] = {
             name: testinfra.get_host(f"ansible://{name}?ansible_inventory={inventory}&sudo=True")
             for name in AnsibleRunner(str(inventory)).get_hosts()
@@ -144,13 +151,17 @@ class Fleet:
 
     def get(self, name: str, path: str, app: str = "shop") -> http.client.HTTPResponse:
         connection = http.client.HTTPConnection(self.addresses[name], timeout=30)
-        connection.request("GET", path, headers={"Host": self.server_name(name, app)})
+        connection.request("GET", self.prefix(app) + path, headers={"Host": self.server_name(name, app)})
         return connection.getresponse()
 
     def server_name(self, name: str, app: str) -> str:
         """What clients call the app on a host."""
         names: list[str] = self.apps[app].get("server_names", [self.addresses[name]])
         return names[0]
+
+    def prefix(self, app: str) -> str:
+        """What the app's paths begin with."""
+        return str(self.apps[app].get("path", "/")).rstrip("/")
 
     def answers(self) -> None:
         """Each host serves the release that the live slot of each app names."""
@@ -180,7 +191,14 @@ class Fleet:
         """Clients of every app on every host, called `shop on web-1`, who do all that clients do while the block runs."""
         seconds = {**self.socket_seconds, **socket_seconds}
         targets = [
-            Target(f"{app} on {name}", address, self.server_name(name, app), socket_seconds=seconds.get(app))
+            Target(
+                f"{app} on {name}",
+                address,
+                self.server_name(name, app),
+                socket_seconds=seconds.get(app),
+                prefix=self.prefix(app),
+                without=self.without.get(app, ()),
+            )
             for name, address in self.addresses.items()
             for app in self.apps
         ]

@@ -34,9 +34,10 @@ GOING_AWAY = 1001
 
 @dataclass(frozen=True)
 class Target:
-    """An app on a host: where it listens and what the Host header says.
+    """An app on a host: where it listens, what the Host header says, and what its paths begin with.
 
     With `socket_seconds` the client closes its websocket after so long and opens another one, as for apps that do not say 1001.
+    It is not asked in the ways of `without`, which it does not know.
     """
 
     name: str
@@ -44,6 +45,8 @@ class Target:
     host: str
     port: int = 80
     socket_seconds: float | None = None
+    prefix: str = ""
+    without: tuple[str, ...] = ()
 
 
 class Record(NamedTuple):
@@ -172,7 +175,7 @@ class Traffic:
 
     def _wait_for_answers(self) -> None:
         deadline = time.monotonic() + START
-        wanted = {(target.name, kind) for target in self.targets for kind in self.kinds}
+        wanted = {(target.name, kind) for target in self.targets for kind in self.kinds if kind not in target.without}
         while True:
             account = Account.read(self._records)
             missing = wanted - {(record.target, record.kind) for record in account.records if record.status == 200 and not record.failed}

@@ -47,8 +47,9 @@ async def generate(targets: Sequence[Target], kinds: Sequence[str], interval: fl
 
     `interval` is the seconds that each client waits between two requests. `write` is called once for each record.
     """
+    asked = [(target, kind) for target in targets for kind in kinds if kind not in target.without]
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(client(target, kind, interval, write, stop)) for target in targets for kind in kinds]
+        tasks = [group.create_task(client(target, kind, interval, write, stop)) for target, kind in asked]
         await stop.wait()
         _, late = await asyncio.wait(tasks, timeout=PATIENCE)
         for task in late:
@@ -100,7 +101,7 @@ async def ask(session: ClientSession, target: Target, kind: str, write: Write) -
         expected = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
     start, status, release, error = time.time(), 0, "", CUT
     try:
-        async with session.request(method, path, data=body, headers=headers, allow_redirects=False) as answer:
+        async with session.request(method, target.prefix + path, data=body, headers=headers, allow_redirects=False) as answer:
             status = answer.status
             text = await answer.read()
         if status == 200 and kind != "static":
@@ -173,7 +174,7 @@ class Messages:
         start = time.time()
         try:
             return await Connect(
-                f"ws://{self.target.host}/ws",
+                f"ws://{self.target.host}{self.target.prefix}/ws",
                 host=self.target.address,
                 port=self.target.port,
                 proxy=None,  # not even one that the environment names

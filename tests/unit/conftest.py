@@ -107,6 +107,7 @@ def make_plan(apps: Settings, *, cpus: int = 1, nofile: int = 4096, stride: int 
         "root": "/opt/tornado_app",
         "nofile": nofile,
         "slot_stride": stride,
+        "ports": {},
         "serial": "100%",
         "bake": 0,
         "bake_max_errors": 0.01,

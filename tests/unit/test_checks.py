@@ -352,6 +352,20 @@ def test_an_app_that_nobody_lists_is_told_of() -> None:
     assert checks.unlisted(PLAN, {"old": {}}, host_with("shop", "old")) == []
 
 
+def test_names_of_an_app_that_nobody_lists_any_more_are_taken() -> None:
+    facts = host_with("old", "other")
+    facts["host"]["sites"] = [
+        {"server_names": ["WEB-1", "www.example.com"], "apps": ["other", "old"]},
+        {"server_names": ["elsewhere.example.com"], "apps": ["older"]},
+    ]
+    found = checks.name_problems(PLAN, {"other": {}}, facts, "web-1")
+    assert found == [
+        "tornado_apps.shop.server_names: web-1 on web-1 is also for old, which runs there and is not listed; "
+        "list it too, with state: absent if it is to go, or give this app other names"
+    ]
+    assert checks.name_problems(PLAN, {"other": {}, "old": {}}, facts, "web-1") == []
+
+
 def test_what_is_to_be_absent_is_removed_where_something_is_left() -> None:
     absent = load("filter_plugins/plan.py").absent
     kept, purged = (absent({"old": {"state": "absent", "purge": purge}}) for purge in (False, True))

@@ -18,6 +18,7 @@ HOST = {
     "root": "/opt/tornado_app",
     "nofile": 65536,
     "slot_stride": 1000,
+    "ports": {},
     "serial": "100%",
     "bake": 0,
     "bake_max_errors": 0.01,
@@ -61,6 +62,42 @@ def fleets(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any]]:
         for name in draw(st.lists(names, min_size=1, max_size=4, unique=True))
     }
     return apps, {**HOST, "slot_stride": draw(st.integers(1, 5000))}
+
+
+def given_out(apps: dict[str, Any], **host: Any) -> dict[str, int]:
+    """App -> its port."""
+    return {name: app["port"] for name, app in plan.plan(apps, DEFAULTS, {**HOST, **host}).items()}
+
+
+def shops(*names: str, **settings: Any) -> dict[str, Any]:
+    return {name: {**SHOP, "server_names": [f"{name}.example.com"], **settings} for name in names}
+
+
+def test_an_app_without_a_port_gets_the_first_free_one() -> None:
+    assert given_out(shops("a", "b", "c")) == {"a": 8000, "b": 8100, "c": 8200}
+    assert given_out({**shops("a", "b"), **shops("c", port=8100)}) == {"a": 8000, "b": 8200, "c": 8100}
+    assert given_out(shops("a", "b", processes=128)) == {"a": 8000, "b": 8200}
+    # The green slots lie between: from 9000 on, with this stride.
+    many = given_out(shops(*"abcdefghijkl"))
+    assert [many["j"], many["k"], many["l"]] == [8900, 10000, 10100]
+
+
+def test_a_port_that_was_given_out_stays() -> None:
+    known = {"a": 8100, "gone": 8000}
+    assert given_out(shops("b", "a"), ports=known) == {"a": 8100, "b": 8200}
+    # Of two apps that change at once the one that says its port gets it, and the other one does not move.
+    overlap = "tornado_apps.b.port 8100 overlaps a's 8100-8103 on web-1"
+    assert overlap in problems({**shops("a"), **shops("b", port=8100)}, ports=known)
+    assert given_out({**shops("b"), "gone": {"state": "absent"}}, ports=known) == {"b": 8000}
+
+
+@given(st.lists(names, min_size=1, max_size=30, unique=True), st.integers(1, 128), st.data())
+def test_ports_are_free_and_stay_whatever_comes_and_goes(given_names: list[str], processes: int, data: st.DataObject) -> None:
+    apps = shops(*given_names, processes=processes)
+    first = given_out(apps)
+    fewer = data.draw(st.permutations(given_names).map(lambda order: order[: len(order) // 2 + 1]))
+    assert given_out({name: apps[name] for name in fewer}, ports=first) == {name: first[name] for name in fewer}
+    assert given_out({**shops("newcomer"), **apps}, ports=first).items() >= first.items()
 
 
 @given(fleets())
@@ -150,12 +187,12 @@ def test_ports_out_of_range_are_refused(port: int, shown: str) -> None:
 
 
 def test_two_apps_that_overlap_are_named_with_ports_and_host() -> None:
-    apps = {"shop": {**SHOP, "server_names": ["a"]}, "api": {**SHOP, "port": 8001, "server_names": ["b"]}}
+    apps = {"shop": {**SHOP, "port": 8000, "server_names": ["a"]}, "api": {**SHOP, "port": 8001, "server_names": ["b"]}}
     assert "tornado_apps.api.port 8001 overlaps shop's 8000-8003 on web-1" in problems(apps)
 
 
 def test_an_app_whose_blue_meets_anothers_green_is_refused() -> None:
-    apps = {"shop": {**SHOP, "server_names": ["a"]}, "api": {**SHOP, "port": 9003, "server_names": ["b"]}}
+    apps = {"shop": {**SHOP, "port": 8000, "server_names": ["a"]}, "api": {**SHOP, "port": 9003, "server_names": ["b"]}}
     assert problems(apps) == ["tornado_apps.api.port 9003 overlaps shop's 9000-9003 on web-1"]
 
 

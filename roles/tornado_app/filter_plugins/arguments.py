@@ -168,6 +168,11 @@ def slot_removals(slots: Slots) -> list[File]:
     return [{"path": slot["slot"][key], "state": "absent"} for slot in slots.values() for key in ("config", "record", "secrets")]
 
 
+def ports(plan: Plan) -> dict[str, int]:
+    """For the host's local facts: app -> its port."""
+    return {name: app["port"] for name, app in plan.items()}
+
+
 def cookie_paths(plan: Plan) -> dict[str, str]:
     """For cookie_secrets: app -> where its cookie secret is."""
     return {name: app["cookie_secret"] for name, app in plan.items()}
@@ -221,6 +226,7 @@ class FilterModule:
         return {
             "tornado_app_switches": switches,
             "tornado_app_groups": groups,
+            "tornado_app_ports": ports,
             "tornado_app_drains": drains,
             "tornado_app_health_checks": health_checks,
             "tornado_app_requests": requests,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import product
 from typing import Any
 from urllib.parse import quote
 
@@ -105,6 +106,21 @@ def room_problems(plan: Plan, facts: Facts, artifacts: Mapping[str, Mapping[str,
 def unlisted(plan: Plan, absent: Mapping[str, Any], facts: Facts) -> list[str]:
     """The apps that run on a host and that nobody lists any more."""
     return [name for name in facts["host"]["units"] if name not in plan and name not in absent]
+
+
+def name_problems(plan: Plan, absent: Mapping[str, Any], facts: Facts, host: str) -> list[str]:
+    """Which apps want a name under which nginx serves one that nobody lists any more: only one of them would get the requests."""
+    left = unlisted(plan, absent, facts)
+    found = []
+    for site, app in product(facts["host"]["sites"], plan.values()):
+        others = ", ".join(name for name in site["apps"] if name in left)
+        common = ", ".join(sorted({name.lower() for name in site["server_names"]} & {name.lower() for name in app["server_names"]}))
+        if others and common:
+            found.append(
+                f"tornado_apps.{app['name']}.server_names: {common} on {host} is also for {others}, which runs there and is not listed; "
+                "list it too, with state: absent if it is to go, or give this app other names"
+            )
+    return found
 
 
 def removals(absent: Mapping[str, Mapping[str, Any]], facts: Facts) -> list[Mapping[str, Any]]:
@@ -340,6 +356,7 @@ class FilterModule:
             "tornado_app_sysctls": sysctls,
             "tornado_app_removals": removals,
             "tornado_app_unlisted": unlisted,
+            "tornado_app_name_problems": name_problems,
             "tornado_app_shortfalls": shortfalls,
             "tornado_app_probes": probes,
         }

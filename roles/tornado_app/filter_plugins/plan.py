@@ -22,6 +22,7 @@ from ansible.module_utils.parsing.convert_bool import boolean
 SLOTS = ("blue", "green")
 COOKIE_SECRET = "COOKIE_SECRET"
 LOG_BUDGET_MIN = 1_000_000  # bytes
+FIRST_PORT, PORT_STEP = 8000, 100  # of the ports that the plan gives out: room for as many processes without moving anybody
 PORTS = range(1024, 65536)  # below 1024 a process that is not root cannot listen
 NOFILE = range(1024, 2147483585)  # above it the kernel's own fs.nr_open cannot be raised
 
@@ -165,6 +166,29 @@ def slot_ports(app: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str, ran
     return {slot: range(start, start + count) for slot, start in zip(SLOTS, (first, first + host["slot_stride"]), strict=True)}
 
 
+def _with_ports(apps: Mapping[str, dict[str, Any]], known: Mapping[str, int], host: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The apps, each with a port: the one that is given, else the one that it has on the host, else one that nobody has there.
+
+    ``known`` is app -> port of those on the host, also of those that are not listed any more.
+    """
+    stride = max(1, host["slot_stride"])
+    ports = {name: app["port"] or known.get(name, 0) for name, app in apps.items()}
+    taken = [(port, apps[name]["processes"] if name in apps else 1) for name, port in {**known, **ports}.items() if port]
+
+    def free(port: int, count: int) -> bool:
+        mine = [range(start, start + max(count, PORT_STEP)) for start in (port, port + stride)]
+        theirs = [range(start, start + size) for first, size in taken for start in (first, first + stride)]
+        return not any(one.start < other.stop and other.start < one.stop for one in mine for other in theirs)
+
+    for name in (name for name, port in ports.items() if not port):
+        count = apps[name]["processes"]
+        # A block of the blue slots, then one of the green ones, and so on; an app that fills more than a step begins where it can.
+        candidates = (port for port in range(FIRST_PORT, PORTS[-1], PORT_STEP) if (port - FIRST_PORT) // stride % 2 == 0)
+        ports[name] = next((port for port in candidates if free(port, count)), FIRST_PORT)
+        taken.append((ports[name], count))
+    return {name: {**app, "port": ports[name]} for name, app in apps.items()}
+
+
 def _cross_problems(apps: Mapping[str, Mapping[str, Any]], host: Mapping[str, Any]) -> Iterator[str]:
     """What two slots or two apps of a host do to each other."""
     ranges = []
@@ -248,6 +272,8 @@ def _checked(apps: Any, defaults: Mapping[str, Any], host: Mapping[str, Any]) ->
         problems += found
         if not found:
             typed[name] = settings
+    gone = [name for name, app in apps.items() if isinstance(app, Mapping) and app.get("state") == "absent"]
+    typed = _with_ports(typed, {name: port for name, port in host["ports"].items() if name not in gone}, host)
     return typed, problems + list(_cross_problems(typed, host))
 
 

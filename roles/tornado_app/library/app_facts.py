@@ -53,6 +53,10 @@ host:
     sysctls: {description: Kernel settings as text., type: dict}
     environments: {description: Digests of the environments of supervisord that are whole., type: list, elements: str}
     units: {description: The apps whose units the role has installed., type: list, elements: str}
+    sites:
+      description: Of the apps that have a file of nginx, its C(server_names), and the C(apps) that are served by them.
+      type: list
+      elements: dict
     users: {description: The apps whose users the role has made., type: list, elements: str}
     port_80: {description: Who listens on port 80; empty when nobody does., type: str, sample: nginx (pid 812)}
     free_bytes: {description: Free space where the apps live., type: int}
@@ -151,6 +155,17 @@ def installed_users() -> list[str]:
     return sorted(user.pw_name for user in pwd.getpwall() if user.pw_gecos == f"Tornado app {user.pw_name}")
 
 
+def sites(apps: list[str]) -> list[dict[str, list[str]]]:
+    """The names that nginx serves for each of these apps that has a file of its own, and all apps that it serves by these names."""
+    found = []
+    for path in (Path("/etc/nginx/conf.d") / f"{app}.conf" for app in apps):
+        content = path.read_text(encoding="utf-8") if path.is_file() else ""
+        names = re.findall(r"^ *server_name (.*);$", content, re.MULTILINE)
+        served = re.findall(r"^log_format tornado_app_(\S+) ", content, re.MULTILINE)
+        found.append({"server_names": " ".join(names).split(), "apps": served})
+    return found
+
+
 def pythons() -> dict[str, str]:
     """Version -> path of the interpreters that lie where a host's administrator or distribution puts them."""
     found = [path for directory in ("/usr/bin", "/usr/local/bin") for path in Path(directory).glob("python3.*")]
@@ -191,6 +206,7 @@ def host_facts(packages: list[str], lock: str) -> dict[str, Any]:
     python = re.search(r"Python (\d+\.\d+)", output("/usr/bin/python3", "--version"))
     default = python.group(1) if python else ""
     missing = missing_packages([*packages, "python3-apt"])
+    units = installed_units()
     return {
         "python": default,
         "pythons": {**pythons(), **({default: "/usr/bin/python3"} if default else {})},
@@ -202,7 +218,8 @@ def host_facts(packages: list[str], lock: str) -> dict[str, Any]:
         "nofile_raisable": raisable,
         "sysctls": sysctls(),
         "environments": whole_environments(Path("/opt/tornado_app/environments")),
-        "units": installed_units(),
+        "units": units,
+        "sites": sites(units),
         "users": installed_users(),
         "port_80": listeners({80}).get(80, ""),
         "free_bytes": shutil.disk_usage(nearest(Path("/srv"))).free,
