@@ -19,6 +19,7 @@ HOST = {
     "nofile": 65536,
     "slot_stride": 1000,
     "ports": {},
+    "production": False,
     "serial": "100%",
     "bake": 0,
     "bake_max_errors": 0.01,
@@ -98,6 +99,24 @@ def test_ports_are_free_and_stay_whatever_comes_and_goes(given_names: list[str],
     fewer = data.draw(st.permutations(given_names).map(lambda order: order[: len(order) // 2 + 1]))
     assert given_out({name: apps[name] for name in fewer}, ports=first) == {name: first[name] for name in fewer}
     assert given_out({**shops("newcomer"), **apps}, ports=first).items() >= first.items()
+
+
+def test_debug_is_one_process_that_is_run_by_the_reloader() -> None:
+    settings = {**SHOP, "debug": True, "watch": ["/etc/shop.ini"]}
+    app = plan.plan({"shop": settings}, DEFAULTS, HOST)["shop"]
+    assert (app["processes"], app["static"]) == (1, "")
+    assert app["reloader"][-4:] == ["/opt/tornado_app/reload.py", "--source=/usr/local/src/shop", "--watch=/etc/shop.ini", "--"]
+    assert plan.plan({"shop": SHOP}, DEFAULTS, HOST)["shop"]["reloader"] == []
+
+
+def test_debug_is_refused_where_it_does_harm() -> None:
+    assert problems({"shop": {**SHOP, "debug": True, "processes": 1}}) == []
+    assert problems({"shop": {**SHOP, "debug": True}}, production=True) == [
+        "tornado_apps.shop.debug is for development, and the inventory of web-1 calls itself production"
+    ]
+    assert problem(debug=True, processes=2).endswith("has debug and 2 processes: with debug there is one, leave out processes")
+    assert problem(debug=True, listen="fork").endswith("which is for several processes; with debug there is one")
+    assert problem(watch=["x"]) == "tornado_apps.shop.watch is for debug: true; without that nothing is watched"
 
 
 @given(fleets())

@@ -12,6 +12,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -26,7 +27,7 @@ GENERATOR = (sys.executable, "-m", "tests.traffic")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def generate(kind: str, server: contextlib.AbstractAsyncContextManager[int], enough: int, **settings: float) -> list[Record]:
+def generate(kind: str, server: contextlib.AbstractAsyncContextManager[int], enough: int, **settings: Any) -> list[Record]:
     """Send traffic of one kind to a server until there are at least so many records; all records."""
     records: list[Record] = []
 

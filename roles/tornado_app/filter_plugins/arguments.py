@@ -188,10 +188,12 @@ def slot_record(app: Mapping[str, Any], slot: Mapping[str, Any], release: Mappin
     environment = f"{app['environments']}/{release['environment']}"
     # The shell reads the line and gives its place to the program, which env finds behind variables that the line begins with.
     commands = {kind: ["/bin/sh", "-uc", f"exec env {doubled(line)}"] for kind, line in release["commands"].items()}
+    commands |= {"web": app["argv"]} if app["argv"] else {}
+    reloader = [doubled(argument) for argument in app["reloader"]]
     return {
         "release": release["release"],
         "journal": slot["group"] if app["journal"] else "",
-        "commands": {**commands, **({"web": app["argv"]} if app["argv"] else {})},
+        "commands": {kind: argv if kind == "release" else [*reloader, *argv] for kind, argv in commands.items()},
         "python": f"{environment}/bin/python",
         "secrets": slot["secrets"],
         "addresses": slot["addresses"],

@@ -121,6 +121,10 @@ def _setting_problems(where: str, app: Mapping[str, Any], stride: int) -> Iterat
     ):
         if seconds < 1:
             yield f"{where}.{setting} is {seconds}: a number of seconds above 0 is needed"
+    if app["watch"] and not app["debug"]:
+        yield f"{where}.watch is for debug: true; without that nothing is watched"
+    if app["debug"] and app["listen"] in ("shared", "fork"):
+        yield f"{where}.listen is {app['listen']}, which is for several processes; with debug there is one"
     if app["purge"]:
         yield f"{where}.purge is for state: absent; without that nothing is removed"
     if app["command"] and app["wsgi"]:
@@ -158,6 +162,13 @@ def _setting_problems(where: str, app: Mapping[str, Any], stride: int) -> Iterat
                 yield f"{where}.{setting}.{name} is no text: write it in quotes"
     for name in sorted(app["environment"].keys() & app["secrets"].keys()):
         yield f"{where} has {name} in both environment and secrets: one of them is enough"
+
+
+def _debug_problems(where: str, given: Mapping[str, Any], host: Mapping[str, Any]) -> Iterator[str]:
+    if host["production"]:
+        yield f"{where}.debug is for development, and the inventory of {host['name']} calls itself production"
+    if given.get("processes") not in (None, 1, "1"):
+        yield f"{where} has debug and {given['processes']} processes: with debug there is one, leave out processes"
 
 
 def slot_ports(app: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str, range]:
@@ -268,6 +279,9 @@ def _checked(apps: Any, defaults: Mapping[str, Any], host: Mapping[str, Any]) ->
             problems += [f"{where}.purge is {app['purge']!r}: true or false is needed"] if not _is_bool(app.get("purge", False)) else []
             continue
         settings, found = _typed(where, app, defaults)
+        if settings.get("debug"):
+            found += _debug_problems(where, app, host)
+            settings["processes"] = 1
         found = found or list(_setting_problems(where, settings, host["slot_stride"]))
         problems += found
         if not found:
@@ -288,6 +302,14 @@ def plan(apps: Any, defaults: Mapping[str, Any], host: Mapping[str, Any]) -> dic
     if problems:
         raise AnsibleFilterError("; ".join(problems))
     return {name: _planned(name, settings, host) for name, settings in typed.items()}
+
+
+def _reloader(name: str, settings: Mapping[str, Any], root: str) -> list[str]:
+    """What a command is run by for development: a command that runs it anew when a file changes."""
+    if not settings["debug"]:
+        return []
+    watched = [f"--watch={path}" for path in settings["watch"]]
+    return ["/usr/bin/python3", "-I", "-S", f"{root}/reload.py", f"--source=/usr/local/src/{name}", *watched, "--"]
 
 
 def _argv(settings: Mapping[str, Any], root: str) -> list[str]:
@@ -366,6 +388,8 @@ def _planned(name: str, settings: dict[str, Any], host: Mapping[str, Any]) -> di
         ),
         "nofile": host["nofile"],
         "argv": _argv(settings, host["root"]),
+        "reloader": _reloader(name, settings, host["root"]),
+        "static": "" if settings["debug"] else settings["static"],
         "environment": {str(key): str(value) for key, value in settings["environment"].items()},
         "secrets": sorted({*settings["secrets"], *([] if COOKIE_SECRET in settings["environment"] else [COOKIE_SECRET])}),  # no values
         "cookie_secret": f"{etc}/cookie_secret",

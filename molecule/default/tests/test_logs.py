@@ -1,0 +1,39 @@
+"""Where a request is noted, and that the notes do not grow for ever."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from testinfra.host import Host
+from tornado.httpclient import HTTPResponse
+
+Fetch = Callable[..., HTTPResponse]
+Root = Callable[[str], str]
+ACCESS_LOG = "/var/log/nginx/shop.access.log"
+
+
+def noted(root: Root, uri: str) -> dict[str, Any]:
+    """What nginx noted of the one request for a URI."""
+    (line,) = root(f"grep --fixed-strings '{uri}' {ACCESS_LOG}").splitlines()
+    found: dict[str, Any] = json.loads(line)
+    return found
+
+
+def test_a_request_is_found_in_the_logs_of_nginx_and_of_its_process(fetch: Fetch, root: Root) -> None:
+    fetch("/api/info?mark=first")
+    found = noted(root, "mark=first")
+    assert (found["slot"], found["status"]) == ("blue", 200)
+    port = found["upstream_addr"].rpartition(":")[2]
+    assert float(found["request_time"]) >= float(found["upstream_response_time"]) >= 0
+    assert f"'request_id': '{found['request_id']}'" in root(f"grep --fixed-strings 'mark=first' /var/log/shop/{port}.log")
+
+
+def test_the_log_of_nginx_is_rotated(host: Host, fetch: Fetch, root: Root) -> None:
+    fetch("/api/info?mark=second")
+    root("logrotate --force /etc/logrotate.d/nginx")
+    fetch("/api/info?mark=third")
+    assert noted(root, "mark=third")["status"] == 200
+    assert root(f"grep --count mark=second {ACCESS_LOG}.1") == "1"
+    with host.sudo():
+        assert host.service("logrotate.timer").is_enabled
+        assert host.service("logrotate.timer").is_running
