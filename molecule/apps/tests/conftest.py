@@ -1,7 +1,6 @@
 """The fleet of this scenario: an app of every kind, on the same two hosts."""
 
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,55 +8,34 @@ from typing import Any
 import pytest
 
 from tests.fleet import ROOT, Fleet
+from tests.repository import Repository
 
 SOURCES = Path(__file__).resolve().parents[1] / "sources"
 COMMON: dict[str, Any] = {"processes": 2, "health": {"path": "/healthz", "timeout": 60}, "drain": {"timeout": 20}}
 # No app but the first says goodbye to its websockets: nothing but their own end may end one.
-SOCKET_SECONDS = {"forking": 1, "sockets": 1, "shared": 1}
-
-
-class Git:
-    """A work tree, and the bare repository that its commits go to."""
-
-    def __init__(self, work: Path) -> None:
-        self.work = work
-        self.repository = work.with_name(f"{work.name}.git")
-        subprocess.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", self.repository], check=True)
-        self("init", "--quiet", "--initial-branch=main")
-        self("remote", "add", "origin", str(self.repository))
-        self.publish("first")
-
-    def __call__(self, *arguments: str) -> None:
-        who = ["-c", "user.name=ana", "-c", "user.email=ana@example.com"]
-        subprocess.run(["git", "-C", self.work, *who, *arguments], check=True)
-
-    def publish(self, message: str) -> None:
-        """Commit all there is, and push it."""
-        self("add", ".")
-        self("commit", "--quiet", "--message", message)
-        self("push", "--quiet", "origin", "main")
+SOCKET_SECONDS = {"forking_app": 1, "sockets_app": 1, "shared_app": 1}
 
 
 @pytest.fixture(scope="session")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Directory of `shop` (a work tree), `shop.git`, `modes` and `pages`."""
+    """Directory of `procfile` (a work tree), `procfile.git`, `modes` and `pages`."""
     folder = tmp_path_factory.mktemp("sources")
-    for name in ("shop", "modes"):
+    for name in ("procfile", "modes"):
         shutil.copytree(ROOT / "files/app", folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(SOURCES / "procfile", folder / "shop", dirs_exist_ok=True)
+    shutil.copytree(SOURCES / "procfile", folder / "procfile", dirs_exist_ok=True)
     shutil.copy(SOURCES / "modes.py", folder / "modes")
     shutil.copytree(SOURCES / "pages", folder / "pages")
     return folder
 
 
 @pytest.fixture(scope="session")
-def shop(sources: Path) -> Git:
+def repository(sources: Path) -> Repository:
     """What the Procfile app is deployed from."""
-    return Git(sources / "shop")
+    return Repository(sources / "procfile")
 
 
 @pytest.fixture(scope="session")
-def fleet(sources: Path, shop: Git) -> Fleet:
+def fleet(sources: Path, repository: Repository) -> Fleet:
     """Begins with all apps live on both hosts."""
 
     def mode(listen: str, place: str, **settings: Any) -> dict[str, Any]:
@@ -65,44 +43,44 @@ def fleet(sources: Path, shop: Git) -> Fleet:
         return {**COMMON, "source": source, "listen": listen, "command": f"{{python}} modes.py --mode={listen} {place}", **settings}
 
     apps = {
-        "shop": {
+        "procfile_app": {
             **COMMON,
-            "source": str(shop.repository),
+            "source": str(repository.bare),
             "environment": {"QUEUE": "two words"},
             "scale": {"worker": 2},
-            "server_names": ["shop.test"],
+            "server_names": ["procfile.test"],
         },
-        "pages": {
+        "flask_app": {
             **COMMON,
             "source": str(sources / "pages"),
             "wsgi": "pages:app",
             "health": {"path": "/api/info"},
-            "server_names": ["pages.test"],
+            "server_names": ["flask.test"],
         },
-        "forking": mode("fork", "--port={port}", server_names=["forking.test"]),
+        "forking_app": mode("fork", "--port={port}", server_names=["forking.test"]),
         # Two apps under one name.
-        "sockets": mode("sockets", "--socket={socket} --port=0", server_names=["both.test"]),
-        "shared": mode("shared", "--port={port}", server_names=["both.test"], path="/shared/"),
+        "sockets_app": mode("sockets", "--socket={socket} --port=0", server_names=["both.test"]),
+        "shared_app": mode("shared", "--port={port}", server_names=["both.test"], path="/shared/"),
     }
     fleet = Fleet(
         Path(__file__).resolve().parents[1] / "inventory",
         sources / "modes",
         apps,
         SOCKET_SECONDS,
-        without={"pages": ("static", "websocket")},
+        without={"flask_app": ("static", "websocket")},
     )
     fleet.play()
     return fleet
 
 
 @pytest.fixture
-def change(sources: Path, shop: Git) -> Callable[[str], None]:
+def change(sources: Path, repository: Repository) -> Callable[[str], None]:
     """Makes the sources of all apps other releases."""
 
     def append(text: str) -> None:
-        for file in ("shop/app.py", "modes/app.py", "pages/pages.py"):
+        for file in ("procfile/app.py", "modes/app.py", "pages/pages.py"):
             with (sources / file).open("a") as code:
                 code.write(f"# {text}\n")
-        shop.publish(text)
+        repository.publish(text)
 
     return append

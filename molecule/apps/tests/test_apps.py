@@ -6,8 +6,8 @@ from collections.abc import Callable
 from tests.fleet import Fleet
 
 # What each app's processes are, by its settings: pids of web processes, and sockets on which they listen.
-PROCESSES = {"shop": 2, "pages": 2, "forking": 3, "sockets": 2, "shared": 2}
-LISTENERS = {"shop": 2, "pages": 2, "forking": 1, "sockets": 2, "shared": 2}
+PROCESSES = {"procfile_app": 2, "flask_app": 2, "forking_app": 3, "sockets_app": 2, "shared_app": 2}
+LISTENERS = {"procfile_app": 2, "flask_app": 2, "forking_app": 1, "sockets_app": 2, "shared_app": 2}
 
 
 def listeners(fleet: Fleet, name: str) -> dict[str, list[str]]:
@@ -23,13 +23,13 @@ def listeners(fleet: Fleet, name: str) -> dict[str, list[str]]:
 
 def workers(fleet: Fleet) -> dict[str, list[str]]:
     """Host -> the process ids of the workers of the Procfile."""
-    command = "pgrep --uid shop --full '^[^ ]*python work.py --queue=two words$' || true"
+    command = "pgrep --uid procfile_app --full '^[^ ]*python work.py --queue=two words$' || true"
     return {name: host.check_output(command).split() for name, host in fleet.hosts.items()}
 
 
 def migrated(fleet: Fleet) -> list[str]:
     """The releases for which the release command ran, on any host."""
-    command = "cat /srv/shop/shared/migrated 2>/dev/null || true"
+    command = "cat /srv/procfile_app/shared/migrated 2>/dev/null || true"
     return [release for host in fleet.hosts.values() for release in host.check_output(command).split()]
 
 
@@ -38,8 +38,8 @@ def test_every_kind_of_app_listens_in_its_way(fleet: Fleet) -> None:
     for name in fleet.hosts:
         found = listeners(fleet, name)
         assert {app: len(places) for app, places in found.items()} == LISTENERS
-        assert {app: len(set(places)) for app, places in found.items()} == {**LISTENERS, "shared": 1}
-        assert all(place.startswith("/run/sockets/sockets/") for place in found["sockets"])
+        assert {app: len(set(places)) for app, places in found.items()} == {**LISTENERS, "shared_app": 1}
+        assert all(place.startswith("/run/sockets_app/sockets/") for place in found["sockets_app"])
         assert {app: len(hosts[name].pids) for app, hosts in fleet.everything().items()} == PROCESSES
 
 
@@ -53,7 +53,7 @@ def test_a_second_run_changes_nothing(fleet: Fleet) -> None:
 def test_no_client_notices_a_deploy_a_restart_or_a_rollback(fleet: Fleet, change: Callable[[str], None]) -> None:
     first, first_workers = fleet.everything(), workers(fleet)
     assert {len(pids) for pids in first_workers.values()} == {2}
-    assert migrated(fleet) == [first["shop"]["web-1"].release]
+    assert migrated(fleet) == [first["procfile_app"]["web-1"].release]
     with fleet.unnoticed():
         change("second")
         fleet.play("--tags", "deploy")
@@ -72,7 +72,7 @@ def test_no_client_notices_a_deploy_a_restart_or_a_rollback(fleet: Fleet, change
     for name, pids in workers(fleet).items():
         assert len(pids) == 2
         assert not set(pids) & set(first_workers[name])
-    assert migrated(fleet) == [first["shop"]["web-1"].release, second["shop"]["web-1"].release]
+    assert migrated(fleet) == [first["procfile_app"]["web-1"].release, second["procfile_app"]["web-1"].release]
     assert fleet.leftovers() == {}
 
 
@@ -82,10 +82,13 @@ def test_status_shows_all_of_them_in_the_same_way(fleet: Fleet) -> None:
         own = [row for row in rows if row[1] == app]
         assert [row[0] for row in own] == ["web-1", "web-2"]
         assert all("2/2" in row for row in own)
-        assert all(("+" in row) == (app == "shop") for row in own)
+        assert all(("+" in row) == (app == "procfile_app") for row in own)
 
 
 def test_apps_under_one_name_are_told_apart_by_path(fleet: Fleet) -> None:
     for name in fleet.hosts:
-        assert [json.load(fleet.get(name, "/api/info", app))["app"] for app in ("sockets", "shared")] == ["sockets", "shared"]
-        assert fleet.get(name, "/shared", "sockets").status == 308
+        assert [json.load(fleet.get(name, "/api/info", app))["app"] for app in ("sockets_app", "shared_app")] == [
+            "sockets_app",
+            "shared_app",
+        ]
+        assert fleet.get(name, "/shared", "sockets_app").status == 308

@@ -1,61 +1,47 @@
-"""An app that is no longer wanted."""
-
-from typing import Any
-
-import pytest
+"""Apps that are no longer wanted. The last test leaves none."""
 
 from tests.fleet import Fleet
 
-RELIC: dict[str, Any] = {"command": "{python} app.py --port={port}", "processes": 1, "port": 8300, "server_names": ["relic.test"]}
-TRACES = "find / -xdev -path /proc -prune -o -path /sys -prune -o -name 'relic' -print -o -name 'relic.*' -print -o -name 'old_*' -print"
+
+def traces(fleet: Fleet, *apps: str) -> dict[str, list[str]]:
+    """Host -> the paths that are named after the apps."""
+    names = " -o ".join(f"-name '{app}' -o -name '{app}.*'" for app in apps)
+    command = f"find / -xdev \\( -path /proc -o -path /sys -o -path /tmp \\) -prune -o \\( {names} \\) -print"
+    return {name: host.check_output(command).split() for name, host in fleet.hosts.items()}
 
 
-@pytest.fixture
-def two(fleet: Fleet) -> Fleet:
-    """The fleet with one app more."""
-    both = fleet.only(*fleet.apps)
-    both.apps = {**fleet.apps, "relic": RELIC}
-    return both
-
-
-def traces(fleet: Fleet) -> dict[str, list[str]]:
-    """Host -> the paths that are named after the app."""
-    return {name: host.check_output(TRACES).split() for name, host in fleet.hosts.items()}
-
-
-def with_relic(fleet: Fleet, **relic: Any) -> dict[str, Any]:
-    """All apps of tornado_apps."""
-    return {**fleet.settings(), "relic": relic}
-
-
-def test_an_app_that_is_not_listed_any_more_runs_on_and_is_told_of(fleet: Fleet, two: Fleet) -> None:
-    two.play()
-    before = two.everything()
-    output = fleet.play("--tags", "deploy")
+def test_an_app_that_is_not_listed_any_more_runs_on_and_is_told_of(fleet: Fleet) -> None:
+    before = fleet.everything()
+    output = fleet.only(*(app for app in fleet.apps if app != "flask_app")).play("--tags", "deploy")
     for name in fleet.hosts:
-        assert f"relic runs on {name} and is not in tornado_apps; it is left alone." in " ".join(output.split())
-    assert two.everything() == before
-    two.answers()
+        assert f"flask_app runs on {name} and is not in tornado_apps; it is left alone." in " ".join(output.split())
+    assert fleet.everything() == before
+    fleet.answers()
 
 
 def test_an_app_that_is_absent_leaves_what_it_has_written_and_nothing_else(fleet: Fleet) -> None:
-    before = fleet.state()
-    for host in fleet.hosts.values():
-        host.check_output("touch /srv/relic/shared/written")
-    with fleet.unnoticed():
-        fleet.play(apps=with_relic(fleet, state="absent"))
-    assert fleet.state() == before
-    assert set(map(tuple, traces(fleet).values())) == {("/srv/relic",)}
-    for host in fleet.hosts.values():
-        assert host.check_output("find /srv/relic -type f") == "/srv/relic/shared/written"
-        assert host.user("relic").exists
-        assert not host.service("relic").is_running
-    assert " changed=0 " in fleet.play(apps=with_relic(fleet, state="absent"))
+    rest = fleet.only(*(app for app in fleet.apps if app != "procfile_app"))
+    before = rest.everything()
+    apps = {**rest.settings(), "procfile_app": {"state": "absent"}}
+    with rest.unnoticed():
+        rest.play(apps=apps)
+    assert rest.everything() == before
+    for name, paths in traces(fleet, "procfile_app").items():
+        assert paths == ["/srv/procfile_app"]
+        host = fleet.hosts[name]
+        assert host.check_output("find /srv/procfile_app -type f") == ("/srv/procfile_app/shared/migrated" if name == "web-1" else "")
+        assert host.user("procfile_app").exists
+        assert not host.service("procfile_app").is_running
+        assert '"procfile_app"' not in host.file("/etc/ansible/facts.d/tornado_app.fact").content_string
+    assert rest.play(apps=apps).count(" changed=0 ") == len(fleet.hosts)
 
 
-def test_an_app_that_is_purged_leaves_no_trace(fleet: Fleet) -> None:
-    fleet.play(apps=with_relic(fleet, state="absent", purge=True))
-    assert not any(traces(fleet).values())
+def test_apps_that_are_purged_leave_no_trace(fleet: Fleet) -> None:
+    fleet.play(apps={app: {"state": "absent", "purge": True} for app in fleet.apps})
+    assert not any(traces(fleet, *fleet.apps).values())
+    words = "|".join(fleet.apps)
     for host in fleet.hosts.values():
-        assert not host.user("relic").exists
-        assert host.check_output("grep --recursive --word-regexp relic /etc/nginx /etc/systemd /etc/security/limits.d || true") == ""
+        assert host.check_output("ss -Hltnx | grep -cE '127.0.0.1:(8|9)[0-9]{3} |/run/[a-z]*_app/' || true") == "0"
+        assert host.check_output(f"grep -rlE '{words}' /etc /run/systemd /opt /usr/local || true") == ""
+        assert host.check_output(f"getent passwd {' '.join(fleet.apps)} || true") == ""
+        assert host.check_output(f"pgrep --full '{words}' || true") == ""
