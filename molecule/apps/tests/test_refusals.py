@@ -24,7 +24,7 @@ def test_a_release_command_that_fails_ends_the_deploy(procfile: Fleet, repositor
     finally:
         migrate.write_text(before)
         repository.publish("mended")
-    assert "tornado_apps.procfile_app: the line release of its Procfile ended with 3 on web-1: no database" in output
+    assert "tornado_apps.procfile_app: the line release of its Procfile, on web-1, ended with 3: no database" in output
     assert procfile.leftovers() == {}
 
 
