@@ -304,7 +304,7 @@ class Supervisor:
         """
         lock = Path(self.socket).with_name("lock")
         run_module("fleet_lock", path=str(lock), run="r-test")
-        own = {"socket": self.socket, "slot": "blue", "flag": str(lock.parent)}
+        own = {"socket": self.socket, "slot": "blue", "flag": str(lock.parent), "stop_timeout": 10}
         groups = [{"group": slot["group"], **{key: slot.get(key, value) for key, value in own.items()}} for slot in slots]
         return run_module("supervisor_groups", **{"groups": groups, "state": state, "run": "r-test", "lock": str(lock), **arguments})
 

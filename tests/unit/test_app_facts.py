@@ -87,7 +87,7 @@ def test_fresh_host(app: App) -> None:
         "provisioned": False,
         "needs_reload": False,
         "supervisord": None,
-        "sockets": True,
+        "sockets": False,
         "slots": {"blue": empty, "green": empty},
         "releases": {},
         "records": {},

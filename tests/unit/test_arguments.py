@@ -78,7 +78,7 @@ def test_a_slot_in_the_words_of_each_module() -> None:
     shop = {"shop": {**SLOTS["shop"], "ports": [9000, 9001, 9002], "addresses": addresses}}
     flag, socket = SHOP_PLAN["flag"], SHOP_PLAN["socket"]
     assert arguments.switches(shop) == [{"app": "shop", "slot": "green", "flag": flag}]
-    assert arguments.groups(shop) == [{"socket": socket, "group": "shop-green", "slot": "green", "flag": flag}]
+    assert arguments.groups(shop) == [{"socket": socket, "group": "shop-green", "slot": "green", "flag": flag, "stop_timeout": 10}]
     assert arguments.drains(shop) == [{"app": "shop", "addresses": addresses, "timeout": SHOP_PLAN["drain"]["timeout"]}]
     assert arguments.watched(shop) == [{"app": "shop", "path": SHOP_PLAN["access_log"], "slot": "green"}]
     assert arguments.requests(shop) == [{"app": "shop", "host": SHOP_PLAN["host"], "prefix": "", "path": "/", "slot": "green"}]

@@ -344,7 +344,7 @@ def test_nginx_is_asked_for_the_health_path_and_a_static_file() -> None:
 
 
 def host_with(*units: str, users: tuple[str, ...] = ()) -> dict[str, Any]:
-    return {"host": {"units": list(units), "users": [*units, *users]}}
+    return {"host": {"begun": list(units), "users": [*units, *users]}}
 
 
 def test_an_app_that_nobody_lists_is_told_of() -> None:
@@ -364,6 +364,10 @@ def test_names_of_an_app_that_nobody_lists_any_more_are_taken() -> None:
         "list it too, with state: absent if it is to go, or give this app other names"
     ]
     assert checks.name_problems(PLAN, {"other": {}, "old": {}}, facts, "web-1") == []
+    # An app that moves to other names takes its site's file with it.
+    facts["host"]["sites"] = [{"server_names": ["before.example.com"], "apps": ["shop", "old"]}]
+    (found,) = checks.name_problems(PLAN, {}, facts, "web-1")
+    assert "before.example.com on web-1 is also for old" in found
 
 
 def test_what_is_to_be_absent_is_removed_where_something_is_left() -> None:

@@ -196,6 +196,7 @@ def line(command: str, **environment: str) -> dict[str, Any]:
     app = {
         "environments": "/e",
         "argv": [],
+        "reloader": [],
         "environment": {"TELL": TELL, "PYTHON": sys.executable, **environment},
         "shared": "/tmp",
         "name": "x",

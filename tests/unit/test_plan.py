@@ -89,7 +89,16 @@ def test_a_port_that_was_given_out_stays() -> None:
     # Of two apps that change at once the one that says its port gets it, and the other one does not move.
     overlap = "tornado_apps.b.port 8100 overlaps a's 8100-8103 on web-1"
     assert overlap in problems({**shops("a"), **shops("b", port=8100)}, ports=known)
-    assert given_out({**shops("b"), "gone": {"state": "absent"}}, ports=known) == {"b": 8000}
+    # What is removed in this run, or moves in it, is still there when the others start.
+    assert given_out({**shops("b"), "gone": {"state": "absent"}}, ports=known) == {"b": 8200}
+    assert given_out({**shops("a", port=9500), **shops("b")}, ports={"a": 8000}) == {"a": 9500, "b": 8100}
+
+
+@pytest.mark.parametrize("path", ["/static/", "/favicon.ico/", "/.tornado_app/"])
+def test_a_path_that_nginx_serves_itself_for_another_app(path: str) -> None:
+    apps = {**shops("a", server_names=["both.test"]), **shops("b", server_names=["both.test"], path=path)}
+    (found,) = problems(apps)
+    assert found == f"tornado_apps.b.path '{path}' meets what nginx serves itself for a, which has /; choose another"
 
 
 @given(st.lists(names, min_size=1, max_size=30, unique=True), st.integers(1, 128), st.data())

@@ -92,7 +92,7 @@ def test_what_ended_by_itself_waits_for_a_change(folder: Path, runs: list[Run]) 
 
 def test_a_command_that_is_not_there_is_said(folder: Path, runs: list[Run]) -> None:
     run = begin(runs, folder, python="/nonexistent/python")
-    run.says("cannot start /nonexistent/python: No such file or directory")
+    run.says(f"cannot start /nonexistent/python in {folder}: No such file or directory")
     run.process.terminate()
     assert run.process.wait(PATIENCE) == 0
 

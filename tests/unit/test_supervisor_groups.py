@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import socketserver
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -79,6 +80,34 @@ def test_workers_come_and_go_with_the_slot(supervisor: Supervisor) -> None:
     supervisor.group(slot, "absent")
     assert pids(supervisor, slot) == {}
     assert [pid for pid in started.values() if Path(f"/proc/{pid}").exists()] == []
+
+
+FORKS = """
+import os, sys, time
+parent = os.getpid()
+if os.fork() == 0:
+    open("child", "w").write(str(os.getpid()))
+    while os.getppid() == parent or sys.argv[1] == "stays":
+        time.sleep(0.05)
+    time.sleep(0.5)
+    open("finished", "w").close()
+else:
+    time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("child", ["stays", "finishes"])
+def test_a_child_that_outlives_its_parent_may_finish_and_then_has_to_end(supervisor: Supervisor, child: str) -> None:
+    """As those of a server that forks, which dies at once."""
+    (supervisor.root / "forks.py").write_text(FORKS)
+    slot = supervisor.write_slot(child, ["200"], workers={"worker": f"{sys.executable} {supervisor.root}/forks.py {child}"})
+    supervisor.group(slot, "started")
+    place = Path(slot["cwd"])
+    pid = int(wait_until(lambda: (place / "child").exists() and (place / "child").read_text(), "the child"))
+    supervisor.groups([{**slot, "stop_timeout": 2 if child == "stays" else PATIENCE}], "absent")
+    assert pids(supervisor, slot) == {}
+    wait_until(lambda: not Path(f"/proc/{pid}").exists() or ") Z " in Path(f"/proc/{pid}/stat").read_text(), "its end")
+    assert (place / "finished").exists() == (child == "finishes")
 
 
 @pytest.mark.parametrize("state", ["started", "absent"])

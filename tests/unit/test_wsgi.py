@@ -29,6 +29,9 @@ def app(environ, start_response):
         (here / "waiting").touch()
         while not (here / "go").exists():
             time.sleep(0.01)
+    if environ["PATH_INFO"] == "/where":
+        start_response("200 OK", [])
+        return [environ["SCRIPT_NAME"].encode()]
     if environ["PATH_INFO"] == "/broken":
         raise RuntimeError("not today")
     if environ["PATH_INFO"] == "/late":
@@ -80,6 +83,11 @@ def server(code: Path) -> Iterator[Server]:
 def test_requests_arrive_and_are_answered(server: Server) -> None:
     assert server.ask("/a") == (200, b"GET /a ")
     assert server.ask("/b", "POST", b"body") == (200, b"POST /b body")
+
+
+def test_the_prefix_is_told(server: Server) -> None:
+    assert server.ask("/where", X_Forwarded_Prefix="/pages") == (200, b"/pages")
+    assert server.ask("/where") == (200, b"")
 
 
 def test_a_slow_request_holds_up_no_other_one_and_is_finished_after_sigterm(server: Server) -> None:

@@ -53,5 +53,9 @@ def test_what_is_saved_is_served(flask: Fleet) -> None:
     for name, host in flask.hosts.items():
         save(flask, name)
         host.check_output(f"rm -r {SOURCE} /etc/flask_app.ini")
+        assert len(flask.state("flask_app")[name].pids) == 2  # the process, and what runs it anew
     flask.play("--tags", "deploy")
     flask.answers()
+    for name, state in flask.state("flask_app").items():
+        assert len(state.pids) == 2
+        assert "reload.py" not in flask.hosts[name].check_output("ps -C python3,python -o args")

@@ -14,9 +14,15 @@ def procfile(fleet: Fleet) -> Fleet:
     return fleet.only("procfile_app")
 
 
+def workers(fleet: Fleet) -> dict[str, list[str]]:
+    """Host -> the process ids of the workers of the Procfile."""
+    command = "pgrep --uid procfile_app --full '^[^ ]*python work.py' || true"
+    return {name: host.check_output(command).split() for name, host in fleet.hosts.items()}
+
+
 def test_a_release_command_that_fails_ends_the_deploy(procfile: Fleet, repository: Repository, sources: Path) -> None:
     migrate = sources / "procfile/migrate.py"
-    before = migrate.read_text()
+    before, running = migrate.read_text(), workers(procfile)
     migrate.write_text("import sys; sys.exit('no database')\n")
     repository.publish("broken")
     try:
@@ -25,6 +31,7 @@ def test_a_release_command_that_fails_ends_the_deploy(procfile: Fleet, repositor
         migrate.write_text(before)
         repository.publish("mended")
     assert "tornado_apps.procfile_app: the line release of its Procfile, on web-1, ended with 3: no database" in output
+    assert workers(procfile) == running
     assert procfile.leftovers() == {}
 
 
@@ -37,6 +44,11 @@ def test_a_procfile_that_does_not_fit(procfile: Fleet) -> None:
 def test_a_python_that_is_not_there(procfile: Fleet) -> None:
     output = procfile.refused("--tags", "deploy", python="3.2")
     assert "tornado_apps.procfile_app.python is 3.2, which the host does not have; it has 3." in output
+
+
+def test_a_wsgi_application_that_is_not_there(fleet: Fleet) -> None:
+    output = fleet.only("flask_app").refused("--tags", "deploy", wsgi="pages:site", health={"path": "/", "timeout": 20})
+    assert "wsgi: pages:site: pages has no application site" in output
 
 
 def test_processes_that_do_not_share_their_port(fleet: Fleet) -> None:

@@ -1,12 +1,14 @@
 """Apps that are no longer wanted. The last test leaves none."""
 
+import re
+
 from tests.fleet import Fleet
 
 
 def traces(fleet: Fleet, *apps: str) -> dict[str, list[str]]:
     """Host -> the paths that are named after the apps."""
-    names = " -o ".join(f"-name '{app}' -o -name '{app}.*'" for app in apps)
-    command = f"find / -xdev \\( -path /proc -o -path /sys -o -path /tmp \\) -prune -o \\( {names} \\) -print"
+    names = " -o ".join(f"-name '{app}' -o -name '{app}.*' -o -name '*.{app}'" for app in apps)
+    command = f"find / /run -xdev \\( -path /proc -o -path /sys -o -path /tmp \\) -prune -o \\( {names} \\) -print"
     return {name: host.check_output(command).split() for name, host in fleet.hosts.items()}
 
 
@@ -40,8 +42,9 @@ def test_apps_that_are_purged_leave_no_trace(fleet: Fleet) -> None:
     fleet.play(apps={app: {"state": "absent", "purge": True} for app in fleet.apps})
     assert not any(traces(fleet, *fleet.apps).values())
     words = "|".join(fleet.apps)
+    own = re.compile(rf"/({words})/|^({words}) ", re.MULTILINE)
     for host in fleet.hosts.values():
         assert host.check_output("ss -Hltnx | grep -cE '127.0.0.1:(8|9)[0-9]{3} |/run/[a-z]*_app/' || true") == "0"
         assert host.check_output(f"grep -rlE --exclude='*-' '{words}' /etc /run/systemd /opt /usr/local || true") == ""
         assert host.check_output(f"getent passwd {' '.join(fleet.apps)} || true") == ""
-        assert host.check_output(f"pgrep --full '{words}' || true") == ""
+        assert not own.search(host.check_output("ps -e -o user:32,args"))

@@ -42,7 +42,7 @@ def start(command: Sequence[str], directory: str) -> "subprocess.Popen[bytes] | 
     try:
         return subprocess.Popen(command, cwd=directory, preexec_fn=partial(signal.pthread_sigmask, signal.SIG_SETMASK, ()))
     except OSError as error:
-        print(f"cannot start {command[0]}: {error.strerror}", file=sys.stderr, flush=True)
+        print(f"cannot start {command[0]} in {directory}: {error.strerror}", file=sys.stderr, flush=True)
         return None
 
 
@@ -65,10 +65,11 @@ def main() -> int:
     parser.add_argument("--watch", action="append", default=[])
     parser.add_argument("command", nargs="+")
     arguments = parser.parse_args()
-    directory = arguments.source if os.path.isdir(arguments.source) else os.getcwd()
-    os.chdir(directory)  # where relative paths of --watch begin
+    current = os.getcwd()
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
     while True:
+        directory = arguments.source if os.path.isdir(arguments.source) else current
+        os.chdir(directory)  # where relative paths of --watch begin
         before = look(directory, arguments.watch)
         process = start(arguments.command, directory)
         ended = False

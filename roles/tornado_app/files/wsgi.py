@@ -30,6 +30,10 @@ class Container(WSGIContainer):
 
     requests = 0
 
+    def environ(self, request: HTTPServerRequest) -> dict[str, Any]:
+        """Tell the application the prefix that nginx has taken off its paths, so that the URLs it makes begin with it."""
+        return {**super().environ(request), "SCRIPT_NAME": request.headers.get("X-Forwarded-Prefix", "")}
+
     async def handle_request(self, request: HTTPServerRequest) -> None:
         """Count a request in, let it be answered, and count it out."""
         self.requests += 1

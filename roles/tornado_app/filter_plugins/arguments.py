@@ -24,10 +24,16 @@ def switches(slots: Slots) -> list[dict[str, str]]:
     return [{"app": name, "slot": slot["slot"]["name"], "flag": slot["app"]["flag"]} for name, slot in slots.items()]
 
 
-def groups(slots: Slots) -> list[dict[str, str]]:
+def groups(slots: Slots) -> list[dict[str, Any]]:
     """For supervisor_groups: the processes of these slots."""
     return [
-        {"socket": slot["app"]["socket"], "group": slot["slot"]["group"], "slot": slot["slot"]["name"], "flag": slot["app"]["flag"]}
+        {
+            "socket": slot["app"]["socket"],
+            "group": slot["slot"]["group"],
+            "slot": slot["slot"]["name"],
+            "flag": slot["app"]["flag"],
+            "stop_timeout": slot["app"]["stop_timeout"],
+        }
         for slot in slots.values()
     ]
 

@@ -105,19 +105,20 @@ def room_problems(plan: Plan, facts: Facts, artifacts: Mapping[str, Mapping[str,
 
 def unlisted(plan: Plan, absent: Mapping[str, Any], facts: Facts) -> list[str]:
     """The apps that run on a host and that nobody lists any more."""
-    return [name for name in facts["host"]["units"] if name not in plan and name not in absent]
+    return [name for name in facts["host"]["begun"] if name not in plan and name not in absent]
 
 
 def name_problems(plan: Plan, absent: Mapping[str, Any], facts: Facts, host: str) -> list[str]:
-    """Which apps want a name under which nginx serves one that nobody lists any more: only one of them would get the requests."""
+    """Which apps share a name with one that runs and that nobody lists any more: one of them would get no requests."""
     left = unlisted(plan, absent, facts)
     found = []
     for site, app in product(facts["host"]["sites"], plan.values()):
         others = ", ".join(name for name in site["apps"] if name in left)
         common = ", ".join(sorted({name.lower() for name in site["server_names"]} & {name.lower() for name in app["server_names"]}))
-        if others and common:
+        if others and (common or app["name"] in site["apps"]):
+            names = common or ", ".join(site["server_names"])
             found.append(
-                f"tornado_apps.{app['name']}.server_names: {common} on {host} is also for {others}, which runs there and is not listed; "
+                f"tornado_apps.{app['name']}.server_names: {names} on {host} is also for {others}, which runs there and is not listed; "
                 "list it too, with state: absent if it is to go, or give this app other names"
             )
     return found
@@ -126,7 +127,7 @@ def name_problems(plan: Plan, absent: Mapping[str, Any], facts: Facts, host: str
 def removals(absent: Mapping[str, Mapping[str, Any]], facts: Facts) -> list[Mapping[str, Any]]:
     """Of the apps that are to be absent those of which something is on a host; a user that stays is nothing."""
     host = facts["host"]
-    return [app for name, app in absent.items() if name in host["units"] or app["user"] in host["users"]]
+    return [app for name, app in absent.items() if name in host["begun"] or app["user"] in host["users"]]
 
 
 def build_problems(results: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -10,7 +10,7 @@ import re
 import shlex
 import string
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, permutations
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,9 @@ KIND = re.compile(r"[A-Za-z0-9_-]+")
 PYTHON = re.compile(r"\d+\.\d+")
 WSGI = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-PREFIX = re.compile(r"/([A-Za-z0-9._~-]+/)*")
+PREFIX = re.compile(r"/((?!\.{1,2}/)[A-Za-z0-9._~-]+/)*")
+# Below its own prefix an app has these URLs for itself.
+OWN_PATHS = ("static/", ".tornado_app/", "favicon.ico/", "robots.txt/", "apple-touch-icon.png/")
 URL_PATH = re.compile(r"/[!-~]*")
 RELATIVE_PATH = re.compile(r"(?!/)(?!.*(^|/)\.\.(/|$))[A-Za-z0-9._/-]+")
 NGINX_SIZE = re.compile(r"\d+[kKmMgG]?")
@@ -180,11 +182,12 @@ def slot_ports(app: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str, ran
 def _with_ports(apps: Mapping[str, dict[str, Any]], known: Mapping[str, int], host: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """The apps, each with a port: the one that is given, else the one that it has on the host, else one that nobody has there.
 
-    ``known`` is app -> port of those on the host, also of those that are not listed any more.
+    ``known`` is app -> port of those on the host, also of those that are not listed any more or are to be absent.
     """
     stride = max(1, host["slot_stride"])
     ports = {name: app["port"] or known.get(name, 0) for name, app in apps.items()}
-    taken = [(port, apps[name]["processes"] if name in apps else 1) for name, port in {**known, **ports}.items() if port]
+    # Where an app was before this run it still is when another one starts.
+    taken = [(port, apps[name]["processes"] if name in apps else 1) for name, port in (*known.items(), *ports.items()) if port]
 
     def free(port: int, count: int) -> bool:
         mine = [range(start, start + max(count, PORT_STEP)) for start in (port, port + stride)]
@@ -221,6 +224,11 @@ def _cross_problems(apps: Mapping[str, Mapping[str, Any]], host: Mapping[str, An
         if ours & others and path == apps[one]["path"]:
             common = ", ".join(sorted(ours & others))
             yield f"{names}: {common}{path} on {host['name']} is {one}'s already; give each app its own server_names, or its own path"
+        elif ours & others and any(
+            short["path"] + own == long["path"] for short, long in permutations((apps[one], apps[other])) for own in OWN_PATHS
+        ):
+            taken = apps[one]["path"]
+            yield f"tornado_apps.{other}.path {path!r} meets what nginx serves itself for {one}, which has {taken}; choose another"
         elif ours & others and ours != others:
             yield f"{names} has some of {one}'s names on {host['name']} and not others; apps that share names, by path, share all of them"
         if _variable(one) == _variable(other):
@@ -286,8 +294,7 @@ def _checked(apps: Any, defaults: Mapping[str, Any], host: Mapping[str, Any]) ->
         problems += found
         if not found:
             typed[name] = settings
-    gone = [name for name, app in apps.items() if isinstance(app, Mapping) and app.get("state") == "absent"]
-    typed = _with_ports(typed, {name: port for name, port in host["ports"].items() if name not in gone}, host)
+    typed = _with_ports(typed, host["ports"], host)
     return typed, problems + list(_cross_problems(typed, host))
 
 
@@ -352,7 +359,10 @@ def absent(apps: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
                 "unit_file": f"/etc/systemd/system/{name}.service",
                 "nginx": [f"conf.d/{name}.conf", *(f"conf.d/{name}.{slot}.conf" for slot in SLOTS)],
                 "access_logs": f"{name}.access.log*",
-                "paths": [*kept, f"/etc/{name}", f"/var/log/{name}", f"/etc/security/limits.d/{name}.conf"],
+                "paths": [
+                    *kept,
+                    *(f"/etc/{name}", f"/var/log/{name}", f"/etc/security/limits.d/{name}.conf", f"/run/lock/tornado_app.{name}"),
+                ],
                 "user": name if purge else "",
             }
     return found
@@ -401,13 +411,17 @@ def _planned(name: str, settings: dict[str, Any], host: Mapping[str, Any]) -> di
         "etc": etc,
         "config": f"{etc}/supervisord.conf",
         "run": run,
-        "sockets": f"{run}/sockets" if settings["listen"] == "sockets" else "",
+        "sockets": f"{run}/sockets",
         "socket": f"{run}/supervisor.sock",
         "logs": f"/var/log/{name}",
         "journal": settings["logs"] == "journal",
         "access_log": f"/var/log/nginx/{name}.access.log",
         "site_config": f"conf.d/{name}.conf",
         "slots": slots,
+        "runtime_directories": [
+            {"path": run, "owner": name, "group": name, "mode": "0751"},
+            {"path": f"{run}/sockets", "owner": name, "group": "www-data", "mode": "2750"},
+        ],
         "directories": [
             {"path": path, "owner": owner, "group": group, "mode": mode}
             for path, owner, group, mode in (

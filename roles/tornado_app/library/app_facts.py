@@ -53,6 +53,7 @@ host:
     sysctls: {description: Kernel settings as text., type: dict}
     environments: {description: Digests of the environments of supervisord that are whole., type: list, elements: str}
     units: {description: The apps whose units the role has installed., type: list, elements: str}
+    begun: {description: "The same, and those that it was cut short before.", type: list, elements: str}
     sites:
       description: Of the apps that have a file of nginx, its C(server_names), and the C(apps) that are served by them.
       type: list
@@ -143,11 +144,15 @@ def nearest(path: Path) -> Path:
     return next(parent for parent in (path, *path.parents) if parent.exists())
 
 
+def begun_apps() -> list[str]:
+    """The apps that the role has made a user and a directory for, and may have been cut short before their unit."""
+    return [user for user in installed_users() if Path(f"/etc/{user}").is_dir()]
+
+
 def installed_units() -> list[str]:
-    """The apps of which the role has installed the unit, or was cut short before that."""
+    """The apps of which the role has installed the unit."""
     texts = (path.read_text(encoding="utf-8", errors="replace") for path in Path("/etc/systemd/system").glob("*.service") if path.is_file())
-    begun = {user for user in installed_users() if Path(f"/etc/{user}").is_dir()}
-    return sorted({found[1] for found in map(UNIT.search, texts) if found} | begun)
+    return sorted({found[1] for found in map(UNIT.search, texts) if found})
 
 
 def installed_users() -> list[str]:
@@ -219,6 +224,7 @@ def host_facts(packages: list[str], lock: str) -> dict[str, Any]:
         "sysctls": sysctls(),
         "environments": whole_environments(Path("/opt/tornado_app/environments")),
         "units": units,
+        "begun": sorted({*units, *begun_apps()}),
         "sites": sites(units),
         "users": installed_users(),
         "port_80": listeners({80}).get(80, ""),
@@ -341,7 +347,7 @@ def app_facts(app: dict[str, Any]) -> dict[str, Any]:
         "unprepared": [directory["path"] for directory in app["directories"] if not is_prepared(directory)],
         "needs_reload": "NeedDaemonReload=yes" in output("systemctl", "show", "--property=NeedDaemonReload", app["unit"]),
         "supervisord": supervisord._asdict() if supervisord else None,
-        "sockets": not app["sockets"] or Path(app["sockets"]).is_dir(),
+        "sockets": Path(app["sockets"]).is_dir() and bool(Path(app["run"]).stat().st_mode & stat.S_IXOTH),
         "slots": slots,
         "environments": whole_environments(Path(app["environments"])),
         "releases": present,

@@ -22,13 +22,17 @@ options:
       group: {description: Name of the group., type: str, required: true}
       slot: {description: "The slot of the group, C(blue) or C(green). Required with O(state=absent).", type: str}
       flag: {description: "The flag file, which is there while the green slot is live. Required with O(state=absent).", type: path}
+      stop_timeout:
+        description: Seconds after which children get SIGKILL that processes of the group have left behind.
+        type: float
+        default: 10
   state:
     description:
       - V(started) reads the configuration files again and brings the groups in, so that their processes start. Does nothing about one
         that is in.
       - V(absent) stops all processes of all groups at the same time, each by SIGTERM and after its C(stopwaitsecs) by SIGKILL, and takes
-        each group out as soon as it has stopped. Refuses to stop any when the slot of one is live or the lock of the host is not this
-        run's, since what a killed controller has started goes on.
+        each group out as soon as it has stopped, what its processes have forked included. Refuses to stop any when the slot of one is
+        live or the lock of the host is not this run's, since what a killed controller has started goes on.
     type: str
     choices: [started, absent]
     required: true
@@ -80,15 +84,18 @@ msg:
   returned: failure
 """
 
+import os
+import signal
 import time
 import xmlrpc.client
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.tornado_app_lock import NotHeldError, held
+from ansible.module_utils.tornado_app_proc import members
 from ansible.module_utils.tornado_app_supervisor import BAD_NAME, UNANSWERED, connect, processes
 
 STOPPED = ("STOPPED", "EXITED", "FATAL", "UNKNOWN")
@@ -130,9 +137,23 @@ def start(groups: Sequence[Group], problems: list[str]) -> list[Group]:
     return started
 
 
+def end(family: set[int], group: Group, forced: bool) -> bool:
+    """Whether what a group's processes have started is gone too; ``forced`` ends it.
+
+    supervisord knows the processes that it started itself, and calls them stopped when their children, which have the sockets, are not.
+    """
+    left = members(family, Path(group["socket"]).stat().st_uid) if family else []
+    for pid in left if forced else []:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return not left
+
+
 def stop(groups: Sequence[Group], timeout: float, problems: list[str]) -> list[Group]:
     """Stop the processes of all groups at the same time, and take each group out as soon as its own have stopped; those that are out."""
-    waiting, removed, deadline = list(groups), [], time.monotonic() + timeout
+    begin = time.monotonic()
+    waiting, removed, deadline = list(groups), [], begin + timeout
+    families: dict[str, set[int]] = {group["group"]: set() for group in groups}
     while waiting:
         # Asked once a round: what a supervisord that hangs takes of the time must not make the round end before all were told.
         late = time.monotonic() > deadline
@@ -140,12 +161,16 @@ def stop(groups: Sequence[Group], timeout: float, problems: list[str]) -> list[G
             waiting.remove(group)
             with noted(problems, group, "absent"):
                 supervisor, name = group["supervisor"], group["group"]
-                if all(info["statename"] in STOPPED for info in processes(supervisor, name)):
-                    supervisor.removeProcessGroup(name)
-                    removed.append(group)
-                    continue
-                # Told again each time: supervisord may just have been starting one anew that had died.
-                supervisor.stopProcessGroup(name, False)
+                infos = processes(supervisor, name)
+                families[name] |= {info["pid"] for info in infos if info["pid"]}  # each is the leader of a process group
+                if all(info["statename"] in STOPPED for info in infos):
+                    if end(families[name], group, forced=time.monotonic() - begin >= group["stop_timeout"]) or late:
+                        supervisor.removeProcessGroup(name)
+                        removed.append(group)
+                        continue
+                else:
+                    # Told again each time: supervisord may just have been starting one anew that had died.
+                    supervisor.stopProcessGroup(name, False)
                 if late:
                     problems.append(f"{name} was still running {timeout:.0f} s after it was told to stop")
                 else:
@@ -174,6 +199,7 @@ def main() -> None:
         "group": {"type": "str", "required": True},
         "slot": {"type": "str"},
         "flag": {"type": "path"},
+        "stop_timeout": {"type": "float", "default": 10},
     }
     module = AnsibleModule(
         argument_spec={

@@ -65,6 +65,20 @@ def describe(pid: int, proc: Path = PROC) -> Process | None:
     return Process(pid, nofile(pid, proc), uid, unit.group(1) if unit else "", int(max(0.0, uptime - started)))
 
 
+def members(leaders: set[int], uid: int, proc: Path = PROC) -> list[int]:
+    """The live processes of a user that are in the process groups of ``leaders``, which need not be there any more."""
+    found = []
+    for entry in proc.iterdir():
+        if entry.name.isdigit():
+            try:
+                state, _, group = read(entry / "stat").rpartition(")")[2].split()[:3]
+                if int(group) in leaders and state not in "ZX" and entry.stat().st_uid == uid:
+                    found.append(int(entry.name))
+            except (OSError, ValueError):
+                continue
+    return found
+
+
 def name(pid: int, proc: Path = PROC) -> str:
     """The process's short name, or an empty string when it is gone."""
     try:
@@ -165,8 +179,9 @@ def connected_paths(proc: Path = PROC) -> list[str]:
 
 
 def listening(port: int, proc: Path = PROC) -> int:
-    """The number of sockets that listen on a port; more than one when they share it."""
-    return sum(socket.port == port for socket in sockets(LISTEN, proc))
+    """The number of sockets that listen on a port; more than one when they share it. One that has IPv4 and IPv6 counts as one."""
+    found = [len(socket.remote) for socket in sockets(LISTEN, proc) if socket.port == port]  # tells IPv4 from IPv6
+    return max((found.count(family) for family in found), default=0)
 
 
 def peers(port: int, proc: Path = PROC) -> set[str]:
