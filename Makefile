@@ -22,15 +22,15 @@ demo-down: ## Remove all that the demo made
 	@$(PYTHON) -m tools.demo down
 
 test: ## Linters, unit tests, every Molecule scenario
-	@$(MAKE) --no-print-directory lint
-	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory setup
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint unit
 	@$(MAKE) --no-print-directory molecule
 
 test-crash: setup ## A deploy killed at each of its tasks, not only at some of them as in `make test`; takes hours
 	@TORNADO_APP_CRASH=all PYTEST_ADDOPTS="-k test_crash" python -m tools.scenarios rolling
 
-test-rolling: setup ## Ten deploys, five rollbacks, five restarts and more under load; `make test` has one round of them
-	@TORNADO_APP_ROUNDS=5 PYTEST_ADDOPTS="-k test_operations_under_load" python -m tools.scenarios rolling
+test-rolling: setup ## Ten deploys, five rollbacks, five restarts and more under load; `make test` has one of each
+	@TORNADO_APP_OPERATIONS=all PYTEST_ADDOPTS="-k test_operations_under_load" python -m tools.scenarios rolling
 
 lint: setup ## Linters, formatters, types
 	yamllint --strict .
@@ -39,7 +39,7 @@ lint: setup ## Linters, formatters, types
 	ruff format --check .
 	mypy
 
-unit: ## Unit tests of plugins, templates and the example app
+unit: setup ## Unit tests of plugins, templates and the example app
 	@$(PYTHON) tools/bootstrap.py --with-nginx
 	pytest tests/unit files/app/tests
 

@@ -12,21 +12,16 @@ def traces(fleet: Fleet, *apps: str) -> dict[str, list[str]]:
     return {name: host.check_output(command).split() for name, host in fleet.hosts.items()}
 
 
-def test_an_app_that_is_not_listed_any_more_runs_on_and_is_told_of(fleet: Fleet) -> None:
-    before = fleet.state("flask_app")
-    output = fleet.only(*(app for app in fleet.apps if app != "flask_app")).play("--tags", "deploy")
-    for name in fleet.hosts:
-        assert f"{name} runs flask_app, which is not in tornado_apps, and leaves it alone." in " ".join(output.split())
-    assert fleet.state("flask_app") == before
-    fleet.answers()
-
-
-def test_an_app_that_is_absent_leaves_what_it_has_written_and_nothing_else(fleet: Fleet) -> None:
+def test_an_app_goes_and_one_that_is_not_listed_any_more_runs_on(fleet: Fleet) -> None:
     rest = fleet.only(*(app for app in fleet.apps if app != "procfile_app"))
+    listed = {app: settings for app, settings in fleet.settings().items() if app.startswith("forking")}
+    apps = {**listed, "procfile_app": {"state": "absent"}}
     before = rest.everything()
-    apps = {**rest.settings(), "procfile_app": {"state": "absent"}}
     with rest.unnoticed():
-        rest.play(apps=apps)
+        output = rest.play("--tags", "provision", apps=apps)
+    for name in fleet.hosts:
+        told = f"{name} runs flask_app, shared_app, sockets_app, which is not in tornado_apps, and leaves it alone."
+        assert told in " ".join(output.split())
     assert rest.everything() == before
     for name, paths in traces(fleet, "procfile_app").items():
         assert paths == ["/srv/procfile_app"]
@@ -35,7 +30,7 @@ def test_an_app_that_is_absent_leaves_what_it_has_written_and_nothing_else(fleet
         assert host.user("procfile_app").exists
         assert not host.service("procfile_app").is_running
         assert '"procfile_app"' not in host.file("/etc/ansible/facts.d/tornado_app.fact").content_string
-    assert rest.play(apps=apps).count(" changed=0 ") == len(fleet.hosts)
+    assert rest.play("--tags", "provision", apps=apps).count(" changed=0 ") == len(fleet.hosts)
 
 
 def test_apps_that_are_purged_leave_no_trace(fleet: Fleet) -> None:

@@ -14,7 +14,6 @@ def changed(output: str) -> list[int]:
 
 
 def test_a_second_run_changes_nothing_and_keeps_every_process(fleet: Fleet) -> None:
-    fleet.play()
     before = fleet.state()
     assert changed(fleet.play()) == [0, 0]
     assert fleet.state() == before

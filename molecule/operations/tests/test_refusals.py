@@ -4,7 +4,6 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -50,18 +49,25 @@ def test_ports_on_which_the_live_slot_runs(fleet: Fleet) -> None:
     assert f"on which the live {live} slot runs; choose another port" in output
 
 
-@pytest.mark.parametrize(
-    ("settings", "said"),
-    [
-        ({"source": "/nonexistent"}, "tornado_apps.shop.source: source /nonexistent is not there"),
-        ({"proceses": 4}, "tornado_apps.shop.proceses is not a setting; did you mean processes?"),
-        ({"command": "python app.py"}, "tornado_apps.shop.command has no {port}"),
-        ({"processes": 0}, "tornado_apps.shop.processes is 0: at least 1 is needed"),
-        ({"port": 80}, "tornado_apps.shop.port 80: the blue slot would use 80-81 on web-1, outside 1024-65535"),
-    ],
-)
-def test_a_setting_that_cannot_work(fleet: Fleet, settings: dict[str, Any], said: str) -> None:
-    assert said in fleet.refused(**settings)
+def test_settings_that_cannot_work_are_all_named(fleet: Fleet) -> None:
+    good = fleet.settings()["shop"]
+    apps = {
+        "shop": {**good, "proceses": 4},
+        "blog": {**good, "command": "python app.py", "processes": 0, "server_names": ["blog.test"]},
+        "api": {**good, "port": 80, "processes": 2, "server_names": ["api.test"]},
+    }
+    output = fleet.refused(apps=apps)
+    for said in (
+        "tornado_apps.shop.proceses is not a setting; did you mean processes?",
+        "tornado_apps.blog.command has no {port}",
+        "tornado_apps.blog.processes is 0: at least 1 is needed",
+        "tornado_apps.api.port 80: the blue slot would use 80-81 on web-1, outside 1024-65535",
+    ):
+        assert said in output
+
+
+def test_a_source_that_is_not_there(fleet: Fleet) -> None:
+    assert "tornado_apps.shop.source: source /nonexistent is not there" in fleet.refused(source="/nonexistent")
 
 
 def test_more_open_files_than_the_host_can_give(fleet: Fleet) -> None:

@@ -36,7 +36,7 @@ APPS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="session")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Fleet:
-    """Begins with all apps live on all hosts: two of them are added to hosts that serve the first already."""
+    """Begins with all apps live on all hosts."""
     source = tmp_path_factory.mktemp("source") / "app"
     shutil.copytree(ROOT / "files/app", source, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(HERE / "plain.py", source)

@@ -31,7 +31,7 @@ def boundaries(tasks: dict[int, str]) -> Iterator[Boundary]:
             yield from (Boundary(number, False), Boundary(number, True))
         return
     switch = next(index for index, name in enumerate(tasks.values()) if SWITCH in name)
-    for index in (len(numbers) // 2, switch + 1, (switch + len(numbers)) // 2):
+    for index in (len(numbers) // 2, switch + 1):
         yield Boundary(numbers[index], False)
     yield Boundary(numbers[switch], True)
 

@@ -1,7 +1,6 @@
 """Every operation, one after the other, on all hosts and apps, while clients come without a pause.
 
-One round of deploys, a rollback and a restart, and what there is beside; five rounds with TORNADO_APP_ROUNDS=5 in the environment
-(`make test-rolling`).
+One of each; with TORNADO_APP_OPERATIONS=all in the environment (`make test-rolling`) ten deploys and more.
 """
 
 import os
@@ -38,14 +37,17 @@ DEPLOY = Operation("deploy", ("--tags", "deploy"), "new")
 RESTART = Operation("restart", ("--tags", "restart"), "same")
 ROLLBACK = Operation("rollback", ("--tags", "rollback"), "previous")
 VARIABLE = {"environment": {"FLAVOUR": "mint"}}
-OPERATIONS = [
-    *[DEPLOY, DEPLOY, ROLLBACK, RESTART] * int(os.environ.get("TORNADO_APP_ROUNDS", "1")),
-    DEPLOY._replace(name="deploy with 4 processes", settings={"processes": 4}),
+MORE_PROCESSES = DEPLOY._replace(name="deploy with 4 processes", settings={"processes": 4})
+IN_TURN = DEPLOY._replace(name="deploy, one host after the other", arguments=("--tags", "deploy", "--extra-vars", "tornado_app_serial=1"))
+ALL = [
+    *[DEPLOY, DEPLOY, ROLLBACK, RESTART] * 5,
+    MORE_PROCESSES,
     DEPLOY._replace(name="deploy with 2 processes", release="same"),
     DEPLOY._replace(name="deploy with another variable", release="same", settings=VARIABLE),
     Operation("another setting of nginx", (), "same", {**VARIABLE, "client_max_body_size": "51m"}, same_processes=True),
-    DEPLOY._replace(name="deploy, one host after the other", arguments=("--tags", "deploy", "--extra-vars", "tornado_app_serial=1")),
+    IN_TURN,
 ]
+OPERATIONS = ALL if os.environ.get("TORNADO_APP_OPERATIONS") == "all" else [DEPLOY, ROLLBACK, RESTART, MORE_PROCESSES, IN_TURN]
 
 
 def test_no_client_notices_any_operation(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
