@@ -47,6 +47,14 @@ APP_OPTIONS: dict[str, Any] = _SPECS["argument_specs"]["app"]["options"]
 Problems = list[str]
 
 
+def _plain(value: Any) -> Any:
+    """The same in plain dictionaries and lists: a deep copy of Ansible's own, which the validation of types makes, copies the host's
+    variables with it and takes a second."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list) else value
+
+
 def _merged(default: Any, given: Any) -> Any:
     """``given`` over ``default``; dictionaries of the argument specs (health, drain) are merged key by key."""
     if isinstance(default, Mapping) and isinstance(given, Mapping):
@@ -253,6 +261,7 @@ def _checked(apps: Any, defaults: Mapping[str, Any], host: Mapping[str, Any]) ->
         return {}, ["tornado_apps is empty: it is a dictionary with at least one app, as in inventories/prod"]
     problems: Problems = []
     typed: dict[str, dict[str, Any]] = {}
+    plain_defaults = _plain(defaults)
     if host["nofile"] not in NOFILE:
         problems.append(f"tornado_app_nofile is {host['nofile']}: a number from {NOFILE[0]} to {NOFILE[-1]} is needed")
     if host["slot_stride"] < 1:
@@ -286,7 +295,7 @@ def _checked(apps: Any, defaults: Mapping[str, Any], host: Mapping[str, Any]) ->
             problems += _unknown_keys(where, app, APP_OPTIONS)
             problems += [f"{where}.purge is {app['purge']!r}: true or false is needed"] if not _is_bool(app.get("purge", False)) else []
             continue
-        settings, found = _typed(where, app, defaults)
+        settings, found = _typed(where, _plain(app), plain_defaults)
         if settings.get("debug"):
             found += _debug_problems(where, app, host)
             settings["processes"] = 1
