@@ -73,6 +73,14 @@ def test_each_module_is_told_of_the_slots_of_all_apps() -> None:
     assert [getattr(arguments, name)({}) for name in ("switches", "groups", "drains", "health_checks", "requests", "watched")] == [[]] * 6
 
 
+def test_the_logs_of_ports_that_are_no_more_go_with_the_slot_that_had_them() -> None:
+    had = {"shop": {**SLOTS["shop"], "ports": [9000, 9001, 9002, 9003]}}
+    assert [len(slot["ports"]) for slot in SHOP_PLAN["slots"].values()] == [2, 2]
+    gone = [f"/var/log/shop/{port}.log" for port in (8002, 8003, 9002, 9003)]
+    assert [file["path"] for file in arguments.stale_logs(had)] == [f"{path}{age}" for path in gone for age in ("", ".1")]
+    assert arguments.stale_logs({"shop": {**SLOTS["shop"], "ports": [9000]}}) == []
+
+
 def test_a_slot_in_the_words_of_each_module() -> None:
     addresses = ["127.0.0.1:9000", "127.0.0.1:9001", "127.0.0.1:9002"]
     shop = {"shop": {**SLOTS["shop"], "ports": [9000, 9001, 9002], "addresses": addresses}}

@@ -89,6 +89,7 @@ def test_the_number_of_processes_can_change_and_the_upstream_follows(fleet: Flee
         seen = {json.load(fleet.get("web-1", "/api/info"))["port"] for _ in range(30)}
         assert len(seen) == count
         assert changed(fleet.play(**settings)) == [0, 0]
+    assert not [name for name in host.check_output("ls /var/log/shop").split() if name.startswith(("8002", "9002"))]
     assert tasks[0] == tasks[1]  # tasks are for things, not for processes
 
 

@@ -179,6 +179,20 @@ def ports(plan: Plan) -> dict[str, int]:
     return {name: app["port"] for name, app in plan.items()}
 
 
+def stale_logs(slots: Slots) -> list[File]:
+    """For install_files: nothing stays of the logs of ports that these slots had and no slot of the plan has any more.
+
+    An app with fewer processes than before, or with other ports, would go beyond its budget with them.
+    """
+    found = []
+    for slot in slots.values():
+        app, (blue, green) = slot["app"], (slot["app"]["slots"][name]["ports"] for name in ("blue", "green"))
+        distance = (green[0] - blue[0]) * (1 if slot["slot"]["name"] == "blue" else -1)  # to the ports of the other slot
+        ports = {port + step for port in slot["ports"] for step in (0, distance)} - {*blue, *green}
+        found += [{"path": f"{app['logs']}/{port}.log{age}", "state": "absent"} for port in sorted(ports) for age in ("", ".1")]
+    return found
+
+
 def cookie_paths(plan: Plan) -> dict[str, str]:
     """For cookie_secrets: app -> where its cookie secret is."""
     return {name: app["cookie_secret"] for name, app in plan.items()}
@@ -251,4 +265,5 @@ class FilterModule:
             "tornado_app_slot_histories": slot_histories,
             "tornado_app_release_records": release_records,
             "tornado_app_slot_removals": slot_removals,
+            "tornado_app_stale_logs": stale_logs,
         }
