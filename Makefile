@@ -23,7 +23,7 @@ demo-down: ## Remove all that the demo made
 
 test: ## Linters, unit tests, every Molecule scenario
 	@$(MAKE) --no-print-directory setup
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint unit
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line lint unit
 	@$(MAKE) --no-print-directory molecule
 
 test-crash: setup ## A deploy killed at each of its tasks, not only at some of them as in `make test`; takes hours
