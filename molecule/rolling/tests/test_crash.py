@@ -24,15 +24,14 @@ class Boundary(NamedTuple):
 
 
 def boundaries(tasks: dict[int, str]) -> Iterator[Boundary]:
-    """All of them, or a sample, which has those around the switch."""
+    """All of them, or those around the switch."""
     numbers = list(tasks)
     if os.environ.get("TORNADO_APP_CRASH") == "all":
         for number in numbers:
             yield from (Boundary(number, False), Boundary(number, True))
         return
     switch = next(index for index, name in enumerate(tasks.values()) if SWITCH in name)
-    for index in (len(numbers) // 2, switch + 1):
-        yield Boundary(numbers[index], False)
+    yield Boundary(numbers[switch + 1], False)
     yield Boundary(numbers[switch], True)
 
 
