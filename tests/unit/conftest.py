@@ -108,7 +108,7 @@ def make_plan(apps: Settings, *, cpus: int = 1, nofile: int = 4096, stride: int 
         "nofile": nofile,
         "slot_stride": stride,
         "ports": {},
-        "production": False,
+        "inventory": [],
         "serial": "100%",
         "bake": 0,
         "bake_max_errors": 0.01,

@@ -73,6 +73,19 @@ def test_each_module_is_told_of_the_slots_of_all_apps() -> None:
     assert [getattr(arguments, name)({}) for name in ("switches", "groups", "drains", "health_checks", "requests", "watched")] == [[]] * 6
 
 
+def test_ports_are_noted_of_all_that_is_there() -> None:
+    noted = json.loads(arguments.noted_ports(PLAN, {"old": 8300, "gone": 8400, "shop": 1}, {"gone": {}}))
+    assert noted == {"old": 8300, **{name: app["port"] for name, app in PLAN.items()}}
+
+
+def test_directories_of_sockets_are_made_where_an_older_unit_has_not() -> None:
+    slots = {"shop": {**SLOTS["shop"], "app": {**SHOP_PLAN, "listen": "sockets"}}}
+    found = arguments.runtime_directories(slots, {"apps": {"shop": {"sockets": False}}})
+    assert [(directory["path"], directory["mode"]) for directory in found] == [("/run/shop", "0751"), ("/run/shop/sockets", "2750")]
+    assert arguments.runtime_directories(slots, {"apps": {"shop": {"sockets": True}}}) == []
+    assert arguments.runtime_directories(SLOTS, {"apps": {name: {"sockets": False} for name in SLOTS}}) == []
+
+
 def test_the_logs_of_ports_that_are_no_more_go_with_the_slot_that_had_them() -> None:
     had = {"shop": {**SLOTS["shop"], "ports": [9000, 9001, 9002, 9003]}}
     assert [len(slot["ports"]) for slot in SHOP_PLAN["slots"].values()] == [2, 2]

@@ -19,7 +19,7 @@ HOST = {
     "nofile": 65536,
     "slot_stride": 1000,
     "ports": {},
-    "production": False,
+    "inventory": [],
     "serial": "100%",
     "bake": 0,
     "bake_max_errors": 0.01,
@@ -120,9 +120,15 @@ def test_debug_is_one_process_that_is_run_by_the_reloader() -> None:
 
 def test_debug_is_refused_where_it_does_harm() -> None:
     assert problems({"shop": {**SHOP, "debug": True, "processes": 1}}) == []
-    assert problems({"shop": {**SHOP, "debug": True}}, production=True) == [
-        "tornado_apps.shop.debug is for development, and the inventory of web-1 calls itself production"
-    ]
+    for inventory in (
+        ["tornado", "production"],
+        ["tornado", "/ops/prod", "/ops/prod/hosts.yml"],
+        ["tornado", "/ops", "/ops/production.yml"],
+    ):
+        assert problems({"shop": {**SHOP, "debug": True}}, inventory=inventory) == [
+            "tornado_apps.shop.debug is for development, and the inventory of web-1 calls itself production"
+        ]
+    assert problems({"shop": {**SHOP, "debug": True}}, inventory=["tornado", "/ops/products", "/ops/products/hosts.yml"]) == []
     assert problem(debug=True, processes=2).endswith("has debug and 2 processes: with debug there is one, leave out processes")
     assert problem(debug=True, listen="fork").endswith("which is for several processes; with debug there is one")
     assert problem(watch=["x"]) == "tornado_apps.shop.watch is for debug: true; without that nothing is watched"

@@ -100,12 +100,6 @@ def log_max_bytes(slot: Mapping[str, Any]) -> int:
     return int(min(LOG_FILE_MAX, slot["app"]["log_budget"] // (4 * count)))
 
 
-def workers(slot: Mapping[str, Any]) -> dict[str, int]:
-    """Type of process -> how many of it a slot has, of those that its release's Procfile names beside the web processes."""
-    counts = {kind: slot["app"]["scale"].get(kind, 1) for kind in slot["release"]["commands"] if kind not in ("web", "release")}
-    return {kind: count for kind, count in counts.items() if count}
-
-
 def upstream_files(slots: Slots, rendered: Iterable[str], force: bool = True) -> list[File]:
     """For nginx_config: the processes of these slots, as rendered; without ``force`` only where there is no such file yet."""
     return [
@@ -174,9 +168,16 @@ def slot_removals(slots: Slots) -> list[File]:
     return [{"path": slot["slot"][key], "state": "absent"} for slot in slots.values() for key in ("config", "record", "secrets")]
 
 
-def ports(plan: Plan) -> dict[str, int]:
-    """For the host's local facts: app -> its port."""
-    return {name: app["port"] for name, app in plan.items()}
+def runtime_directories(slots: Slots, facts: Mapping[str, Any]) -> list[Mapping[str, str]]:
+    """The directories that the sockets of these slots need and that an older unit has not made."""
+    lacking = (slot["app"] for name, slot in slots.items() if not facts["apps"][name]["sockets"] and slot["app"]["listen"] == "sockets")
+    return [directory for app in lacking for directory in app["runtime_directories"]]
+
+
+def noted_ports(plan: Plan, noted: Mapping[str, int], absent: Iterable[str]) -> str:
+    """The host's local fact: app -> its port, of all that are there, listed or not."""
+    kept = {name: port for name, port in noted.items() if name not in absent}
+    return text({**kept, **{name: app["port"] for name, app in plan.items()}})
 
 
 def stale_logs(slots: Slots) -> list[File]:
@@ -248,7 +249,8 @@ class FilterModule:
         return {
             "tornado_app_switches": switches,
             "tornado_app_groups": groups,
-            "tornado_app_ports": ports,
+            "tornado_app_noted_ports": noted_ports,
+            "tornado_app_runtime_directories": runtime_directories,
             "tornado_app_drains": drains,
             "tornado_app_health_checks": health_checks,
             "tornado_app_requests": requests,

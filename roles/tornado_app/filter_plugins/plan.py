@@ -24,6 +24,7 @@ COOKIE_SECRET = "COOKIE_SECRET"
 LOG_BUDGET_MIN = 1_000_000  # bytes
 FIRST_PORT, PORT_STEP = 8000, 100  # of the ports that the plan gives out: room for as many processes without moving anybody
 PORTS = range(1024, 65536)  # below 1024 a process that is not root cannot listen
+PRODUCTION = {"prod", "production"}
 NOFILE = range(1024, 2147483585)  # above it the kernel's own fs.nr_open cannot be raised
 
 # Linux allows user names of 32 bytes; of the allowed characters these are also safe in paths, unit and upstream names.
@@ -175,7 +176,7 @@ def _setting_problems(where: str, app: Mapping[str, Any], stride: int) -> Iterat
 
 
 def _debug_problems(where: str, given: Mapping[str, Any], host: Mapping[str, Any]) -> Iterator[str]:
-    if host["production"]:
+    if PRODUCTION.intersection(Path(name).stem for name in host["inventory"]):
         yield f"{where}.debug is for development, and the inventory of {host['name']} calls itself production"
     if given.get("processes") not in (None, 1, "1"):
         yield f"{where} has debug and {given['processes']} processes: with debug there is one, leave out processes"
