@@ -8,6 +8,8 @@ export ANSIBLE_HOME := $(CURDIR)/.ansible
 export ANSIBLE_SSH_CONTROL_PATH_DIR := ~/.ansible/cp
 # Output as it comes, not wrapped into boxes of 80 columns.
 export MOLECULE_COMMAND_BORDERS := false
+# Where the scenarios are; without it Molecule warns that those of a collection could be elsewhere.
+export MOLECULE_GLOB := molecule/*/molecule.yml
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18

@@ -1,4 +1,4 @@
-"""What the tests of the role share: its plugins by path, its modules called as Ansible calls them, its templates as it renders them.
+"""What the tests of the role share: its modules called as Ansible calls them, its templates as it renders them.
 
 Test modules import it as `tests.unit.conftest`.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import getpass
-import importlib
 import io
 import json
 import os
@@ -22,23 +21,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import ansible.module_utils
 import pytest
 from ansible.module_utils.testing import patch_module_args
 from ansible.parsing.dataloader import DataLoader
-from ansible.plugins.loader import init_plugin_loader
 from ansible.template import Templar, trust_as_template
 from hypothesis import settings
 
-from tests.unit.loading import ROLE, ROOT, load
+from tests.unit.loading import ROLE, ROOT, plugin
 
 NGINX = ROOT / ".tools/nginx/usr/sbin/nginx"
 PYTHON = "/usr/bin/python3"  # the hosts' own, which launch.py runs under
 PATIENCE = 60.0  # seconds after which a test gives up; a bound, never a measure
 
-# The role's module_utils under the name that Ansible gives them, so that its modules can be imported.
-ansible.module_utils.__path__.append(str(ROLE / "module_utils"))
-init_plugin_loader()
 # How long an example takes depends on what else the machine does.
 settings.register_profile("unit", deadline=None, max_examples=50)
 settings.load_profile("unit")
@@ -49,7 +43,7 @@ Plan = dict[str, dict[str, Any]]
 
 def utils(name: str) -> Any:
     """One of the role's module_utils: utils("proc")."""
-    return importlib.import_module(f"ansible.module_utils.tornado_app_{name}")
+    return plugin("module_utils", name)
 
 
 def run_module(name: str, *, check: bool = False, tmpdir: Path | None = None, **arguments: Any) -> dict[str, Any]:
@@ -62,7 +56,7 @@ def run_module(name: str, *, check: bool = False, tmpdir: Path | None = None, **
     }
     output = io.StringIO()
     with patch_module_args({**arguments, **internals}), contextlib.redirect_stdout(output), pytest.raises(SystemExit) as ended:
-        load(f"library/{name}.py").main()
+        plugin("modules", name).main()
     result: dict[str, Any] = json.loads(output.getvalue())
     assert bool(ended.value.code) == result.get("failed", False)
     return result
@@ -113,7 +107,7 @@ def make_plan(apps: Settings, *, cpus: int = 1, nofile: int = 4096, stride: int 
         "bake": 0,
         "bake_max_errors": 0.01,
     }
-    found: Plan = load("filter_plugins/plan.py").plan(apps, defaults, host)
+    found: Plan = plugin("plugin_utils", "plan").plan(apps, defaults, host)
     return found
 
 
@@ -278,13 +272,13 @@ class Supervisor:
         }
         Path(slot["cwd"]).mkdir(parents=True, exist_ok=True)
         release = {"release": "0123456789ab", "environment": "ba9876543210", "commands": workers or {}}
-        record = load("filter_plugins/arguments.py").slot_record(self.app, slot, release)
+        record = plugin("plugin_utils", "arguments").slot_record(self.app, slot, release)
         record["python"] = sys.executable
         record["environment"] |= {f"HOW_{port}": how for port, how in zip(ports, behaviours, strict=True)}
         Path(slot["record"]).write_text(json.dumps(record))
         Path(slot["secrets"]).write_text("{}")
-        each = {"app": self.app, "slot": slot, "workers": load("filter_plugins/slots.py").workers(self.app, release)}
-        (variables,) = load("filter_plugins/arguments.py").template_variables({"": each})
+        each = {"app": self.app, "slot": slot, "workers": plugin("plugin_utils", "slots").workers(self.app, release)}
+        (variables,) = plugin("plugin_utils", "arguments").template_variables({"": each})
         config = render("slot.conf.j2", {**variables, "__tornado_app_launcher": str(ROLE / "files/launch.py")})
         assert PYTHON in config
         for key, value in changed.items():

@@ -1,24 +1,18 @@
-"""The role's Python files, which only Ansible finds by itself."""
+"""The collection's plugins, which Python finds once Ansible's loader knows where the collection is. Imported before any of them."""
 
-import importlib.util
-import sys
-from functools import cache
+import importlib
 from pathlib import Path
-from types import ModuleType
 from typing import Any
+
+from ansible.plugins.loader import init_plugin_loader
 
 ROOT = Path(__file__).resolve().parents[2]
 ROLE = ROOT / "roles/tornado_app"
+COLLECTION = "ansible_collections.tornado_app.deploy"
+
+init_plugin_loader([str(ROOT / "collections")])
 
 
-@cache
-def load(path: str) -> Any:
-    """Import a file of the role, by its path in the role."""
-    name = f"tornado_app_under_test.{path.removesuffix('.py').replace('/', '.')}"
-    spec = importlib.util.spec_from_file_location(name, ROLE / path)
-    assert spec
-    assert spec.loader
-    module: ModuleType = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
+def plugin(kind: str, name: str) -> Any:
+    """A Python file of the collection: plugin("modules", "install_files")."""
+    return importlib.import_module(f"{COLLECTION}.plugins.{kind}.{name}")

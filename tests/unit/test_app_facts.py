@@ -18,10 +18,10 @@ from typing import Any
 
 import pytest
 
+from tests.unit.loading import plugin
 from tests.unit.conftest import PATIENCE, PYTHON, Supervisor, make_plan, process, relocated, run_module, utils, wait_until
-from tests.unit.loading import load
 
-app_facts = load("library/app_facts.py")
+app_facts = plugin("modules", "app_facts")
 
 App = dict[str, Any]
 

@@ -1,7 +1,6 @@
 """Argument specs, defaults and what ansible-doc makes of them do not drift apart."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -17,8 +16,7 @@ SPECS = yaml.safe_load((ROLE / "meta/argument_specs.yml").read_text(encoding="ut
 DEFAULTS = yaml.safe_load((ROLE / "defaults/main.yml").read_text(encoding="utf-8"))
 APP_DEFAULTS = DEFAULTS["tornado_app_defaults"]
 MAIN, APP = SPECS["main"]["options"], SPECS["app"]["options"]
-MODULES = sorted(path.stem for path in (ROLE / "library").glob("*.py"))
-FILTERS = sorted(path.stem for path in (ROLE / "filter_plugins").glob("*.yml"))
+COLLECTION = "tornado_app.deploy"
 
 
 def is_template(value: Any) -> bool:
@@ -37,7 +35,6 @@ def ansible_doc(*arguments: str) -> Any:
     done = subprocess.run(
         [str(Path(sys.executable).with_name("ansible-doc")), "--json", *arguments],
         cwd=ROOT,
-        env={**os.environ, "ANSIBLE_FILTER_PLUGINS": str(ROLE / "filter_plugins")},
         capture_output=True,
         text=True,
         check=False,
@@ -90,12 +87,10 @@ def test_preflight_takes_what_main_takes() -> None:
 
 
 def test_ansible_doc_reads_the_role() -> None:
-    assert set(ansible_doc("-t", "role", "-r", "roles", "tornado_app")["tornado_app"]["entry_points"]) == set(SPECS)
+    assert set(ansible_doc("-t", "role", f"{COLLECTION}.tornado_app")[f"{COLLECTION}.tornado_app"]["entry_points"]) == set(SPECS)
 
 
-def test_ansible_doc_reads_the_modules() -> None:
-    assert sorted(ansible_doc("-t", "module", "-M", "roles/tornado_app/library", *MODULES)) == MODULES
-
-
-def test_ansible_doc_reads_the_filters() -> None:
-    assert sorted(ansible_doc("-t", "filter", *FILTERS)) == FILTERS
+@pytest.mark.parametrize(("kind", "folder"), [("module", "modules"), ("lookup", "lookup")])
+def test_ansible_doc_shows_every_plugin(kind: str, folder: str) -> None:
+    names = sorted(f"{COLLECTION}.{path.stem}" for path in (ROOT / "plugins" / folder).glob("*.py"))
+    assert sorted(ansible_doc("-t", kind, *names)) == names

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.loading import load
+from tests.unit.loading import plugin
 from tests.unit.test_plan import DEFAULTS, HOST, SHOP
 
-arguments = load("filter_plugins/arguments.py")
-make_plan = load("filter_plugins/plan.py").plan
+arguments = plugin("plugin_utils", "arguments")
+make_plan = plugin("plugin_utils", "plan").plan
 PLAN = make_plan(
     {
         "shop": {**SHOP, "processes": 2},

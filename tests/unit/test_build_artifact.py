@@ -23,8 +23,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.loading import ROOT
 from tests.unit.conftest import run_module
-from tests.unit.loading import ROLE
 
 Tree = Mapping[str, tuple[bytes, bool]]  # path -> content, executable
 
@@ -343,12 +343,12 @@ def build_apart(source: Path, dest: Path, *, prefix: list[str] | None = None, be
     """Run the module in a process of its own, which runs some code before."""
     code = (
         f"import json, runpy, sys; from ansible.module_utils.testing import patch_module_args\n{before}\n"
-        f"import ansible.module_utils; ansible.module_utils.__path__.append({str(ROLE / 'module_utils')!r})\n"
+        "import tests.unit.loading\n"
         "with patch_module_args(json.loads(sys.argv[2])): runpy.run_path(sys.argv[1], run_name='__main__')"
     )
     arguments = json.dumps({"source": str(source), "dest": str(dest)})
-    command: list[str | Path] = [*(prefix or []), sys.executable, "-c", code, ROLE / "library/build_artifact.py", arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    command: list[str | Path] = [*(prefix or []), sys.executable, "-c", code, ROOT / "plugins/modules/build_artifact.py", arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize("name", ["app.py", "static", ""])

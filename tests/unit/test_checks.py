@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.loading import load
+from tests.unit.loading import plugin
 from tests.unit.test_plan import DEFAULTS, SHOP
 from tests.unit.test_plan import HOST as PLAN_HOST
 from tests.unit.test_slots import PLAN, facts, slot
 
-checks = load("filter_plugins/checks.py")
-make_plan = load("filter_plugins/plan.py").plan
+checks = plugin("plugin_utils", "checks")
+make_plan = plugin("plugin_utils", "plan").plan
 HOST = {"name": "web-1", "distribution": "Debian", "distribution_version": "12.7", "nofile": 65536, "sysctl": True}
 SYSTEM = {
     "python": "3.11",
@@ -164,7 +164,7 @@ def test_a_line_that_is_scaled_to_nothing_does_not_matter() -> None:
 
 def test_the_variables_that_every_process_has_are_known() -> None:
     release = {"release": "r", "environment": "e", "commands": {}}
-    record = load("filter_plugins/arguments.py").slot_record(PLAN["shop"], PLAN["shop"]["slots"]["blue"], release)
+    record = plugin("plugin_utils", "arguments").slot_record(PLAN["shop"], PLAN["shop"]["slots"]["blue"], release)
     assert set(record["environment"]) == checks.VARIABLES
 
 
@@ -371,7 +371,7 @@ def test_names_of_an_app_that_nobody_lists_any_more_are_taken() -> None:
 
 
 def test_what_is_to_be_absent_is_removed_where_something_is_left() -> None:
-    absent = load("filter_plugins/plan.py").absent
+    absent = plugin("plugin_utils", "plan").absent
     kept, purged = (absent({"old": {"state": "absent", "purge": purge}}) for purge in (False, True))
     assert [app["name"] for app in checks.removals(kept, host_with("old"))] == ["old"]
     assert checks.removals(kept, host_with(users=("old",))) == []

@@ -95,7 +95,7 @@ def test_make_target_exists(page: str, target: str) -> None:  # noqa: ARG001  th
 
 @pytest.mark.parametrize(("page", "tags"), named(r"--tags ([a-z,]+)"))
 def test_tag_exists(page: str, tags: str) -> None:  # noqa: ARG001  as above
-    known = {tag for play in yaml.safe_load((ROOT / "site.yml").read_text(encoding="utf-8")) for tag in play.get("tags", [])}
+    known = {tag for play in yaml.safe_load((ROOT / "playbooks/site.yml").read_text(encoding="utf-8")) for tag in play.get("tags", [])}
     assert set(tags.split(",")) <= known - {"never"}
 
 
@@ -105,7 +105,7 @@ def test_input_exists(page: str, name: str) -> None:  # noqa: ARG001  as above
 
 
 @pytest.mark.parametrize(
-    ("page", "path"), named(r"`((?:roles|tasks|templates|playbooks|inventories|molecule|tools|files|library)/[\w./-]+)`")
+    ("page", "path"), named(r"`((?:roles|tasks|templates|playbooks|inventories|molecule|tools|files|plugins)/[\w./-]+)`")
 )
 def test_file_exists(page: str, path: str) -> None:  # noqa: ARG001  as above
     assert (ROOT / path).exists() or (ROOT / "roles/tornado_app" / path).exists()

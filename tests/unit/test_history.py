@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.loading import plugin
 from tests.unit.conftest import utils
-from tests.unit.loading import load
 from tests.unit.test_slots import PLAN, process
 
-slots = load("filter_plugins/slots.py")
+slots = plugin("plugin_utils", "slots")
 history = utils("history")
 PORTS = {"blue": (8000, 8001), "green": (9000, 9001)}
 

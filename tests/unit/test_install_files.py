@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from ansible.module_utils.basic import AnsibleModule
 
+from tests.unit.loading import plugin
 from tests.unit.conftest import run_module
-from tests.unit.loading import load
 
-installer = load("library/install_files.py")
+installer = plugin("modules", "install_files")
 GROUP = grp.getgrgid(os.getegid()).gr_name  # who is not root can give a file to no other
 
 

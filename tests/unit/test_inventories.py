@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from tests.unit.loading import ROOT, load
+from tests.unit.loading import ROOT, plugin
 from tests.unit.test_plan import DEFAULTS, HOST
 
 
@@ -17,7 +17,7 @@ def test_the_example_fleet_has_a_group_and_a_valid_app() -> None:
     listed = json.loads(run("ansible-inventory", "-i", "prod", "--list").stdout)
     assert listed["tornado"]["hosts"]
     for host in listed["tornado"]["hosts"]:
-        assert load("filter_plugins/plan.py").plan_problems(listed["_meta"]["hostvars"][host]["tornado_apps"], DEFAULTS, HOST) == []
+        assert plugin("plugin_utils", "plan").plan_problems(listed["_meta"]["hostvars"][host]["tornado_apps"], DEFAULTS, HOST) == []
 
 
 @pytest.mark.parametrize("tag", ["provision", "deploy", "restart", "rollback", "status", "verify", "stop", "start"])

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.unit.loading import ROLE, plugin
 from tests.unit.conftest import PYTHON, process, utils
-from tests.unit.loading import ROLE, load
 
 # What the command tells of itself, in bytes as the kernel has them.
 TELL = (
@@ -192,7 +192,7 @@ def test_program_that_cannot_start(folder: Path, program: str, reason: str) -> N
 
 def line(command: str, **environment: str) -> dict[str, Any]:
     """A record with this line of a Procfile for both types, and for the release."""
-    arguments = load("filter_plugins/arguments.py")
+    arguments = plugin("plugin_utils", "arguments")
     app = {
         "environments": "/e",
         "argv": [],

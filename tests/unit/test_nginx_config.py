@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
+from tests.unit.loading import plugin
 from tests.unit.conftest import PATIENCE, nginx_tree, process, run_module, utils, wait_until
-from tests.unit.loading import load
 
-config = load("library/nginx_config.py")
+config = plugin("modules", "nginx_config")
 
 MAIN = """\
 user www-data;

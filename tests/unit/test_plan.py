@@ -10,9 +10,9 @@ from ansible.errors import AnsibleFilterError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.loading import ROLE, load
+from tests.unit.loading import ROLE, plugin
 
-plan = load("filter_plugins/plan.py")
+plan = plugin("plugin_utils", "plan")
 HOST = {
     "name": "web-1",
     "root": "/opt/tornado_app",

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.conftest import PATIENCE, PYTHON, wait_until
 from tests.unit.loading import ROLE
+from tests.unit.conftest import PATIENCE, PYTHON, wait_until
 
 SAY = "import pathlib, signal, sys, time; print('got', pathlib.Path('what').read_text(), *sys.argv[1:], flush=True); time.sleep(60)"
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.unit.loading import load
+from tests.unit.loading import plugin
 from tests.unit.test_slots import ENVIRONMENT, A, B, C, entry
 
-rollback = load("filter_plugins/rollback.py")
+rollback = plugin("plugin_utils", "rollback")
 FIRST, SECOND = ({"at": f"2026-01-0{day}T03:04:05Z", "run": f"2026010{day}T030405Z-build-1-4711"} for day in (1, 2))
 
 

@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
+from tests.unit.loading import plugin
 from tests.unit.conftest import make_plan, process, utils, wait_until
-from tests.unit.loading import load
 from tests.unit.test_slots import PLAN
 
-run = load("filter_plugins/run.py")
-lookup = load("lookup_plugins/tornado_app_run.py").LookupModule()
+run = plugin("plugin_utils", "run")
+lookup = plugin("lookup", "current_run").LookupModule()
 
 
 def told(*locks: dict[str, Any]) -> dict[str, Any]:

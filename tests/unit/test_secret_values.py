@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tests.unit.loading import plugin
 from tests.unit.conftest import run_module
-from tests.unit.loading import load
 from tests.unit.test_plan import DEFAULTS, HOST, SHOP
 
-values = load("filter_plugins/secret_values.py")
-plan = load("filter_plugins/plan.py").plan
+values = plugin("plugin_utils", "secret_values")
+plan = plugin("plugin_utils", "plan").plan
 
 
 def planned(**settings: Any) -> dict[str, Any]:

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from tests.unit.loading import load
+from tests.unit.loading import plugin
 from tests.unit.test_plan import DEFAULTS, HOST, SHOP
 
-slots = load("filter_plugins/slots.py")
-PLAN = load("filter_plugins/plan.py").plan({"shop": {**SHOP, "processes": 2}}, DEFAULTS, HOST)
+slots = plugin("plugin_utils", "slots")
+PLAN = plugin("plugin_utils", "plan").plan({"shop": {**SHOP, "processes": 2}}, DEFAULTS, HOST)
 SHOP_PLAN = PLAN["shop"]
 A, B, C, ENVIRONMENT = "a" * 12, "b" * 12, "c" * 12, "e" * 12
 OLD = {"shop": {"release": A, "environment": ENVIRONMENT, "python": "3.11", "commands": {}}}

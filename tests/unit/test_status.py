@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.loading import load
+from tests.unit.loading import plugin
 from tests.unit.test_slots import (
     ENVIRONMENT,
     OLD,
@@ -26,7 +26,7 @@ from tests.unit.test_slots import (
     unfinished,
 )
 
-status = load("filter_plugins/status.py")
+status = plugin("plugin_utils", "status")
 GOAL = {"shop": A}  # of a rollback
 LOCK = {"run": "r-1", "controller": "build-1", "user": "ana", "pid": 4711, "operation": "deploy", "since": "2026-01-02T03:04:05Z"}
 

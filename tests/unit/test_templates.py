@@ -24,6 +24,7 @@ import pytest
 from tornado.httpclient import HTTPRequest
 from tornado.websocket import websocket_connect
 
+from tests.unit.loading import ROLE, plugin
 from tests.unit.conftest import (
     PATIENCE,
     facts,
@@ -39,7 +40,6 @@ from tests.unit.conftest import (
     utils,
     wait_until,
 )
-from tests.unit.loading import ROLE, load
 
 Plan = Mapping[str, Mapping[str, Any]]
 
@@ -74,7 +74,7 @@ def nginx_files(plan: Plan, *, cpus: int = 1, ipv6: bool = True) -> dict[str, st
         "nginx.conf": render("nginx.conf.j2", common),
         "conf.d/tornado_app.conf": render("nginx_default.conf.j2", common),
     }
-    for variables in load("filter_plugins/arguments.py").site_variables(plan):
+    for variables in plugin("plugin_utils", "arguments").site_variables(plan):
         files[variables["apps"][0]["site_config"]] = render("nginx_site.conf.j2", {**common, **variables})
     for app in plan.values():
         for slot in app["slots"].values():
@@ -815,7 +815,7 @@ def test_watched_log_is_rotated(site: Site) -> None:
 
     ask(500, path)
     with ExitStack() as stack:
-        watched = load("library/watch_errors.py").Log(stack, "shop", str(path), "blue")
+        watched = plugin("modules", "watch_errors").Log(stack, "shop", str(path), "blue")
         ask(200, path)
         ask(500, path)
         path.rename(old)

@@ -19,9 +19,9 @@ from aiohttp import web
 from websockets.asyncio.server import ServerConnection, serve
 
 import tests.traffic
+from tests.unit.loading import ROOT
 from tests.traffic import KINDS, LOST, Account, Record, Target, Traffic, clients
 from tests.unit.conftest import PATIENCE, held_ports, listens, process, wait_until
-from tests.unit.loading import ROOT
 
 GENERATOR = (sys.executable, "-m", "tests.traffic")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

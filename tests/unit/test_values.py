@@ -12,8 +12,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from supervisor.options import ServerOptions
 
+from tests.unit.loading import ROLE, plugin
 from tests.unit.conftest import make_plan, relocated, render
-from tests.unit.loading import ROLE, load
 
 TELL = "import json, os, sys; print(json.dumps([dict(os.environ), sys.argv[1:]]))"
 HARD = {"V_1": """%(ENV_HOME)s 100% "two" 'one' $HOME ${HOME} \\ ; # é\nnext=line, {port}""", "V_2": " ", "V_3": ""}
@@ -49,7 +49,7 @@ def test_values_arrive_unchanged(root: Path, environment: Mapping[str, str], sec
     given = {"source": "files/app", "command": command, "environment": {**environment, "PORTS": "8000"}, "processes": 2}
     app = relocated(make_plan({"shop": given})["shop"], root)
     slot = app["slots"]["blue"]
-    arguments = load("filter_plugins/arguments.py")
+    arguments = plugin("plugin_utils", "arguments")
     record = arguments.slot_record(app, slot, {"release": "r1", "environment": "e1", "commands": {}})
     Path(slot["record"]).write_text(arguments.text({**record, "python": sys.executable}))
     Path(slot["secrets"]).write_text(arguments.text({"SECRET": secret}))

@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
+from tests.unit.loading import plugin
 from tests.unit.conftest import PATIENCE, Supervisor, process, run_module, utils
-from tests.unit.loading import load
 
-waiting = load("library/wait_for_health.py")
+waiting = plugin("modules", "wait_for_health")
 
 Slot = Mapping[str, Any]
 NOBODY = 2**22 + 1  # a process id above the highest that Linux gives

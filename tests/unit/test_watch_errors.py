@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from tests.unit.loading import plugin
 from tests.unit.conftest import PATIENCE, run_module
-from tests.unit.loading import load
 
 SHORT = 0.05  # seconds of a watch that ends by itself: it looks once more when they are over
 Meanwhile = Callable[..., None]
@@ -23,7 +23,7 @@ Meanwhile = Callable[..., None]
 @pytest.fixture
 def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Meanwhile:
     """A function that takes what is done while the module watches: one step after each of its looks."""
-    log = load("library/watch_errors.py").Log
+    log = plugin("modules", "watch_errors").Log
     look = log.look
 
     def do(*steps: Callable[[], object]) -> None:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.conftest import PATIENCE, held_ports, listens, wait_until
 from tests.unit.loading import ROLE
+from tests.unit.conftest import PATIENCE, held_ports, listens, wait_until
 
 APP = """
 import logging, pathlib, time

@@ -1,0 +1,61 @@
+"""What a source says of itself, in files that other tools know too: Procfile, runtime.txt, pyproject.toml."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import tomllib
+
+from ansible_collections.tornado_app.deploy.plugins.module_utils.procfile import ProcfileError, processes
+from ansible_collections.tornado_app.deploy.plugins.module_utils.tree import Entry, SourceError
+
+RUNTIME = re.compile(r"python-(\d+\.\d+)(\.\d+)?")
+
+
+def followed(entry: Entry, by_path: dict[str, Entry]) -> Entry:
+    """What a link leads to, over other links too."""
+    for _ in by_path:
+        if not entry.target:
+            break
+        entry = by_path.get(os.path.normpath(os.path.join(os.path.dirname(entry.path), entry.target)), entry)
+    return entry
+
+
+def read(packed: Iterable[Entry], path: str) -> str | None:
+    """The text of a file of the source, over links too; None when there is no such file."""
+    by_path = {entry.path: entry for entry in packed}
+    return followed(by_path[path], by_path).content.decode("utf-8-sig", "replace") if path in by_path else None
+
+
+def procfile(packed: Iterable[Entry]) -> dict[str, dict[str, Any]]:
+    """What each line of its Procfile says; SourceError when it is none."""
+    try:
+        lines: dict[str, dict[str, Any]] = processes(read(packed, "Procfile") or "")
+    except ProcfileError as problem:
+        raise SourceError(f"Procfile, {problem}") from None
+    return lines
+
+
+def python(packed: Iterable[Entry]) -> str:
+    """The version of Python that it asks for, like 3.12; empty when it does not care, SourceError when that cannot be read."""
+    text = (read(packed, "runtime.txt") or "").strip()
+    match = RUNTIME.fullmatch(text)
+    if text and not match:
+        raise SourceError(f"runtime.txt says {text!r}; it has the form python-3.12")
+    return match[1] if match else ""
+
+
+def dependencies(packed: Iterable[Entry]) -> list[str]:
+    """What its project depends on; nothing when it has no project, SourceError when the file does not say it."""
+    try:
+        project = tomllib.loads(read(packed, "pyproject.toml") or "").get("project")
+    except tomllib.TOMLDecodeError as problem:
+        raise SourceError(f"pyproject.toml: {problem}") from None
+    if not isinstance(project, dict):  # the file of a tool
+        return []
+    if "dependencies" in project.get("dynamic", []):
+        raise SourceError("pyproject.toml leaves its dependencies to a build; write them to a file, and name that with `requirements`")
+    return [str(dependency) for dependency in project.get("dependencies", [])]

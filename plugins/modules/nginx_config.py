@@ -1,0 +1,282 @@
+#!/usr/bin/python
+"""Ansible module: install nginx configuration files as a whole, and have nginx run what is on disk."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: nginx_config
+short_description: Install nginx configuration files as a whole, and have nginx run what is on disk
+description:
+  - Puts the files into a copy of the configuration tree, lets C(nginx -t) judge the whole of it, and moves them into place only when it
+    passes. The configuration that was there stays otherwise.
+  - Reloads nginx when what is on disk is not what it last loaded, whoever changed it and whenever, and waits until the new workers serve.
+  - A reload cuts the idle connections of clients, and a request that is sent at that moment with them. So before it O(closing) is there,
+    upon which the sites are expected to ask clients to close their connections, until the connections of before have ended.
+  - Include directives of the files should be relative, so that the copy includes its own files.
+  - One after the other on a host, since what a killed controller has started goes on to its end.
+options:
+  files:
+    description: The files.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path: {description: "Path relative to O(root).", type: str, required: true}
+      content: {description: "The whole content.", type: str, required: true}
+      force: {description: "Whether a file that is there already is replaced.", type: bool, default: true}
+  absent:
+    description: Paths relative to O(root) that are removed.
+    type: list
+    elements: str
+    default: []
+  root:
+    description: The configuration tree.
+    type: path
+    default: /etc/nginx
+  state_file:
+    description: Where the digest of what nginx last loaded is kept.
+    type: path
+    default: /var/lib/tornado_app/nginx.loaded
+  closing:
+    description: File that is there while clients are asked not to use their connections again.
+    type: path
+    default: /run/tornado_app/closing
+  keepalive_timeout:
+    description: Seconds after which an idle connection is over in any case; the longest wait before a reload.
+    type: float
+    default: 65
+  timeout:
+    description: Seconds that the new workers may take to appear.
+    type: float
+    default: 15
+attributes:
+  check_mode:
+    description: Validates too where nginx is installed.
+    support: full
+  diff_mode:
+    support: full
+author: The tornado_app authors
+"""
+
+EXAMPLES = r"""
+- name: Install the site
+  tornado_app.deploy.nginx_config:
+    files:
+      - path: conf.d/shop.conf
+        content: "{{ lookup('ansible.builtin.template', 'site.conf.j2') }}"
+"""
+
+RETURN = r"""
+reloaded:
+  description: Whether nginx was reloaded.
+  type: bool
+  returned: success
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.tornado_app.deploy.plugins.module_utils.proc import nginx_workers, peers
+
+NGINX = "/usr/sbin/nginx"
+HTTP = 80
+PID_FILE = Path("/run/nginx.pid")
+
+
+def text(path: Path) -> str | None:
+    """What a file says; None when it is not there."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return "" if path.is_symlink() else None  # a link to nothing is there all the same
+
+
+def copy_with(root: Path, wanted: dict[str, str | None], candidate: Path) -> None:
+    """Make the tree as it would be: the present one with the wanted files."""
+    if root.is_dir():
+        shutil.copytree(root, candidate, symlinks=True)
+        for link in [path for path in candidate.rglob("*") if path.is_symlink()]:
+            original = (root / link.relative_to(candidate)).resolve()
+            link.unlink()
+            if original.is_dir():  # what is put there must not reach the original
+                shutil.copytree(original, link, ignore_dangling_symlinks=True)
+            else:  # a relative link would lead out of the copy
+                link.symlink_to(original)
+    for relative, content in wanted.items():
+        path = candidate / relative
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        if content is not None:
+            path.write_text(content, encoding="utf-8")
+
+
+def judge(module: AnsibleModule, root: Path, wanted: dict[str, str | None]) -> None:
+    """Let nginx itself judge the tree as it would be."""
+    with tempfile.TemporaryDirectory(prefix="nginx-candidate-") as folder:
+        candidate = Path(folder) / "nginx"
+        copy_with(root, wanted, candidate)
+        code, _, errors = module.run_command([NGINX, "-t", "-q", "-c", str(candidate / "nginx.conf")])
+        if code:
+            message = errors.replace(str(candidate), str(root))
+            module.fail_json(msg=f"nginx refuses the new configuration, the present one stays in place: {message.strip()}")
+
+
+def loaded_digest(module: AnsibleModule, root: Path) -> str:
+    """Digest of the configuration on disk with all that it includes."""
+    code, dump, errors = module.run_command([NGINX, "-T", "-q", "-c", str(root / "nginx.conf")])
+    if code:
+        module.fail_json(msg=f"nginx refuses the configuration on disk: {errors.strip()}")
+    return hashlib.sha256(dump.encode()).hexdigest()
+
+
+def master() -> int:
+    """Process id of the running nginx; 0 when none runs."""
+    try:
+        pid = int(PID_FILE.read_text())
+        os.kill(pid, 0)
+    except (OSError, ValueError):
+        return 0
+    return pid
+
+
+def let_clients_go(module: AnsibleModule) -> None:
+    """Wait until no connection is left that was there before clients were asked to open new ones."""
+    before = peers(HTTP)
+    deadline = time.monotonic() + module.params["keepalive_timeout"]
+    while before & peers(HTTP) and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def reload(module: AnsibleModule) -> None:
+    """Reload nginx without cutting a request, and wait until workers with the new configuration have taken over."""
+    closing = Path(module.params["closing"])
+    closing.parent.mkdir(parents=True, exist_ok=True)
+    closing.parent.chmod(0o755)  # nginx's workers look for the file
+    closing.touch()
+    try:
+        let_clients_go(module)
+        replace_workers(module)
+    finally:
+        closing.unlink(missing_ok=True)
+
+
+def replace_workers(module: AnsibleModule) -> None:
+    """Reload nginx and wait until workers with the new configuration have taken over."""
+    pid = master()
+    before = set(nginx_workers(pid))
+    module.run_command([module.get_bin_path("systemctl", required=True), "reload", "nginx.service"], check_rc=True)
+    deadline = time.monotonic() + module.params["timeout"]
+    while not (now := set(nginx_workers(pid))) or now & before:
+        if time.monotonic() > deadline:
+            module.fail_json(msg="nginx was told to reload but did not replace its workers; see /var/log/nginx/error.log")
+        time.sleep(0.05)
+
+
+def install(module: AnsibleModule, path: Path, content: str | None) -> None:
+    """Put one file into place, whole or not at all; remove it when there is no content."""
+    if content is None:
+        path.unlink(missing_ok=True)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=module.tmpdir)
+    with os.fdopen(handle, "w", encoding="utf-8") as stream:
+        stream.write(content)
+    os.chmod(temporary, 0o644)
+    module.atomic_move(temporary, str(path))
+
+
+@contextmanager
+def alone(root: Path) -> Iterator[None]:
+    """Wait until no other call of this module works on the tree."""
+    directory = os.open(root, os.O_RDONLY) if root.is_dir() else -1  # not there before nginx is installed
+    try:
+        if directory >= 0:
+            fcntl.flock(directory, fcntl.LOCK_EX)
+        yield
+    finally:
+        if directory >= 0:
+            os.close(directory)
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "files": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "path": {"type": "str", "required": True},
+                    "content": {"type": "str", "required": True},
+                    "force": {"type": "bool", "default": True},
+                },
+            },
+            "absent": {"type": "list", "elements": "str", "default": []},
+            "root": {"type": "path", "default": "/etc/nginx"},
+            "state_file": {"type": "path", "default": "/var/lib/tornado_app/nginx.loaded"},
+            "closing": {"type": "path", "default": "/run/tornado_app/closing"},
+            "keepalive_timeout": {"type": "float", "default": 65},
+            "timeout": {"type": "float", "default": 15},
+        },
+        supports_check_mode=True,
+    )
+    with alone(Path(module.params["root"])):
+        configure(module)
+
+
+def configure(module: AnsibleModule) -> None:
+    """Bring files and nginx to what is wanted, and end the module."""
+    root, state_file = Path(module.params["root"]), Path(module.params["state_file"])
+    wanted: dict[str, str | None] = {}
+    for file in module.params["files"]:
+        if file["force"] or not (root / file["path"]).exists():
+            wanted[file["path"]] = file["content"]
+    wanted.update(dict.fromkeys(module.params["absent"]))
+    before = {path: text(root / path) for path in wanted}
+    differing = {path: content for path, content in wanted.items() if content != before[path]}
+
+    installed = Path(NGINX).exists()
+    if not installed and not module.check_mode:
+        module.fail_json(msg=f"{NGINX} is not there: install nginx first")
+    if differing and installed:
+        judge(module, root, differing)
+    if differing and not module.check_mode:
+        for path, content in differing.items():
+            install(module, root / path, content)
+
+    result: dict[str, Any] = {"changed": bool(differing), "reloaded": False, "diff": []}
+    for path, content in differing.items():
+        result["diff"].append(
+            {
+                "before_header": str(root / path),
+                "after_header": str(root / path),
+                "before": before[path] or "",
+                "after": content or "",
+            }
+        )
+    if installed and not module.check_mode:
+        digest = loaded_digest(module, root)
+        if text(state_file) != digest:
+            if master():
+                reload(module)
+                result["reloaded"] = result["changed"] = True
+            state_file.parent.mkdir(parents=True, exist_ok=True)
+            install(module, state_file, digest)
+        else:  # what a run left that was killed while it waited, and whose change was taken back since
+            Path(module.params["closing"]).unlink(missing_ok=True)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,315 @@
+#!/usr/bin/python
+"""Ansible module: wait until all processes of slots are healthy."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: wait_for_health
+short_description: Wait until all processes of slots are healthy
+description:
+  - Asks all processes of supervisord groups at once for their health path, each group until all of its own are healthy or its deadline has
+    passed.
+  - A process is healthy when it answered with a status of 200 to 399 and supervisord calls it C(RUNNING), that is, when it has also lived
+    longer than its C(startsecs).
+  - Gives up before the deadline on a group with a process that supervisord has given up (C(FATAL)), or that has died three times.
+options:
+  slots:
+    description: What to wait for.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      app: {description: Name of the app., type: str, required: true}
+      socket: {description: Unix socket of the supervisord that runs the processes., type: path, required: true}
+      group: {description: Name of the processes' group in supervisord., type: str, required: true}
+      ports:
+        description: Names in the group of processes that are asked, which are numbers.
+        type: list
+        elements: int
+        required: true
+      addresses:
+        description: Where they are asked, host:port or unix:path, in the order of O(slots[].ports); or the one that they share.
+        type: list
+        elements: str
+        required: true
+      listeners: {description: Processes that have to listen on the address that they share; 0 when they share none., type: int, default: 0}
+      children: {description: Processes that each one has to have forked., type: int, default: 0}
+      workers:
+        description: Names in the group of processes that listen on no port; they are healthy while supervisord calls them C(RUNNING).
+        type: list
+        elements: str
+        default: []
+      unit: {description: Unit whose journal is quoted of processes that have no log file., type: str, default: ""}
+      path: {description: Path to ask for., type: str, default: /}
+      host: {description: Value of the C(Host) header., type: str, default: localhost}
+      timeout: {description: Seconds that all processes of the group have together., type: float, default: 60}
+      steady:
+        description:
+          - Seconds for which a process has to have answered well without dying. One that dies shortly after its start is well for a moment
+            each time that it is started anew. Those that answer in time have this much more than O(slots[].timeout).
+        type: float
+        default: 0
+      pids:
+        description: Process ids that they have to have, in the order of O(slots[].ports) and then O(slots[].workers); any when empty.
+        type: list
+        elements: int
+        default: []
+  interval:
+    description: Seconds between two requests to a process.
+    type: float
+    default: 0.25
+attributes:
+  check_mode:
+    description: Asks once and does not wait.
+    support: full
+author: The tornado_app authors
+"""
+
+EXAMPLES = r"""
+- name: Wait until the new version is healthy
+  tornado_app.deploy.wait_for_health:
+    slots:
+      - app: shop
+        socket: /run/shop/supervisor.sock
+        group: shop-green
+        ports: [9000, 9001]
+        addresses: ["127.0.0.1:9000", "127.0.0.1:9001"]
+        path: /healthz
+        timeout: 60
+"""
+
+RETURN = r"""
+healthy:
+  description: Whether all processes were healthy in time.
+  type: bool
+  returned: always
+apps:
+  description: One entry a slot, in the order of O(slots).
+  type: list
+  elements: dict
+  returned: always
+  contains:
+    app: {description: Name of the app., type: str}
+    healthy: {description: Whether all its processes were healthy in time., type: bool}
+    elapsed: {description: Seconds waited., type: float}
+    processes:
+      description: One entry a process, in the order of their ports, then of the workers.
+      type: list
+      elements: dict
+      contains:
+        name: {description: Name in supervisord., type: str, sample: "shop-green:9000"}
+        port: {description: Its port; 0 for one that has none., type: int}
+        pid: {description: Its process id or 0., type: int}
+        healthy: {description: Whether it was healthy in time., type: bool}
+        status: {description: HTTP status of its last answer or 0., type: int}
+        latency_ms: {description: Milliseconds that its last answer took., type: float}
+        state: {description: What supervisord calls it., type: str, sample: RUNNING}
+        error: {description: Why its last request failed or why supervisord gave it up; empty when it is healthy., type: str}
+        log: {description: The last 20 lines of its log when it did not become healthy., type: list, elements: str}
+msg:
+  description: All of it as text, when a process did not become healthy.
+  type: str
+  returned: failure
+"""
+
+import json
+import math
+import os
+import subprocess
+import time
+from collections import deque
+from concurrent.futures import Executor, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.tornado_app.deploy.plugins.module_utils.http import get
+from ansible_collections.tornado_app.deploy.plugins.module_utils.proc import children, listening
+from ansible_collections.tornado_app.deploy.plugins.module_utils.supervisor import UNANSWERED, connect, processes
+
+LOG_LINES = 20
+DEATHS = 3  # as often as supervisord starts one anew that does not live as long as startsecs
+REQUEST_TIMEOUT = 5.0  # seconds; a health path that takes longer is asked again
+
+Slot = dict[str, Any]
+
+
+def last_lines(path: str, count: int = LOG_LINES) -> list[str]:
+    """The last lines of a log file; none of a process that supervisord does not know, a sentence when the file cannot be read."""
+    try:
+        with Path(path or os.devnull).open(encoding="utf-8", errors="replace") as lines:
+            return [line.rstrip("\n") for line in deque(lines, count)]
+    except OSError as problem:
+        return [f"({path}: {problem.strerror})"]
+
+
+def journal_lines(unit: str, name: str, count: int = LOG_LINES) -> list[str]:
+    """The last lines of a process in the journal of its unit; none when there is no journal."""
+    command = ["journalctl", f"--unit={unit}", "--output=json", "--lines=1000", "--quiet"]
+    try:
+        output = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False).stdout if unit else ""
+    except OSError:
+        return []
+    entries = (json.loads(line) for line in output.splitlines())
+    own = (entry for entry in entries if str(entry.get("SYSLOG_IDENTIFIER")).startswith(f"{name}@"))
+    return list(deque((str(entry.get("MESSAGE")) for entry in own), count))
+
+
+def supervised(socket: str, group: str) -> dict[str, dict[str, Any]]:
+    """Name -> what supervisord says of the process; empty when supervisord does not answer."""
+    try:
+        return {info["name"]: info for info in processes(connect(socket), group)}
+    except UNANSWERED:
+        return {}
+
+
+class Past:
+    """What the looks at a process have told: the ids that it had, and since when the last of them has answered well."""
+
+    def __init__(self) -> None:
+        self.pids: list[int] = []
+        self.since = math.inf
+
+    def add(self, process: dict[str, Any], moment: float) -> None:
+        """Take in one look."""
+        if process["pid"] and process["pid"] not in self.pids:
+            self.pids.append(process["pid"])
+            self.since = math.inf
+        self.since = min(self.since, moment) if process["answers"] else math.inf
+
+    @property
+    def deaths(self) -> int:
+        """How often it has died meanwhile, as far as that was seen."""
+        return max(0, len(self.pids) - 1)
+
+
+def look(slot: Slot, request_timeout: float, pool: Executor) -> list[dict[str, Any]]:
+    """Ask every process of a slot once, all at the same time."""
+    ports = slot["ports"]
+    # Processes that share an address are asked as often as there are of them; which of them answers is the kernel's choice.
+    addresses = slot["addresses"] * len(ports) if len(slot["addresses"]) == 1 else slot["addresses"]
+    answers = list(pool.map(lambda address: get(address, slot["path"], slot["host"], request_timeout), addresses))
+    infos = supervised(slot["socket"], slot["group"])
+    unknown = {"pid": 0, "statename": "UNKNOWN", "spawnerr": "", "description": f"no supervisord that answers on {slot['socket']} knows it"}
+    asked = [(str(port), port, answer) for port, answer in zip(ports, answers)]
+    silent = {"error": "", "status": 0, "latency_ms": 0.0}
+    found = []
+    for name, port, answer in [*asked, *((worker, 0, silent) for worker in slot["workers"])]:
+        info = infos.get(name, unknown)
+        well = not answer["error"] and info["statename"] in ("RUNNING", "STARTING")
+        errors = [answer["error"]] if answer["error"] else []
+        missing = "" if answer is silent else short(slot, info["pid"])
+        if missing:
+            well = False
+            errors.append(missing)
+        if info["statename"] != "RUNNING":
+            errors.append(f"supervisord: {info['statename']} {info['spawnerr'] or info['description']}".strip())
+        process = {"name": f"{slot['group']}:{name}", "port": port, "pid": info["pid"], "state": info["statename"], "answers": well}
+        said = {"status": answer["status"], "latency_ms": answer["latency_ms"], "errors": errors}
+        found.append({**process, **said, "log": info.get("stdout_logfile", "")})
+    return found
+
+
+def short(slot: Slot, pid: int) -> str:
+    """What the kernel lacks of processes that share an address, of which an answer says nothing; an empty string when all are there."""
+    if slot["children"] and (found := len(children(pid)) if pid else 0) < slot["children"]:
+        return f"it has forked {found} of {slot['children']} processes"
+    if slot["listeners"] and (found := listening(int(slot["addresses"][0].rpartition(":")[2]))) < slot["listeners"]:
+        return f"{found} of {slot['listeners']} processes listen on {slot['addresses'][0]}; reuse_port=True lets them share it"
+    return ""
+
+
+def judge(process: dict[str, Any], past: Past, wanted: int | None, steady: float, moment: float) -> dict[str, Any]:
+    """Say of one look, in the light of those before, whether the process is healthy, or what is wrong."""
+    errors, answers = process.pop("errors"), process.pop("answers")
+    healthy = process["state"] == "RUNNING" and answers and moment - past.since >= steady and wanted in (None, process["pid"])
+    if past.deaths:
+        errors.append(f"it died {'once' if past.deaths == 1 else f'{past.deaths} times'} meanwhile")
+    if wanted not in (None, process["pid"]):
+        errors.append(f"it is not process {wanted} any more")
+    elif answers and not healthy and not errors:
+        errors.append(f"it answers for less than {steady:g} s")
+    return {**process, "healthy": healthy, "error": "" if healthy else "; ".join(errors)}
+
+
+def wait(slot: Slot, interval: float, pool: Executor) -> dict[str, Any]:
+    """Ask the processes of a slot until all are healthy, one is given up, or their time is over."""
+    start = time.monotonic()
+    deadline = start + slot["timeout"]
+    names = [f"{slot['group']}:{name}" for name in (*slot["ports"], *slot["workers"])]
+    pids = dict(zip(names, slot["pids"]))
+    pasts = {name: Past() for name in names}
+    while True:
+        left = deadline - time.monotonic()
+        found = look(slot, min(REQUEST_TIMEOUT, max(left, 1.0)), pool)
+        now = time.monotonic()
+        for process in found:
+            pasts[process["name"]].add(process, now)
+        late = now >= deadline and not all(process["answers"] for process in found)
+        found = [judge(process, pasts[process["name"]], pids.get(process["name"]), slot["steady"], now) for process in found]
+        healthy = all(process["healthy"] for process in found)
+        given_up = any(process["state"] == "FATAL" or pasts[process["name"]].deaths >= DEATHS for process in found)
+        replaced = any(pids.get(process["name"], process["pid"]) != process["pid"] for process in found)
+        # Those that answer in time, but not for long enough yet, have this much more.
+        if healthy or given_up or replaced or late or now >= deadline + slot["steady"]:
+            break
+        time.sleep(interval)
+    for process in found:
+        if process["healthy"]:
+            process["log"] = []
+        else:
+            process["log"] = last_lines(process["log"]) if process["log"] else journal_lines(slot["unit"], process["name"])
+    return {"app": slot["app"], "healthy": healthy, "elapsed": round(time.monotonic() - start, 3), "processes": found}
+
+
+def report(apps: list[dict[str, Any]]) -> str:
+    """What is wrong, for a person."""
+    parts = []
+    for app in apps:
+        for process in app["processes"]:
+            if not process["healthy"]:
+                parts.append(f"{process['name']} is not healthy after {app['elapsed']:.0f} s: {process['error']}\n  the end of its log:")
+                parts += [f"    {line}" for line in process["log"]]
+    return "\n".join(parts)
+
+
+def main() -> None:
+    """Run the module."""
+    slot = {
+        "app": {"type": "str", "required": True},
+        "socket": {"type": "path", "required": True},
+        "group": {"type": "str", "required": True},
+        "ports": {"type": "list", "elements": "int", "required": True},
+        "addresses": {"type": "list", "elements": "str", "required": True},
+        "listeners": {"type": "int", "default": 0},
+        "children": {"type": "int", "default": 0},
+        "workers": {"type": "list", "elements": "str", "default": []},
+        "unit": {"type": "str", "default": ""},
+        "path": {"type": "str", "default": "/"},
+        "host": {"type": "str", "default": "localhost"},
+        "timeout": {"type": "float", "default": 60},
+        "steady": {"type": "float", "default": 0},
+        "pids": {"type": "list", "elements": "int", "default": []},
+    }
+    module = AnsibleModule(
+        argument_spec={
+            "slots": {"type": "list", "elements": "dict", "required": True, "options": slot},
+            "interval": {"type": "float", "default": 0.25},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    once = {"timeout": 0, "steady": 0} if module.check_mode else {}
+    slots = [{**slot, **once} for slot in params["slots"]]
+    # The slots share the threads for requests: a host may have dozens of apps, each with a process for each of its CPUs.
+    with ThreadPoolExecutor(max_workers=max(1, len(slots))) as waits, ThreadPoolExecutor(max_workers=64) as requests:
+        apps = list(waits.map(lambda slot: wait(slot, params["interval"], requests), slots))
+    outcome = {"changed": False, "healthy": all(app["healthy"] for app in apps), "apps": apps}
+    if not outcome["healthy"]:
+        module.fail_json(msg=report(apps), **outcome)
+    module.exit_json(**outcome)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,235 @@
+#!/usr/bin/python
+"""Ansible module: watch how nginx answers the requests to a slot."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: watch_errors
+short_description: Watch how nginx answers the requests to a slot
+description:
+  - Follows access logs of nginx for some time and fails when the share of requests to a slot that were answered with a status of 500 or
+    above is too large.
+  - A log is lines of JSON with the keys C(slot), C(status), C(method), C(uri) and C(upstream_addr). Other lines are skipped, and those of
+    another slot. What a log says already when the module starts does not count.
+  - A log that is not there yet is an empty one. A log that is renamed or truncated meanwhile is followed; what is still written to the
+    renamed file counts too.
+  - A request counts when nginx has answered it; one that takes longer than O(seconds) is not seen. An app without any request passes.
+options:
+  logs:
+    description: What is watched, one entry an app.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      app: {description: Name of the app., type: str, required: true}
+      path: {description: Its access log., type: path, required: true}
+      slot: {description: The slot whose requests count., type: str, required: true}
+  seconds:
+    description: How long to watch.
+    type: float
+    required: true
+  max_errors:
+    description: The largest share of errors that passes, 0 to 1.
+    type: float
+    required: true
+  interval:
+    description: Seconds between two looks.
+    type: float
+    default: 0.5
+notes:
+  - The module ends early, for all apps, as soon as one of them has had 20 requests or more and too large a share of errors.
+attributes:
+  check_mode:
+    description: Returns at once.
+    support: full
+author: The tornado_app authors
+"""
+
+EXAMPLES = r"""
+- name: Watch the new slot for half a minute
+  tornado_app.deploy.watch_errors:
+    logs:
+      - app: shop
+        path: /var/log/nginx/shop.access.log
+        slot: green
+    seconds: 30
+    max_errors: 0.01
+"""
+
+RETURN = r"""
+apps:
+  description: One entry an app, in the order of O(logs).
+  type: list
+  elements: dict
+  returned: always, but when a log cannot be read
+  contains:
+    app: {description: Its name., type: str, sample: shop}
+    requests: {description: Number of requests to the slot that were answered., type: int, sample: 80}
+    errors: {description: Number of those answered with a status of 500 or above., type: int, sample: 12}
+    share: {description: "Share of the errors, 0 to 1; 0 without any request.", type: float, sample: 0.15}
+    passed: {description: Whether the share was not above O(max_errors)., type: bool}
+    examples:
+      description: The first of the errors, five at most.
+      type: list
+      elements: str
+      sample: ["500 GET /api/x from 127.0.0.1:9000"]
+elapsed:
+  description: Seconds watched.
+  type: float
+  returned: always, but when a log cannot be read
+msg:
+  description: All of it as text, when an app did not pass.
+  type: str
+  returned: failure
+"""
+
+import json
+import os
+import time
+from contextlib import ExitStack, suppress
+from io import FileIO
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+ENOUGH = 20  # requests; among fewer, one error would be a large share
+SHOWN = 5  # errors
+URI_SHOWN = 200  # characters
+
+
+class Growing:
+    """A file that somebody appends to."""
+
+    def __init__(self, file: FileIO) -> None:
+        self.file = file
+        self.partial = b""
+
+    def lines(self) -> list[bytes]:
+        """The lines that have become whole since the last call."""
+        if os.fstat(self.file.fileno()).st_size < self.file.tell():  # it was truncated
+            self.file.seek(0)
+            self.partial = b""
+        *whole, self.partial = (self.partial + self.file.readall()).split(b"\n")
+        return whole
+
+
+class Log:
+    """The requests to one slot of an app, counted from its access log."""
+
+    def __init__(self, stack: ExitStack, app: str, path: str, slot: str) -> None:
+        self.stack = stack
+        self.app, self.path, self.slot = app, path, slot
+        self.requests = self.errors = 0
+        self.examples: list[str] = []
+        self.files: list[Growing] = []
+        self.follow()
+        for growing in self.files:
+            growing.file.seek(0, os.SEEK_END)
+
+    def follow(self) -> None:
+        """Open the file that has the log's name now; nothing while there is none.
+
+        The one before stays open: each worker of nginx goes on writing to it until that worker was told of the rotation.
+        """
+        with suppress(FileNotFoundError):
+            if not self.files or not os.path.samestat(os.stat(self.path), os.fstat(self.files[-1].file.fileno())):
+                self.files.append(Growing(self.stack.enter_context(FileIO(self.path))))
+
+    def look(self) -> None:
+        """Count what is new."""
+        self.follow()
+        for growing in self.files:
+            for line in growing.lines():
+                self.count(line)
+
+    def count(self, line: bytes) -> None:
+        """Count one line, if it is a request to the slot."""
+        try:
+            entry = json.loads(line.decode("utf-8", "replace"))  # nginx logs the bytes that a client sent
+        except ValueError:
+            return
+        if not isinstance(entry, dict) or entry.get("slot") != self.slot or not isinstance(entry.get("status"), int):
+            return
+        self.requests += 1
+        if entry["status"] >= 500:
+            self.errors += 1
+            if len(self.examples) < SHOWN:
+                self.examples.append(described(entry))
+
+    def share(self) -> float:
+        """Share of the errors, 0 to 1."""
+        return self.errors / self.requests if self.requests else 0.0
+
+    def result(self, max_errors: float) -> dict[str, Any]:
+        """What the module returns of it."""
+        share = self.share()
+        counts = {"requests": self.requests, "errors": self.errors, "share": round(share, 6), "passed": share <= max_errors}
+        return {"app": self.app, **counts, "examples": self.examples}
+
+    def report(self, max_errors: float, elapsed: float) -> str:
+        """What is wrong, for a person."""
+        return (
+            f"{self.app}: {self.errors} of {self.requests} requests ({100 * self.share():.3g} %) to the {self.slot} slot "
+            f"were answered with 5xx within {max(1, round(elapsed))} s; "
+            f"at most {100 * max_errors:.3g} % may be (tornado_app_bake_max_errors): "
+            f"{'; '.join(self.examples)}{'; …' if self.errors > SHOWN else ''}"
+        )
+
+
+def described(entry: dict[str, Any]) -> str:
+    """One request as text; without an upstream when no process was asked."""
+    upstream = entry.get("upstream_addr")
+    return f"{entry['status']} {entry.get('method')} {str(entry.get('uri'))[:URI_SHOWN]}" + (f" from {upstream}" if upstream else "")
+
+
+def watch(logs: list[Log], seconds: float, max_errors: float, interval: float) -> None:
+    """Count until the time is over or the case is clear."""
+    deadline = time.monotonic() + seconds
+    while True:
+        left = deadline - time.monotonic()
+        for log in logs:
+            log.look()
+        if left <= 0 or any(log.requests >= ENOUGH and log.share() > max_errors for log in logs):
+            return
+        time.sleep(min(interval, left))
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "logs": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                "options": {
+                    "app": {"type": "str", "required": True},
+                    "path": {"type": "path", "required": True},
+                    "slot": {"type": "str", "required": True},
+                },
+            },
+            "seconds": {"type": "float", "required": True},
+            "max_errors": {"type": "float", "required": True},
+            "interval": {"type": "float", "default": 0.5},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    max_errors = params["max_errors"]
+    start = time.monotonic()
+    with ExitStack() as stack:
+        try:
+            logs = [Log(stack, **given) for given in params["logs"]]
+            watch(logs, 0 if module.check_mode else params["seconds"], max_errors, params["interval"])
+        except OSError as problem:
+            module.fail_json(msg=f"A log cannot be read: {problem}")
+    elapsed = time.monotonic() - start
+    outcome = {"changed": False, "apps": [log.result(max_errors) for log in logs], "elapsed": round(elapsed, 3)}
+    failed = [log.report(max_errors, elapsed) for log in logs if log.share() > max_errors]
+    if failed:
+        module.fail_json(msg="\n".join(failed), **outcome)
+    module.exit_json(**outcome)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,35 @@
+"""The values of what nobody else may see. They are in no plan, fact or result, but are put together where they are written."""
+
+from __future__ import annotations
+
+import secrets
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+COOKIE_SECRET = "COOKIE_SECRET"
+BYTES = 32  # as many as Tornado's documentation makes one of
+
+
+def cookie_secrets(plans: Iterable[Mapping[str, Mapping[str, Any]]], found: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """App -> the cookie secret of the fleet: the one that most hosts have, or a new one.
+
+    ``plans`` are those of all hosts; ``found`` says of each host that was asked which secret it has, app by app.
+    """
+    votes: dict[str, Counter[str]] = {name: Counter() for plan in plans for name in plan}
+    for host in found:
+        for name, secret in host.items():
+            if secret and name in votes:
+                votes[name][secret] += 1
+    return {name: count.most_common(1)[0][0] if count else secrets.token_urlsafe(BYTES) for name, count in votes.items()}
+
+
+def secret_values(
+    plan: Mapping[str, Mapping[str, Any]], apps: Mapping[str, Any], defaults: Mapping[str, Any], cookies: Mapping[str, str]
+) -> dict[str, dict[str, str]]:
+    """App -> variable -> value, for each name that the plan has."""
+    found = {}
+    for name, app in plan.items():
+        values = {COOKIE_SECRET: cookies[name], **defaults["secrets"], **(apps[name].get("secrets") or {})}
+        found[name] = {variable: str(values[variable]) for variable in app["secrets"]}
+    return found

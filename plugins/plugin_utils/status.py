@@ -1,0 +1,203 @@
+"""What a person or a program is told of a fleet: its status, and what a run has done. Pure functions of the hosts' variables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+ALIVE = ("RUNNING", "STARTING")
+
+Host = Mapping[str, Any]
+
+
+def duration(seconds: int) -> str:
+    """Seconds for a person: 42s, 7m, 3h, 12d."""
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= size:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"
+
+
+def status(hosts: Iterable[Host], targets: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """Host -> ``answered``, ``lock`` (empty when nobody changes the host) and ``apps``, for programs; times are UTC, durations seconds.
+
+    ``targets`` is what a rollback would go to: app -> release.
+    """
+    found = {}
+    for host in hosts:
+        facts = host.get("__tornado_app_facts") or {}
+        answered = "apps" in facts
+        found[host["inventory_hostname"]] = {
+            "answered": answered,
+            "lock": facts["host"]["lock"] if answered else {},
+            "apps": {name: _app(app, facts["apps"][name], targets.get(name, "")) for name, app in host["__tornado_app_plan"].items()}
+            if answered
+            else {},
+        }
+    return found
+
+
+def _app(app: Mapping[str, Any], state: Mapping[str, Any], target: str) -> dict[str, Any]:
+    live = state["slots"][state["live"]]
+    idle_name = "green" if state["live"] == "blue" else "blue"
+    idle = state["slots"][idle_name]
+    up = [process for process in live["processes"] if process["state"] in ALIVE]
+    leaving = bool(idle["deployed"] or idle["processes"])
+    return {
+        "live": state["live"] if live["deployed"] else "",
+        "release": live["release"] if live["deployed"] else "",
+        "processes": sum(process["children"] for process in up) if app["listen"] == "fork" else len(up),
+        "processes_wanted": app["processes"],
+        "workers": sum(process["state"] in ALIVE for process in live["workers"]),
+        "workers_wanted": _workers(app, state) if live["deployed"] else 0,
+        "nofile": min((process["nofile"] for process in up), default=0),
+        "uptime": max((process["uptime"] for process in up), default=0),
+        "idle": {
+            "slot": idle_name,
+            "state": "empty" if not leaving else "draining" if idle["sequence"] < live["sequence"] else "prepared",
+            "release": idle["release"] if leaving else "",
+            "processes": len(idle["processes"]),
+            "connections": idle["connections"],
+        },
+        "rollback": target,
+        "releases": _releases(state, live["release"] if live["deployed"] else ""),
+    }
+
+
+def _workers(app: Mapping[str, Any], state: Mapping[str, Any]) -> int:
+    """How many processes the live release's Procfile wants beside the web processes."""
+    commands = state["records"].get(state["slots"][state["live"]]["release"], {}).get("commands", {})
+    return sum(app["scale"].get(kind, 1) for kind in commands if kind not in ("web", "release"))
+
+
+def _releases(state: Mapping[str, Any], live: str) -> list[dict[str, Any]]:
+    """The releases on the host, those that were live last first, the ones that never were last."""
+    known = {entry["release"]: entry for entry in state["history"]}
+    order = dict.fromkeys([*(release for release in known if release in state["releases"]), *state["releases"]])
+    return [
+        {
+            "release": release,
+            "live": release == live,
+            **{key: known.get(release, {}).get(key, "") for key in ("version", "commit", "at", "by")},
+            "rolled_back": bool(known.get(release, {}).get("withdrawn")),
+        }
+        for release in order
+    ]
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows as aligned text; the first is the heading."""
+    widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+
+
+def status_text(found: Mapping[str, Mapping[str, Any]]) -> str:
+    """The same for a person: a table of hosts, one of releases, and what is going on."""
+    parts = [table([("host", "app", "live", "release", "processes", "nofile", "uptime", "other slot"), *_host_rows(found)])]
+    releases = _release_rows(found)
+    if releases:
+        parts.append(table([("app", "release", "version", "went live", "by", "hosts", ""), *releases]))
+    parts += ["\n".join(lines) for lines in (_rollback_lines(found), _lock_lines(found)) if lines]
+    return "\n\n".join(parts)
+
+
+def _host_rows(found: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    rows = []
+    for host, state in found.items():
+        if not state["answered"]:
+            rows.append((host, "(no answer)", *["-"] * 6))
+        for name, app in state["apps"].items():
+            idle, up = app["idle"], bool(app["processes"])
+            other = "-"
+            if idle["state"] != "empty":
+                other = (
+                    f"{idle['slot']} {idle['release']} {idle['state']}, {idle['processes']} processes, {idle['connections']} connections"
+                )
+            rows.append(
+                (
+                    host,
+                    name,
+                    app["live"] or "-",
+                    app["release"] or "-",
+                    f"{app['processes']}/{app['processes_wanted']}"
+                    + (f" + {app['workers']}/{app['workers_wanted']}" if app["workers_wanted"] else ""),
+                    str(app["nofile"]) if up else "-",
+                    duration(app["uptime"]) if up else "-",
+                    other,
+                )
+            )
+    return rows
+
+
+def _release_rows(found: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    """One row a release of the fleet, told of by the first host that knows most of it."""
+    hosts: dict[tuple[str, str], list[str]] = {}
+    live: dict[tuple[str, str], int] = {}
+    told: dict[tuple[str, str], Mapping[str, Any]] = {}
+    for host, state in found.items():
+        for name, app in state["apps"].items():
+            for entry in app["releases"]:
+                key = (name, entry["release"])
+                hosts.setdefault(key, []).append(host)
+                live[key] = live.get(key, 0) + entry["live"]
+                if key not in told or entry["at"] > told[key]["at"]:
+                    told[key] = entry
+    rows = []
+    for (name, release), entry in told.items():
+        key = (name, release)
+        note = "rolled back" if entry["rolled_back"] else "" if entry["at"] or entry["live"] else "never live"
+        there = f"live on {live[key]}, kept on {len(hosts[key])}"
+        rows.append((name, release, entry["version"] or "-", entry["at"] or "-", entry["by"] or "-", there, note))
+    return sorted(rows, key=lambda row: row[0])
+
+
+def _rollback_lines(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    goals = dict.fromkeys((name, app["rollback"]) for state in found.values() for name, app in state["apps"].items() if app["rollback"])
+    return [f"A rollback of {name} goes to {release}" for name, release in goals]
+
+
+def _lock_lines(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    return [
+        f"{host} is locked by {lock.get('user')} on {lock.get('controller')} (process {lock.get('pid')}), "
+        f"running {lock.get('operation')} since {lock.get('since')}"
+        for host, state in found.items()
+        if (lock := state["lock"])
+    ]
+
+
+def summary(hosts: Iterable[Host]) -> str:
+    """What a run made live: a row a host and app, and for each app the time between the first and the last host's switch."""
+    rows: list[tuple[str, ...]] = []
+    moments: dict[str, list[float]] = {}
+    for host in hosts:
+        gates = {gate["app"]: gate for gate in host.get("__tornado_app_gate", {}).get("apps", [])}
+        switched = host.get("__tornado_app_switch", {}).get("switched", {})
+        drained = {drain["app"]: drain for drain in host.get("__tornado_app_drained", {}).get("apps", [])}
+        for name, change in host.get("__tornado_app_changes", {}).items():
+            moment = switched.get(name)
+            if moment:
+                moments.setdefault(name, []).append(moment)
+            rows.append(
+                (
+                    host["inventory_hostname"],
+                    name,
+                    f"{change['before'] or 'nothing'} -> {change['release']['release']}",
+                    str(len(change["ports"]) if change["app"]["listen"] != "fork" else change["app"]["processes"]),
+                    f"{gates.get(name, {}).get('elapsed', 0):.1f} s",
+                    f"{datetime.fromtimestamp(moment, UTC):%H:%M:%S.%f}"[:-3] if moment else "before",
+                    _drain(drained.get(name)),
+                )
+            )
+    if not rows:
+        return "Nothing had to be changed: what is live is what is wanted."
+    text = table([("host", "app", "release", "processes", "gate", "switched (UTC)", "drain"), *rows])
+    windows = [f"{name}: {max(times) - min(times):.2f} s between the first and the last switch" for name, times in moments.items()]
+    return "\n".join([text, *windows])
+
+
+def _drain(drain: Mapping[str, Any] | None) -> str:
+    if drain is None:
+        return "-"
+    left = sum(drain["connections"].values())
+    return f"{drain['elapsed']:.1f} s" + (f", {left} connections left" if left else "")
