@@ -1,90 +1,22 @@
-"""The filters of the collection; what they do is in plugin_utils."""
+"""The filters of the collection; what they do is in plugin_utils, what they are for in the .yml files beside this one."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils import (
-    arguments,
-    checks,
-    plan,
-    rollback,
-    run,
-    secret_values,
-    slots,
-    status,
-)
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils import checks, releases, report, run
 
 
 class FilterModule:
     """The filters, for Ansible."""
 
-    def filters(self) -> dict[str, Any]:
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Name -> function."""
         return {
-            "switches": arguments.switches,
-            "groups": arguments.groups,
-            "noted_ports": arguments.noted_ports,
-            "runtime_directories": arguments.runtime_directories,
-            "drains": arguments.drains,
-            "health_checks": arguments.health_checks,
-            "requests": arguments.requests,
-            "watched": arguments.watched,
-            "template_variables": arguments.template_variables,
-            "upstream_files": arguments.upstream_files,
-            "site_variables": arguments.site_variables,
-            "site_files": arguments.site_files,
-            "site_absent": arguments.site_absent,
-            "slot_files": arguments.slot_files,
-            "cookie_paths": arguments.cookie_paths,
-            "cookie_files": arguments.cookie_files,
-            "slot_links": arguments.slot_links,
-            "slot_histories": arguments.slot_histories,
-            "release_records": arguments.release_records,
-            "slot_removals": arguments.slot_removals,
-            "stale_logs": arguments.stale_logs,
-            "host_problems": checks.host_problems,
-            "room_problems": checks.room_problems,
-            "build_problems": checks.build_problems,
-            "source_problems": checks.source_problems,
             "fetch_problems": checks.fetch_problems,
-            "release_problems": checks.release_problems,
-            "start_problems": checks.start_problems,
-            "sysctls": checks.sysctls,
-            "removals": checks.removals,
-            "unlisted": checks.unlisted,
-            "name_problems": checks.name_problems,
-            "shortfalls": checks.shortfalls,
-            "probes": checks.probes,
-            "plan": plan.plan,
-            "plan_problems": plan.plan_problems,
-            "absent": plan.absent,
-            "rollback_targets": rollback.targets,
-            "rollback_problems": rollback.problems,
             "holder": run.holder,
             "lease": run.lease,
-            "cookie_secrets": secret_values.cookie_secrets,
-            "secret_values": secret_values.secret_values,
-            "sources": slots.sources,
-            "artifacts": slots.artifacts_of,
-            "wanted_releases": slots.wanted_releases,
-            "live_releases": slots.live_releases,
-            "new_releases": slots.new_releases,
-            "new_environments": slots.new_environments,
-            "interrupted": slots.interrupted,
-            "changes": slots.changes,
-            "histories": slots.histories,
-            "not_ready": slots.not_ready,
-            "not_answering": slots.not_answering,
-            "all_slots": slots.all_slots,
-            "live_slots": slots.live_slots,
-            "releasing": slots.releasing,
-            "wanted_slots": slots.wanted_slots,
-            "starting": slots.starting,
-            "former_slots": slots.former_slots,
-            "leftovers": slots.leftovers,
-            "differing": slots.differing_apps,
-            "kept_releases": slots.kept_releases,
-            "status": status.status,
-            "status_text": status.status_text,
-            "summary": status.summary,
+            "shortfalls": report.shortfalls,
+            "sources": releases.sources,
         }

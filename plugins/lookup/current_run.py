@@ -9,7 +9,7 @@ description:
   - Identifies the running C(ansible-playbook), and tells whether the one that holds a lock has ended.
 options:
   _terms:
-    description: Locks that were found on hosts (see M(tornado_app.deploy.fleet_lock)); empty ones are nobody's.
+    description: Locks that were found on hosts (see M(tornado_app.deploy.run_lock)); empty ones are nobody's.
     type: list
     elements: dict
 author: The tornado_app authors

@@ -13,6 +13,9 @@ from typing import Any, TextIO
 
 Lock = Mapping[str, Any]
 
+# The options of each module that acts under the lock; documented in doc_fragments/lock.py.
+LOCKED = {"run": {"type": "str", "required": True}, "lock": {"type": "path", "default": "/run/tornado_app/lock"}}
+
 
 def parse(text: str) -> dict[str, Any]:
     """What a lock file says; empty when nobody holds the lock. One that a crash left half-written is held by nobody."""
@@ -48,12 +51,20 @@ class NotHeldError(Exception):
 
 @contextmanager
 def held(path: Path, run: str) -> Iterator[None]:
-    """Keep the lock of this run from being taken over meanwhile. Raises NotHeldError when it was already."""
+    """Keep the lock of this run from being taken over meanwhile, and renew its lease. Raises NotHeldError when it was already."""
     with opened(path) as stream:
         lock = parse(stream.read())
         if lock.get("run") != run:
             raise NotHeldError(f"this host's lock is now {'that of ' + holder(lock) if lock else 'free'}")
+        renew(stream, lock)
         yield
+        renew(stream, lock)
+
+
+def renew(stream: TextIO, lock: Lock) -> None:
+    """Begin the lease of an opened lock again. A lock file of an older version does not say how long that is."""
+    if "lease" in lock:
+        write(stream, {**lock, "expires": time.time() + lock["lease"]})
 
 
 def write(stream: TextIO, lock: Lock) -> None:
@@ -63,6 +74,15 @@ def write(stream: TextIO, lock: Lock) -> None:
     if lock:
         json.dump(lock, stream)
     stream.flush()
+
+
+def mark(path: Path) -> str:
+    """Changes with each change of the lock file; empty when there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ""
+    return f"{found.st_ino}.{found.st_mtime_ns}"
 
 
 def holder(lock: Lock) -> str:

@@ -30,14 +30,7 @@ options:
       validate:
         description: Command that judges a file before it is put in place, with C(%s) for where it is until then; run without a shell.
         type: str
-  run:
-    description: This run, which has to hold the lock (see M(tornado_app.deploy.fleet_lock)), unless there is nothing to change.
-    type: str
-    required: true
-  lock:
-    description: The lock file.
-    type: path
-    default: /run/tornado_app/lock
+extends_documentation_fragment: [tornado_app.deploy.lock]
 attributes:
   check_mode:
     description: Needs no lock and validates nothing. A directory or a group that is not there yet counts as one that will be.
@@ -80,7 +73,7 @@ from typing import Any, NamedTuple
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.tornado_app.deploy.plugins.module_utils.lock import NotHeldError, held
+from ansible_collections.tornado_app.deploy.plugins.module_utils.lock import LOCKED, NotHeldError, held
 from ansible_collections.tornado_app.deploy.plugins.module_utils.quiet import QuietModule
 
 
@@ -262,8 +255,7 @@ def main() -> None:
                 "required_if": [("state", "file", ["content", "secret"], True), ("state", "link", ["target"])],
                 "mutually_exclusive": [("content", "secret")],
             },
-            "run": {"type": "str", "required": True},
-            "lock": {"type": "path", "default": "/run/tornado_app/lock"},
+            **LOCKED,
         },
         supports_check_mode=True,
     )

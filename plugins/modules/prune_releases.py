@@ -16,18 +16,11 @@ options:
     type: list
     elements: path
     required: true
-  run:
-    description: This run, which has to hold the lock (see M(tornado_app.deploy.fleet_lock)).
-    type: str
-    required: true
-  lock:
-    description: The lock file.
-    type: path
-    default: /run/tornado_app/lock
   keep:
     description: Releases to keep of each app; those of the slots and the rollback's count, and are kept in any case.
     type: int
     required: true
+extends_documentation_fragment: [tornado_app.deploy.lock]
 attributes:
   check_mode:
     support: full
@@ -57,7 +50,7 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.history import previous, read
-from ansible_collections.tornado_app.deploy.plugins.module_utils.lock import NotHeldError, held
+from ansible_collections.tornado_app.deploy.plugins.module_utils.lock import LOCKED, NotHeldError, held
 from ansible_collections.tornado_app.deploy.plugins.module_utils.releases import names, record, with_environments
 
 
@@ -102,9 +95,8 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "homes": {"type": "list", "elements": "path", "required": True},
-            "run": {"type": "str", "required": True},
-            "lock": {"type": "path", "default": "/run/tornado_app/lock"},
             "keep": {"type": "int", "required": True},
+            **LOCKED,
         },
         supports_check_mode=True,
     )

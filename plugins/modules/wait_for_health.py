@@ -12,48 +12,24 @@ description:
   - A process is healthy when it answered with a status of 200 to 399 and supervisord calls it C(RUNNING), that is, when it has also lived
     longer than its C(startsecs).
   - Gives up before the deadline on a group with a process that supervisord has given up (C(FATAL)), or that has died three times.
+extends_documentation_fragment: [tornado_app.deploy.slots]
 options:
-  slots:
-    description: What to wait for.
+  timeout:
+    description: Seconds that the processes of each slot have together; what the slot itself says when it is not given.
+    type: float
+  steady:
+    description:
+      - Seconds for which a process has to have answered well without dying. A process that dies shortly after its start is well for a
+        moment each time that supervisord starts it again. Those that answer in time have this much more than their timeout.
+    type: float
+    default: 0
+  passed:
+    description:
+      - The C(apps) of an earlier result of this module. The processes have to be the same as then. A slot of an app that is not in it may
+        have any.
     type: list
     elements: dict
-    required: true
-    suboptions:
-      app: {description: Name of the app., type: str, required: true}
-      socket: {description: Unix socket of the supervisord that runs the processes., type: path, required: true}
-      group: {description: Name of the processes' group in supervisord., type: str, required: true}
-      ports:
-        description: Names in the group of processes that are asked, which are numbers.
-        type: list
-        elements: int
-        required: true
-      addresses:
-        description: Where they are asked, host:port or unix:path, in the order of O(slots[].ports); or the one that they share.
-        type: list
-        elements: str
-        required: true
-      listeners: {description: Processes that have to listen on the address that they share; 0 when they share none., type: int, default: 0}
-      children: {description: Processes that each one has to have forked., type: int, default: 0}
-      workers:
-        description: Names in the group of processes that listen on no port; they are healthy while supervisord calls them C(RUNNING).
-        type: list
-        elements: str
-        default: []
-      unit: {description: Unit whose journal is quoted of processes that have no log file., type: str, default: ""}
-      path: {description: Path to ask for., type: str, default: /}
-      host: {description: Value of the C(Host) header., type: str, default: localhost}
-      timeout: {description: Seconds that all processes of the group have together., type: float, default: 60}
-      steady:
-        description:
-          - Seconds for which a process has to have answered well without dying. One that dies shortly after its start is well for a moment
-            each time that it is started anew. Those that answer in time have this much more than O(slots[].timeout).
-        type: float
-        default: 0
-      pids:
-        description: Process ids that they have to have, in the order of O(slots[].ports) and then O(slots[].workers); any when empty.
-        type: list
-        elements: int
-        default: []
+    default: []
   interval:
     description: Seconds between two requests to a process.
     type: float
@@ -68,14 +44,8 @@ author: The tornado_app authors
 EXAMPLES = r"""
 - name: Wait until the new version is healthy
   tornado_app.deploy.wait_for_health:
-    slots:
-      - app: shop
-        socket: /run/shop/supervisor.sock
-        group: shop-green
-        ports: [9000, 9001]
-        addresses: ["127.0.0.1:9000", "127.0.0.1:9001"]
-        path: /healthz
-        timeout: 60
+    slots: "{{ __tornado_app_own.slots }}"
+    steady: 2
 """
 
 RETURN = r"""
@@ -126,13 +96,15 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.http import get
 from ansible_collections.tornado_app.deploy.plugins.module_utils.proc import children, listening
+from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import SLOTS, worker_names
 from ansible_collections.tornado_app.deploy.plugins.module_utils.supervisor import UNANSWERED, connect, processes
 
 LOG_LINES = 20
 DEATHS = 3  # as often as supervisord starts one anew that does not live as long as startsecs
 REQUEST_TIMEOUT = 5.0  # seconds; a health path that takes longer is asked again
 
-Slot = dict[str, Any]
+# A slot with what this call asks of it: `timeout` and `steady` in seconds, `pids` by name of the processes that passed before.
+Asked = dict[str, Any]
 
 
 def last_lines(path: str, count: int = LOG_LINES) -> list[str]:
@@ -184,25 +156,25 @@ class Past:
         return max(0, len(self.pids) - 1)
 
 
-def look(slot: Slot, request_timeout: float, pool: Executor) -> list[dict[str, Any]]:
+def look(slot: Asked, request_timeout: float, pool: Executor) -> list[dict[str, Any]]:
     """Ask every process of a slot once, all at the same time."""
     ports = slot["ports"]
     # Processes that share an address are asked as often as there are of them; which of them answers is the kernel's choice.
     addresses = slot["addresses"] * len(ports) if len(slot["addresses"]) == 1 else slot["addresses"]
-    answers = list(pool.map(lambda address: get(address, slot["path"], slot["host"], request_timeout), addresses))
+    answers = list(pool.map(lambda address: get(address, slot["health"]["path"], slot["host"], request_timeout), addresses))
     infos = supervised(slot["socket"], slot["group"])
     unknown = {"pid": 0, "statename": "UNKNOWN", "spawnerr": "", "description": f"no supervisord that answers on {slot['socket']} knows it"}
     asked = [(str(port), port, answer) for port, answer in zip(ports, answers)]
     silent = {"error": "", "status": 0, "latency_ms": 0.0}
     found = []
-    for name, port, answer in [*asked, *((worker, 0, silent) for worker in slot["workers"])]:
+    for name, port, answer in [*asked, *((worker, 0, silent) for worker in worker_names(slot))]:
         info = infos.get(name, unknown)
         well = not answer["error"] and info["statename"] in ("RUNNING", "STARTING")
         errors = [answer["error"]] if answer["error"] else []
-        missing = "" if answer is silent else short(slot, info["pid"])
-        if missing:
+        lacking = "" if answer is silent else missing(slot, info["pid"])
+        if lacking:
             well = False
-            errors.append(missing)
+            errors.append(lacking)
         if info["statename"] != "RUNNING":
             errors.append(f"supervisord: {info['statename']} {info['spawnerr'] or info['description']}".strip())
         process = {"name": f"{slot['group']}:{name}", "port": port, "pid": info["pid"], "state": info["statename"], "answers": well}
@@ -211,12 +183,14 @@ def look(slot: Slot, request_timeout: float, pool: Executor) -> list[dict[str, A
     return found
 
 
-def short(slot: Slot, pid: int) -> str:
+def missing(slot: Asked, pid: int) -> str:
     """What the kernel lacks of processes that share an address, of which an answer says nothing; an empty string when all are there."""
-    if slot["children"] and (found := len(children(pid)) if pid else 0) < slot["children"]:
-        return f"it has forked {found} of {slot['children']} processes"
-    if slot["listeners"] and (found := listening(int(slot["addresses"][0].rpartition(":")[2]))) < slot["listeners"]:
-        return f"{found} of {slot['listeners']} processes listen on {slot['addresses'][0]}; reuse_port=True lets them share it"
+    wanted = slot["processes"] if slot["listen"] == "fork" else 0
+    if wanted and (found := len(children(pid)) if pid else 0) < wanted:
+        return f"it has forked {found} of {wanted} processes"
+    sharing = len(slot["ports"]) if len(slot["ports"]) > len(slot["addresses"]) else 0
+    if sharing and (found := listening(int(slot["addresses"][0].rpartition(":")[2]))) < sharing:
+        return f"{found} of {sharing} processes listen on {slot['addresses'][0]}; reuse_port=True lets them share it"
     return ""
 
 
@@ -233,12 +207,12 @@ def judge(process: dict[str, Any], past: Past, wanted: int | None, steady: float
     return {**process, "healthy": healthy, "error": "" if healthy else "; ".join(errors)}
 
 
-def wait(slot: Slot, interval: float, pool: Executor) -> dict[str, Any]:
+def wait(slot: Asked, interval: float, pool: Executor) -> dict[str, Any]:
     """Ask the processes of a slot until all are healthy, one is given up, or their time is over."""
     start = time.monotonic()
     deadline = start + slot["timeout"]
-    names = [f"{slot['group']}:{name}" for name in (*slot["ports"], *slot["workers"])]
-    pids = dict(zip(names, slot["pids"]))
+    names = [f"{slot['group']}:{name}" for name in (*slot["ports"], *worker_names(slot))]
+    pids = slot["pids"]
     pasts = {name: Past() for name in names}
     while True:
         left = deadline - time.monotonic()
@@ -274,34 +248,28 @@ def report(apps: list[dict[str, Any]]) -> str:
     return "\n".join(parts)
 
 
+def asked(slot: dict[str, Any], params: dict[str, Any], once: bool) -> Asked:
+    """A slot with what this call asks of it."""
+    timeout = slot["health"]["timeout"] if params["timeout"] is None else params["timeout"]
+    patience = {"timeout": 0, "steady": 0} if once else {"timeout": timeout, "steady": params["steady"]}
+    before = (process for app in params["passed"] if app["app"] == slot["app"] for process in app["processes"])
+    return {**slot, **patience, "pids": {process["name"]: process["pid"] for process in before}}
+
+
 def main() -> None:
     """Run the module."""
-    slot = {
-        "app": {"type": "str", "required": True},
-        "socket": {"type": "path", "required": True},
-        "group": {"type": "str", "required": True},
-        "ports": {"type": "list", "elements": "int", "required": True},
-        "addresses": {"type": "list", "elements": "str", "required": True},
-        "listeners": {"type": "int", "default": 0},
-        "children": {"type": "int", "default": 0},
-        "workers": {"type": "list", "elements": "str", "default": []},
-        "unit": {"type": "str", "default": ""},
-        "path": {"type": "str", "default": "/"},
-        "host": {"type": "str", "default": "localhost"},
-        "timeout": {"type": "float", "default": 60},
-        "steady": {"type": "float", "default": 0},
-        "pids": {"type": "list", "elements": "int", "default": []},
-    }
     module = AnsibleModule(
         argument_spec={
-            "slots": {"type": "list", "elements": "dict", "required": True, "options": slot},
+            "slots": SLOTS,
+            "timeout": {"type": "float"},
+            "steady": {"type": "float", "default": 0},
+            "passed": {"type": "list", "elements": "dict", "default": []},
             "interval": {"type": "float", "default": 0.25},
         },
         supports_check_mode=True,
     )
     params = module.params
-    once = {"timeout": 0, "steady": 0} if module.check_mode else {}
-    slots = [{**slot, **once} for slot in params["slots"]]
+    slots = [asked(slot, params, once=module.check_mode) for slot in params["slots"]]
     # The slots share the threads for requests: a host may have dozens of apps, each with a process for each of its CPUs.
     with ThreadPoolExecutor(max_workers=max(1, len(slots))) as waits, ThreadPoolExecutor(max_workers=64) as requests:
         apps = list(waits.map(lambda slot: wait(slot, params["interval"], requests), slots))

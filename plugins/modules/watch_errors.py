@@ -14,16 +14,8 @@ description:
   - A log that is not there yet is an empty one. A log that is renamed or truncated meanwhile is followed; what is still written to the
     renamed file counts too.
   - A request counts when nginx has answered it; one that takes longer than O(seconds) is not seen. An app without any request passes.
+extends_documentation_fragment: [tornado_app.deploy.slots]
 options:
-  logs:
-    description: What is watched, one entry an app.
-    type: list
-    elements: dict
-    required: true
-    suboptions:
-      app: {description: Name of the app., type: str, required: true}
-      path: {description: Its access log., type: path, required: true}
-      slot: {description: The slot whose requests count., type: str, required: true}
   seconds:
     description: How long to watch.
     type: float
@@ -48,17 +40,14 @@ author: The tornado_app authors
 EXAMPLES = r"""
 - name: Watch the new slot for half a minute
   tornado_app.deploy.watch_errors:
-    logs:
-      - app: shop
-        path: /var/log/nginx/shop.access.log
-        slot: green
+    slots: "{{ __tornado_app_own.slots }}"
     seconds: 30
     max_errors: 0.01
 """
 
 RETURN = r"""
 apps:
-  description: One entry an app, in the order of O(logs).
+  description: One entry an app, in the order of O(slots).
   type: list
   elements: dict
   returned: always, but when a log cannot be read
@@ -91,6 +80,8 @@ from io import FileIO
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import SLOTS
 
 ENOUGH = 20  # requests; among fewer, one error would be a large share
 SHOWN = 5  # errors
@@ -198,16 +189,7 @@ def main() -> None:
     """Run the module."""
     module = AnsibleModule(
         argument_spec={
-            "logs": {
-                "type": "list",
-                "elements": "dict",
-                "required": True,
-                "options": {
-                    "app": {"type": "str", "required": True},
-                    "path": {"type": "path", "required": True},
-                    "slot": {"type": "str", "required": True},
-                },
-            },
+            "slots": SLOTS,
             "seconds": {"type": "float", "required": True},
             "max_errors": {"type": "float", "required": True},
             "interval": {"type": "float", "default": 0.5},
@@ -219,7 +201,7 @@ def main() -> None:
     start = time.monotonic()
     with ExitStack() as stack:
         try:
-            logs = [Log(stack, **given) for given in params["logs"]]
+            logs = [Log(stack, slot["app"], slot["access_log"], slot["name"]) for slot in params["slots"]]
             watch(logs, 0 if module.check_mode else params["seconds"], max_errors, params["interval"])
         except OSError as problem:
             module.fail_json(msg=f"A log cannot be read: {problem}")

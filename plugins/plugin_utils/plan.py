@@ -19,6 +19,8 @@ from ansible.errors import AnsibleFilterError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.parsing.convert_bool import boolean
 
+from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import Slot
+
 SLOTS = ("blue", "green")
 COOKIE_SECRET = "COOKIE_SECRET"
 LOG_BUDGET_MIN = 1_000_000  # bytes
@@ -378,23 +380,48 @@ def absent(apps: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     return found
 
 
+def _host_header(server_names: Sequence[str]) -> str:
+    """The name by which nginx is asked for an app: one that it has, or that its first wildcard matches."""
+    return next((name for name in server_names if "*" not in name), server_names[0].replace("*", "tornado-app"))
+
+
+def _slots(name: str, settings: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str, Slot]:
+    home, etc, run = f"/srv/{name}", f"/etc/{name}", f"/run/{name}"
+    return {
+        slot: Slot(
+            app=name,
+            name=slot,
+            group=f"{name}-{slot}",
+            unit=f"{name}.service",
+            user=name,
+            socket=f"{run}/supervisor.sock",
+            flag=f"{home}/live/green",
+            ports=list(ports),
+            addresses=_addresses(settings["listen"], run, ports),
+            workers={},
+            listen=settings["listen"],
+            processes=settings["processes"],
+            host=_host_header(settings["server_names"]),
+            prefix=settings["path"].rstrip("/"),
+            health=settings["health"],
+            drain=settings["drain"],
+            stop_timeout=settings["stop_timeout"],
+            access_log=f"/var/log/nginx/{name}.access.log",
+            cwd=f"{home}/slots/{slot}",
+            releases=f"{home}/releases",
+            config=f"{etc}/slots/{slot}.conf",
+            record=f"{etc}/slots/{slot}.json",
+            secrets=f"{etc}/slots/{slot}.secrets.json",
+            history=f"{home}/slots/{slot}.history.json",
+            upstream=f"{name}_{slot}",
+            upstream_config=f"conf.d/{name}.{slot}.conf",
+        )
+        for slot, ports in slot_ports(settings, host).items()
+    }
+
+
 def _planned(name: str, settings: dict[str, Any], host: Mapping[str, Any]) -> dict[str, Any]:
     home, etc, run = f"/srv/{name}", f"/etc/{name}", f"/run/{name}"
-    slots = {}
-    for slot, ports in slot_ports(settings, host).items():
-        slots[slot] = {
-            "name": slot,
-            "group": f"{name}-{slot}",
-            "upstream": f"{name}_{slot}",
-            "ports": list(ports),
-            "addresses": _addresses(settings["listen"], run, ports),
-            "cwd": f"{home}/slots/{slot}",
-            "config": f"{etc}/slots/{slot}.conf",
-            "record": f"{etc}/slots/{slot}.json",
-            "secrets": f"{etc}/slots/{slot}.secrets.json",
-            "history": f"{home}/slots/{slot}.history.json",
-            "upstream_config": f"conf.d/{name}.{slot}.conf",
-        }
     return {
         **settings,
         "name": name,
@@ -403,9 +430,7 @@ def _planned(name: str, settings: dict[str, Any], host: Mapping[str, Any]) -> di
         "variable": _variable(name),
         "unit": f"{name}.service",
         "unit_file": f"/etc/systemd/system/{name}.service",
-        "host": next(
-            (name for name in settings["server_names"] if "*" not in name), settings["server_names"][0].replace("*", "tornado-app")
-        ),
+        "host": _host_header(settings["server_names"]),
         "nofile": host["nofile"],
         "argv": _argv(settings, host["root"]),
         "reloader": _reloader(name, settings, host["root"]),
@@ -427,7 +452,7 @@ def _planned(name: str, settings: dict[str, Any], host: Mapping[str, Any]) -> di
         "journal": settings["logs"] == "journal",
         "access_log": f"/var/log/nginx/{name}.access.log",
         "site_config": f"conf.d/{name}.conf",
-        "slots": slots,
+        "slots": _slots(name, settings, host),
         "runtime_directories": [
             {"path": run, "owner": name, "group": name, "mode": "0751"},
             {"path": f"{run}/sockets", "owner": name, "group": "www-data", "mode": "2750"},

@@ -1,4 +1,4 @@
-"""What a run tells others of itself by the hosts' locks."""
+"""What a run says of itself in the hosts' locks."""
 
 from __future__ import annotations
 
@@ -6,26 +6,31 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-LEASE = 900  # seconds for installing packages and environments, beside what the apps' own timeouts add
-SWITCH = 5  # seconds for the switch of a host, where these are switched one by one
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import Apps
+
+LEASE = 900  # seconds for the longest step that is none of the apps': packages, environments
+EVERYTHING = ["provision", "deploy", "verify"]
 
 
-def holder(controller: Mapping[str, Any], tags: Iterable[str], now: datetime) -> dict[str, Any]:
-    """Who runs which operation since when (see the module fleet_lock), with the ``run`` that no other run has.
+def holder(controller: Mapping[str, Any], operations: Iterable[str], now: datetime) -> dict[str, Any]:
+    """Who runs which operations since when (see the module run_lock), with the ``run`` that no other run has.
 
-    ``controller`` is what the lookup tornado_app_run says, ``now`` is UTC.
+    ``controller`` is what the lookup current_run says, ``now`` is UTC.
     """
     who = {key: controller[key] for key in ("controller", "machine", "user", "pid")}
-    operation = ", ".join(tags)
+    named = list(operations)
     return {
         **who,
         "run": f"{now:%Y%m%dT%H%M%SZ}-{who['controller']}-{who['pid']}",
         "since": f"{now:%Y-%m-%dT%H:%M:%SZ}",
-        "operation": "site.yml" if operation == "all" else operation,
+        "operation": "site.yml" if named == EVERYTHING else ", ".join(named),
     }
 
 
-def lease(plan: Mapping[str, Mapping[str, Any]], bake: int, hosts: int) -> int:
-    """Seconds after which a run over this number of hosts, each of which is watched for ``bake`` seconds, is taken for dead."""
-    timeouts = (app["health"]["timeout"] + 2 * (app["drain"]["timeout"] + app["stop_timeout"]) for app in plan.values())
-    return LEASE + (SWITCH + bake) * hosts + sum(int(seconds) for seconds in timeouts)
+def lease(apps: Apps, bake: int) -> int:
+    """Seconds after which a run that has not acted on a host is taken for dead; each module that acts begins them again.
+
+    They do not grow with the number of hosts: a run that waits for other hosts is alive on those, see the option ``alive`` of run_lock.
+    """
+    timeouts = (app["health"]["timeout"] + app["drain"]["timeout"] + app["stop_timeout"] for app in apps.values())
+    return LEASE + bake + max((int(seconds) for seconds in timeouts), default=0)

@@ -1,14 +1,12 @@
-"""What a person or a program is told of a fleet: its status, and what a run has done. Pure functions of the hosts' variables."""
+"""The status of a fleet, for a person and for a program: pure functions of the plans and states of its hosts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
-ALIVE = ("RUNNING", "STARTING")
-
-Host = Mapping[str, Any]
+from ansible_collections.tornado_app.deploy.plugins.module_utils.state import AppState, State
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import ALIVE, App, Apps
 
 
 def duration(seconds: int) -> str:
@@ -19,26 +17,40 @@ def duration(seconds: int) -> str:
     return f"{seconds}s"
 
 
-def status(hosts: Iterable[Host], targets: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+def status(
+    names: Iterable[str], plans: Mapping[str, Apps], states: Mapping[str, State], targets: Mapping[str, str]
+) -> dict[str, dict[str, Any]]:
     """Host -> ``answered``, ``lock`` (empty when nobody changes the host) and ``apps``, for programs; times are UTC, durations seconds.
 
-    ``targets`` is what a rollback would go to: app -> release.
+    ``names`` are all hosts, ``states`` those of the hosts that answered, ``targets`` is what a rollback would go to: app -> release.
     """
+    newest = newest_releases(states)
     found = {}
-    for host in hosts:
-        facts = host.get("__tornado_app_facts") or {}
-        answered = "apps" in facts
-        found[host["inventory_hostname"]] = {
-            "answered": answered,
-            "lock": facts["host"]["lock"] if answered else {},
-            "apps": {name: _app(app, facts["apps"][name], targets.get(name, "")) for name, app in host["__tornado_app_plan"].items()}
-            if answered
+    for host in names:
+        state = states.get(host)
+        found[host] = {
+            "answered": state is not None,
+            "lock": state["host"]["lock"] if state else {},
+            "apps": {name: _app(app, state["apps"][name], targets.get(name, ""), newest.get(name, "")) for name, app in plans[host].items()}
+            if state
             else {},
         }
     return found
 
 
-def _app(app: Mapping[str, Any], state: Mapping[str, Any], target: str) -> dict[str, Any]:
+def newest_releases(states: Mapping[str, State]) -> dict[str, str]:
+    """App -> the release that went live last, on any host."""
+    entries: dict[str, list[tuple[str, str]]] = {}
+    for state in states.values():
+        for name, own in state["apps"].items():
+            live = own["slots"][own["live"]]
+            entries.setdefault(name, []).extend(
+                (entry["at"], entry["release"]) for entry in own["history"] if live["deployed"] and entry["release"] == live["release"]
+            )
+    return {name: max(found)[1] for name, found in entries.items() if found}
+
+
+def _app(app: App, state: AppState, target: str, newest: str) -> dict[str, Any]:
     live = state["slots"][state["live"]]
     idle_name = "green" if state["live"] == "blue" else "blue"
     idle = state["slots"][idle_name]
@@ -60,20 +72,21 @@ def _app(app: Mapping[str, Any], state: Mapping[str, Any], target: str) -> dict[
             "processes": len(idle["processes"]),
             "connections": idle["connections"],
         },
+        "behind": newest if live["deployed"] and newest not in ("", live["release"]) else "",
         "rollback": target,
         "releases": _releases(state, live["release"] if live["deployed"] else ""),
     }
 
 
-def _workers(app: Mapping[str, Any], state: Mapping[str, Any]) -> int:
+def _workers(app: App, state: AppState) -> int:
     """How many processes the live release's Procfile wants beside the web processes."""
     commands = state["records"].get(state["slots"][state["live"]]["release"], {}).get("commands", {})
     return sum(app["scale"].get(kind, 1) for kind in commands if kind not in ("web", "release"))
 
 
-def _releases(state: Mapping[str, Any], live: str) -> list[dict[str, Any]]:
+def _releases(state: AppState, live: str) -> list[dict[str, Any]]:
     """The releases on the host, those that were live last first, the ones that never were last."""
-    known = {entry["release"]: entry for entry in state["history"]}
+    known: dict[str, Mapping[str, Any]] = {entry["release"]: entry for entry in state["history"]}
     order = dict.fromkeys([*(release for release in known if release in state["releases"]), *state["releases"]])
     return [
         {
@@ -98,7 +111,7 @@ def status_text(found: Mapping[str, Mapping[str, Any]]) -> str:
     releases = _release_rows(found)
     if releases:
         parts.append(table([("app", "release", "version", "went live", "by", "hosts", ""), *releases]))
-    parts += ["\n".join(lines) for lines in (_rollback_lines(found), _lock_lines(found)) if lines]
+    parts += ["\n".join(lines) for lines in (_behind_lines(found), _rollback_lines(found), _lock_lines(found)) if lines]
     return "\n\n".join(parts)
 
 
@@ -131,25 +144,34 @@ def _host_rows(found: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, ...]]:
 
 
 def _release_rows(found: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, ...]]:
-    """One row a release of the fleet, told of by the first host that knows most of it."""
+    """One row a release of the fleet, as the host knows it that knows most."""
     hosts: dict[tuple[str, str], list[str]] = {}
     live: dict[tuple[str, str], int] = {}
-    told: dict[tuple[str, str], Mapping[str, Any]] = {}
+    known_best: dict[tuple[str, str], Mapping[str, Any]] = {}
     for host, state in found.items():
         for name, app in state["apps"].items():
             for entry in app["releases"]:
                 key = (name, entry["release"])
                 hosts.setdefault(key, []).append(host)
                 live[key] = live.get(key, 0) + entry["live"]
-                if key not in told or entry["at"] > told[key]["at"]:
-                    told[key] = entry
+                if key not in known_best or entry["at"] > known_best[key]["at"]:
+                    known_best[key] = entry
     rows = []
-    for (name, release), entry in told.items():
+    for (name, release), entry in known_best.items():
         key = (name, release)
         note = "rolled back" if entry["rolled_back"] else "" if entry["at"] or entry["live"] else "never live"
         there = f"live on {live[key]}, kept on {len(hosts[key])}"
         rows.append((name, release, entry["version"] or "-", entry["at"] or "-", entry["by"] or "-", there, note))
     return sorted(rows, key=lambda row: row[0])
+
+
+def _behind_lines(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    return [
+        f"{host} is behind: it serves {app['release']} of {name}, the fleet's last release is {app['behind']}"
+        for host, state in found.items()
+        for name, app in state["apps"].items()
+        if app["behind"]
+    ]
 
 
 def _rollback_lines(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -164,40 +186,3 @@ def _lock_lines(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
         for host, state in found.items()
         if (lock := state["lock"])
     ]
-
-
-def summary(hosts: Iterable[Host]) -> str:
-    """What a run made live: a row a host and app, and for each app the time between the first and the last host's switch."""
-    rows: list[tuple[str, ...]] = []
-    moments: dict[str, list[float]] = {}
-    for host in hosts:
-        gates = {gate["app"]: gate for gate in host.get("__tornado_app_gate", {}).get("apps", [])}
-        switched = host.get("__tornado_app_switch", {}).get("switched", {})
-        drained = {drain["app"]: drain for drain in host.get("__tornado_app_drained", {}).get("apps", [])}
-        for name, change in host.get("__tornado_app_changes", {}).items():
-            moment = switched.get(name)
-            if moment:
-                moments.setdefault(name, []).append(moment)
-            rows.append(
-                (
-                    host["inventory_hostname"],
-                    name,
-                    f"{change['before'] or 'nothing'} -> {change['release']['release']}",
-                    str(len(change["ports"]) if change["app"]["listen"] != "fork" else change["app"]["processes"]),
-                    f"{gates.get(name, {}).get('elapsed', 0):.1f} s",
-                    f"{datetime.fromtimestamp(moment, UTC):%H:%M:%S.%f}"[:-3] if moment else "before",
-                    _drain(drained.get(name)),
-                )
-            )
-    if not rows:
-        return "Nothing had to be changed: what is live is what is wanted."
-    text = table([("host", "app", "release", "processes", "gate", "switched (UTC)", "drain"), *rows])
-    windows = [f"{name}: {max(times) - min(times):.2f} s between the first and the last switch" for name, times in moments.items()]
-    return "\n".join([text, *windows])
-
-
-def _drain(drain: Mapping[str, Any] | None) -> str:
-    if drain is None:
-        return "-"
-    left = sum(drain["connections"].values())
-    return f"{drain['elapsed']:.1f} s" + (f", {left} connections left" if left else "")

@@ -297,10 +297,10 @@ class Supervisor:
         A slot may say itself what its socket, its slot and its flag are.
         """
         lock = Path(self.socket).with_name("lock")
-        run_module("fleet_lock", path=str(lock), run="r-test")
+        run_module("run_lock", path=str(lock), run="r-test")
         own = {"socket": self.socket, "slot": "blue", "flag": str(lock.parent), "stop_timeout": 10}
         groups = [{"group": slot["group"], **{key: slot.get(key, value) for key, value in own.items()}} for slot in slots]
-        return run_module("supervisor_groups", **{"groups": groups, "state": state, "run": "r-test", "lock": str(lock), **arguments})
+        return run_module("slot_processes", **{"groups": groups, "state": state, "run": "r-test", "lock": str(lock), **arguments})
 
     def health(self, slot: Mapping[str, Any], **arguments: Any) -> dict[str, Any]:
         """Ask for the slot's health, by the role's module: what it says of the app, and whether and how it failed."""

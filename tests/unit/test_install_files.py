@@ -44,7 +44,7 @@ def absent(path: str) -> dict[str, str]:
 def install(root: Path, *files: Mapping[str, str], **options: Any) -> dict[str, Any]:
     """Run the module, with paths below a directory, and so in the result; the run holds the lock unless another one is named."""
     lock = str(root.with_name(f"{root.name}.lock"))
-    run_module("fleet_lock", path=lock, run="r-test")
+    run_module("run_lock", path=lock, run="r-test")
     below = [{**file, "path": str(root / file["path"])} for file in files]
     result = run_module("install_files", **{"files": below, "run": "r-test", "lock": lock, **options})
     return {**result, "paths": [os.path.relpath(path, root) for path in result.get("paths", [])]}

@@ -63,7 +63,7 @@ def note(home: Path, slot: str, *served: str, withdrawn: str = "") -> None:
 
 def prune(home: Path, keep: int, *others: Path, **options: Any) -> dict[str, Any]:
     lock = home.with_name("lock")
-    run_module("fleet_lock", path=str(lock), run="r-test")
+    run_module("run_lock", path=str(lock), run="r-test")
     homes = [str(home), *map(str, others)]
     result = run_module("prune_releases", homes=homes, lock=str(lock), run="r-test", keep=keep, **options)
     assert not result.get("failed")
@@ -259,7 +259,7 @@ def test_releases_go_before_their_environments(home: Path) -> None:
 
 
 def test_a_run_whose_lock_was_taken_over_removes_nothing(tmp_path: Path) -> None:
-    run_module("fleet_lock", path=str(tmp_path / "lock"), run="r-other")
+    run_module("run_lock", path=str(tmp_path / "lock"), run="r-other")
     result = run_module("prune_releases", homes=[str(tmp_path)], lock=str(tmp_path / "lock"), run="r-test", keep=1)
     assert result["failed"]
     assert "nothing is removed: this host's lock is now that of" in result["msg"]

@@ -62,5 +62,5 @@ def test_a_fleet_without_one_gets_a_new_one_each_app_its_own() -> None:
 
 def test_it_is_read_from_the_host(tmp_path: Path) -> None:
     (tmp_path / "shop").write_text("s3cret\n")
-    result = run_module("cookie_secrets", files={"shop": str(tmp_path / "shop"), "api": str(tmp_path / "api")})
+    result = run_module("cookie_secrets_info", files={"shop": str(tmp_path / "shop"), "api": str(tmp_path / "api")})
     assert (result["secrets"], result["changed"]) == ({"shop": "s3cret", "api": ""}, False)

@@ -557,7 +557,7 @@ def test_flag_switches_static_files(site: Site) -> None:
 
 def test_the_site_names_the_slot_that_gets_requests(site: Site) -> None:
     def told(slot: str) -> Any:
-        return run_module("ask_nginx", port=site.port, requests=[{"app": "shop", "host": "shop.example.com", "path": "/", "slot": slot}])
+        return run_module("probe_nginx", port=site.port, requests=[{"app": "shop", "host": "shop.example.com", "path": "/", "slot": slot}])
 
     assert told("blue")["answers"][0] == {**told("blue")["answers"][0], "slot": "blue", "error": ""}
     assert "the slot blue instead of green" in told("green")["msg"]

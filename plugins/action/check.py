@@ -1,0 +1,50 @@
+"""Ansible action: check that a run can be carried out, see the module documentation of the same name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils import checks
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.changes import Host
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.controller import CollectionAction
+
+
+def was_touched(host: Host, lock: Mapping[str, Any]) -> bool:
+    """Whether another run may have changed a host between the look at its state and the moment in which it was locked."""
+    return bool(lock["replaced"]) or lock["mark"] != host.state["host"]["lock_mark"]
+
+
+class ActionModule(CollectionAction):
+    """The action."""
+
+    SPEC: ClassVar[dict[str, Any]] = {
+        "plan": {"type": "str", "required": True},
+        "state": {"type": "str", "required": True},
+        "operations": {"type": "list", "elements": "str", "required": True},
+        "max_missing": {"type": "int", "default": 0},
+        "group": {"type": "str", "required": True},
+        "locked": {"type": "str"},
+    }
+    _requires_connection = False
+
+    def act(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Fail with all that stands against the run on any host."""
+        operations = set(arguments["operations"])
+        reached = self.variables["ansible_play_hosts"]
+        missing = [str(host) for host in self.variables["ansible_play_hosts_all"] if host not in reached]
+        plans, fleet = self.of_each_host(arguments["plan"]), self.fleet(arguments["plan"], arguments["state"])
+        problems = checks.missing_problems(missing, arguments["max_missing"], arguments["group"])
+        if operations & {"provision", "deploy", "restart", "rollback"}:
+            for host in fleet:
+                problems += checks.host_problems(host.apps, host.state, plans[host.name]["host"])
+                if not operations & {"restart", "rollback"}:
+                    problems += checks.name_problems(host.apps, plans[host.name]["absent"], host.state, host.name)
+        self.refuse(problems)
+        locks = self.of_each_host(arguments["locked"]) if arguments["locked"] else {}
+        return {
+            "stale": any(was_touched(host, locks[host.name]) for host in fleet if host.name in locks),
+            "missing": missing,
+            "differs": any(host.state["differences"] for host in fleet),
+            "alive": sorted({host.state["host"]["lock"]["run"] for host in fleet if host.state["host"]["lock"]}),
+        }

@@ -1,0 +1,30 @@
+"""Ansible action: configure nginx for apps, see the module documentation of the same name."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.controller import CollectionAction
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.files import nginx_absent
+
+
+class ActionModule(CollectionAction):
+    """The action."""
+
+    SPEC: ClassVar[dict[str, Any]] = {
+        "plan": {"type": "dict"},
+        "upstreams": {"type": "list", "elements": "dict", "default": []},
+    }
+
+    def act(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Render all files and hand them to the module nginx_config in one call."""
+        files: list[dict[str, Any]] = []
+        absent: list[str] = []
+        if arguments["plan"]:
+            apps = arguments["plan"]["apps"]
+            files += [{"path": path, "content": content} for path, content in self.nginx_files(apps).items()]
+            idle = self.upstreams(slot for app in apps.values() for slot in app["slots"].values())
+            files += [{"path": path, "content": content, "force": False} for path, content in idle.items()]
+            absent = nginx_absent(arguments["plan"])
+        files += [{"path": path, "content": content} for path, content in self.upstreams(arguments["upstreams"]).items()]
+        return self.module("nginx_config", files=files, absent=absent)

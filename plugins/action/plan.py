@@ -1,0 +1,25 @@
+"""Ansible action: lay out the apps of a host, see the module documentation of the same name."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils import plan
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.controller import CollectionAction
+
+
+class ActionModule(CollectionAction):
+    """The action."""
+
+    SPEC: ClassVar[dict[str, Any]] = {
+        "apps": {"type": "raw", "required": True},
+        "defaults": {"type": "dict", "required": True},
+        "host": {"type": "dict", "required": True},
+    }
+    _requires_connection = False
+
+    def act(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Fail with all that cannot work, or return the plan."""
+        apps, defaults, host = (arguments[key] for key in ("apps", "defaults", "host"))
+        self.refuse(plan.plan_problems(apps, defaults, host))
+        return {"apps": plan.plan(apps, defaults, host), "absent": plan.absent(apps), "host": host}

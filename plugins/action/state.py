@@ -1,0 +1,87 @@
+"""Ansible action: read a host and compare it with its plan, see the module documentation of the same name."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import Any, ClassVar
+
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils import checks, things
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.changes import live_slots
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.controller import CollectionAction
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.files import nginx_absent, noted_ports
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import Apps
+
+
+class ActionModule(CollectionAction):
+    """The action."""
+
+    SPEC: ClassVar[dict[str, Any]] = {
+        "plan": {"type": "dict", "required": True},
+        "python": {"type": "str", "required": True},
+        "packages": {"type": "list", "elements": "str", "required": True},
+        "own_files": {"type": "list", "elements": "str", "required": True},
+        "noted": {"type": "dict", "default": {}},
+    }
+
+    def act(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Look at the host, and once more where its Python is not the expected one."""
+        python = arguments["python"]
+        result = self.look(arguments, python)
+        if not result.get("failed") and result["host"]["python"] not in ("", python):
+            python = result["host"]["python"]
+            result = self.look(arguments, python)
+        return result if result.get("failed") else {**result, **self.judged(arguments, result, python)}
+
+    def look(self, arguments: dict[str, Any], python: str) -> dict[str, Any]:
+        """The host as the module sees it."""
+        plan = arguments["plan"]
+        wanted = [*self.wanted(plan["apps"], arguments, python), *self.of_nginx(plan)]
+        return self.module("state_info", apps=plan["apps"], things=wanted)
+
+    def wanted(self, apps: Apps, arguments: dict[str, Any], python: str) -> list[things.Thing]:
+        """What the host is to have, but nginx's configuration."""
+        root = arguments["plan"]["host"]["root"]
+        found = things.base(arguments["packages"], root)
+        found += [things.file("own_file", name, f"{root}/{name}", self.read(name)) for name in arguments["own_files"]]
+        found.append(things.file("ports", things.FACT, things.FACT, self.noted(arguments)))
+        for name, app in apps.items():
+            unit = self.render("app.service.j2", app=app, __tornado_app_python=python)
+            found += [
+                things.file("limits", name, f"/etc/security/limits.d/{name}.conf", self.render("limits.conf.j2", app=app)),
+                things.file("supervisord", name, app["config"], self.render("supervisord.conf.j2", app=app), app["user"], "0640"),
+                things.file("unit_file", name, app["unit_file"], unit),
+            ]
+        return found + list(things.of_apps(apps))
+
+    def of_nginx(self, plan: dict[str, Any]) -> list[things.Thing]:
+        """What nginx is to have; sites of apps that share one with another app, and of absent apps, are not to be."""
+        apps: Apps = plan["apps"]
+        once = [slot["upstream_config"] for app in apps.values() for slot in app["slots"].values()]
+        return list(things.nginx(self.nginx_files(apps), once, nginx_absent(plan)))
+
+    def noted(self, arguments: dict[str, Any]) -> str:
+        """The local fact that says which ports the apps have."""
+        return noted_ports(arguments["plan"]["apps"], arguments["noted"], arguments["plan"]["absent"])
+
+    def judged(self, arguments: dict[str, Any], state: dict[str, Any], python: str) -> dict[str, Any]:
+        """What follows from what the module has seen."""
+        plan = arguments["plan"]
+        apps, host, absent = plan["apps"], plan["host"], plan["absent"]
+        sysctls = checks.sysctls(state["host"]["sysctls"], host["nofile"], apps) if host["sysctl"] else {}
+        environment = PurePosixPath(self.value("__tornado_app_supervisor", __tornado_app_python=python)).name
+        removals = checks.removals(absent, state)  # type: ignore[arg-type]
+        own = things.compared(apps, state, environment, sysctls, [app["name"] for app in removals])  # type: ignore[arg-type]
+        differences = [*state["differences"], *own]
+        differing = [difference["name"] for difference in differences if difference["kind"] == "directory"]
+        wanted = [*things.base([], plan["host"]["root"]), *things.of_apps(apps)]
+        return {
+            "differences": differences,
+            "differs": things.by_kind(differences),
+            "reasons": things.shown(differences),
+            "directories": [thing for thing in wanted if thing["check"] == "directory" and thing["name"] in differing],
+            "ports": self.noted(arguments),
+            "sysctls": sysctls,
+            "removals": removals,
+            "unlisted": checks.unlisted(apps, absent, state),  # type: ignore[arg-type]
+            "live": live_slots(apps, state),  # type: ignore[arg-type]
+        }

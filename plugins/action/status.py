@@ -1,0 +1,23 @@
+"""Ansible action: show the apps of all hosts, see the module documentation of the same name."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils import releases, status
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.controller import CollectionAction
+
+
+class ActionModule(CollectionAction):
+    """The action."""
+
+    SPEC: ClassVar[dict[str, Any]] = {"plan": {"type": "str", "required": True}, "state": {"type": "str", "required": True}}
+    _requires_connection = False
+
+    def act(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Look at all hosts once, those that did not answer too."""
+        fleet = self.fleet(arguments["plan"], arguments["state"])
+        names = [str(host) for host in self.variables["ansible_play_hosts_all"]]
+        targets, _ = releases.rollback(fleet)
+        found = status.status(names, {host.name: host.apps for host in fleet}, {host.name: host.state for host in fleet}, targets)
+        return {"hosts": found, "text": status.status_text(found)}

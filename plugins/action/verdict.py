@@ -1,0 +1,36 @@
+"""Ansible action: say whether the fleet goes on, see the module documentation of the same name."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.controller import CollectionAction
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.fleet import Answers, NoResultError, reasons
+
+
+class ActionModule(CollectionAction):
+    """The action."""
+
+    SPEC: ClassVar[dict[str, Any]] = {
+        "results": {"type": "list", "elements": "str", "required": True},
+        "without": {"type": "list", "elements": "str", "default": []},
+        "so_far": {"type": "bool", "default": False},
+        "label": {"type": "str", "default": "{item}"},
+    }
+    _requires_connection = False
+
+    def act(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Look at the results of all hosts of the play that have been reached."""
+        names: list[str] = arguments["results"]
+        reached = self.variables["ansible_play_hosts"]
+        lost = [str(host) for host in self.variables["ansible_play_hosts_all"] if host not in reached and host not in arguments["without"]]
+        answers = []
+        for host in reached:
+            own = self.variables["hostvars"][host]
+            answers.append(Answers(host=str(host), results={name: own[name] for name in names if name in own}))
+        try:
+            found = reasons(answers, names, lost, arguments["label"], partial=arguments["so_far"])
+        except NoResultError as problem:
+            self.refuse([str(problem)])
+        text = "\n".join(found.values())
+        return {"passed": not found, "reasons": found, "text": text}

@@ -1,0 +1,133 @@
+"""What a host has of an app: releases, slots, live processes as the kernel sees them."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import stat
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.tornado_app.deploy.plugins.module_utils.history import previous
+from ansible_collections.tornado_app.deploy.plugins.module_utils.history import read as read_history
+from ansible_collections.tornado_app.deploy.plugins.module_utils.proc import connections, describe, families, listeners
+from ansible_collections.tornado_app.deploy.plugins.module_utils.releases import names, record, whole_environments, with_environments
+from ansible_collections.tornado_app.deploy.plugins.module_utils.supervisor import UNANSWERED, connect, processes
+
+UNIT_DIRECTORIES = ("/usr/lib/systemd/system", "/lib/systemd/system")
+
+
+def supervised(socket: str) -> tuple[int, list[dict[str, Any]]]:
+    """supervisord's process id (0 when it does not answer) and its processes."""
+    try:
+        supervisor = connect(socket)
+        return supervisor.getPID(), processes(supervisor)
+    except UNANSWERED:
+        return 0, []
+
+
+def process_state(info: dict[str, Any], families: dict[int, list[int]]) -> dict[str, Any]:
+    """One process: supervisord's word for its state, and what the kernel says of it."""
+    kernel = describe(info["pid"]) if info["pid"] else None
+    facts = kernel._asdict() if kernel else {"pid": 0, "nofile": 0, "uid": -1, "unit": "", "uptime": 0}
+    port = {"port": int(info["name"]), "children": len(families.get(info["pid"], []))} if info["name"].isdigit() else {}
+    return {"name": f"{info['group']}:{info['name']}", **port, "state": info["statename"], **facts}
+
+
+def foreign_paths(app: dict[str, Any]) -> list[str]:
+    """What is there under the app's name though the role has not made its user yet: directories of the system, most likely."""
+    if user_id(app["user"]) != -1:
+        return []
+    return [path for path in (app["home"], app["etc"], app["logs"], app["run"], app["unit_file"]) if os.path.lexists(path)]
+
+
+def listens_on(record: Path) -> list[str]:
+    """Where the processes of a slot listen, by what it was started with; nothing when that does not say it."""
+    try:
+        return [str(address) for address in json.loads(record.read_text(encoding="utf-8"))["addresses"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+def slot_state(slot: dict[str, Any], releases: Path, running: list[dict[str, Any]]) -> dict[str, Any]:
+    """One slot."""
+    link = Path(slot["cwd"])
+    release = Path(os.readlink(link)).name if link.is_symlink() else ""
+    known = families() if running else {}
+    found = [process_state(info, known) for info in running if info["group"] == slot["group"]]
+    own = [process for process in found if "port" in process]
+    addresses = listens_on(Path(slot["record"])) or [f"127.0.0.1:{process['port']}" for process in own]
+    return {
+        "deployed": Path(slot["config"]).exists(),
+        "release": release,
+        "environment": record(releases / release)["environment"] if release else "",
+        "processes": own,
+        "workers": [process for process in found if "port" not in process],
+        "addresses": addresses,
+        "connections": sum(connections(addresses).values()) if own else 0,
+        "sequence": read_history(Path(slot["history"]))["sequence"],
+    }
+
+
+def foreign_ports(app: dict[str, Any]) -> dict[str, str]:
+    """Ports of the plan on which another user's process listens."""
+    tcp = (address for slot in app["slots"].values() for address in slot["addresses"] if not address.startswith("unix:"))
+    ports = {int(address.rpartition(":")[2]) for address in tcp}
+    return {str(port): holder for port, holder in listeners(ports, besides=user_id(app["user"])).items()}
+
+
+def static_file(directory: Path) -> str:
+    """The first static file by name, relative to its directory."""
+    return next((str(path.relative_to(directory)) for path in sorted(directory.rglob("*")) if path.is_file()), "")
+
+
+def user_id(user: str) -> int:
+    """A user's id; -1 when there is no such user."""
+    try:
+        return pwd.getpwnam(user).pw_uid
+    except KeyError:
+        return -1
+
+
+def foreign_user(app: dict[str, Any]) -> bool:
+    """Whether there is a user of the app's name that the role did not make."""
+    try:
+        return pwd.getpwnam(app["user"]).pw_dir != str(app["home"])
+    except KeyError:
+        return False
+
+
+def app_state(app: dict[str, Any]) -> dict[str, Any]:
+    """One app."""
+    releases = Path(app["releases"])
+    pid, running = supervised(app["socket"])
+    supervisord = describe(pid) if pid else None
+    if supervisord and supervisord.uid != user_id(app["user"]):  # the socket is the app's own, so is what it tells
+        supervisord = None
+    # A fresh host begins with green live, with nothing in it, so that the first release goes to blue: the port that the settings name.
+    fresh = not any(os.path.lexists(path) for slot in app["slots"].values() for path in (slot["cwd"], slot["config"]))
+    live = "green" if fresh or Path(app["flag"]).exists() else "blue"
+    slots = {slot["name"]: slot_state(slot, releases, running) for slot in app["slots"].values()}
+    present = with_environments(releases, Path(app["environments"]))
+    history = read_history(Path(app["slots"][live]["history"]))
+    units = (Path(directory) / app["unit"] for directory in UNIT_DIRECTORIES)
+    return {
+        "foreign_user": foreign_user(app),
+        "foreign_unit": next((str(path) for path in units if path.exists()), ""),
+        "live": live,
+        "foreign_paths": foreign_paths(app),
+        "fresh": fresh,
+        "flagged": Path(app["flag"]).exists(),
+        "provisioned": all(Path(path).exists() for path in (*(entry["path"] for entry in app["directories"]), app["unit_file"])),
+        "supervisord": supervisord._asdict() if supervisord else None,
+        "sockets": Path(app["sockets"]).is_dir() and bool(Path(app["run"]).stat().st_mode & stat.S_IXOTH),
+        "slots": slots,
+        "environments": whole_environments(Path(app["environments"])),
+        "releases": present,
+        "records": {name: record(releases / name) for name in names(releases)},
+        "history": history["releases"],
+        "previous": previous(history, slots[live]["release"], [name for name, environment in present.items() if environment]),
+        "foreign_ports": foreign_ports(app),
+        "static_file": static_file(Path(app["slots"][live]["cwd"]) / app["static"]) if app["static"] else "",
+    }

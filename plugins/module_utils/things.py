@@ -1,0 +1,155 @@
+"""What a host is to have, thing by thing, and what of it is not as it should be.
+
+A thing has a ``kind`` and a ``name``, by which tasks know it, and says by ``check`` how it is looked at: ``package``, ``user`` (``home``,
+``shell``, ``comment``), ``directory`` and ``file`` (``path``, ``owner``, ``group``, ``mode`` as octal text; a file its ``sha256``),
+``present`` and ``absent`` (``path``), ``service`` (its ``unit``, enabled and started), ``reload`` (a ``unit`` that systemd has to know
+as it is on disk), ``loaded`` (``path``, a configuration that the running nginx has to have loaded).
+"""
+
+from __future__ import annotations
+
+import grp
+import hashlib
+import os
+import pwd
+import stat
+import subprocess
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.tornado_app.deploy.plugins.module_utils.nginx import NGINX, STATE_FILE, loaded_digest
+from ansible_collections.tornado_app.deploy.plugins.module_utils.state import Difference
+
+Thing = Mapping[str, Any]
+
+SYSTEMD = ("LoadState", "ActiveState", "UnitFileState", "NeedDaemonReload")
+
+
+def output(*command: str) -> str:
+    """What a command prints on both streams; empty when it does not exist."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, env={**os.environ, "LC_ALL": "C"})
+    except OSError:
+        return ""
+    return done.stdout + done.stderr
+
+
+def missing_packages(packages: list[str]) -> list[str]:
+    """Those of the packages that dpkg does not have installed."""
+    known = output("dpkg-query", "--show", "--showformat", "${Package} ${db:Status-Status}\n", *packages) if packages else ""
+    installed = {line.split()[0] for line in known.splitlines() if line.endswith(" installed")}
+    return [package for package in packages if package not in installed]
+
+
+def units(names: list[str]) -> dict[str, dict[str, str]]:
+    """Unit -> what systemd says of it; nothing of any where systemd does not answer."""
+    if not names:
+        return {}
+    properties = ",".join(("Id", *SYSTEMD))
+    said = output("systemctl", "show", f"--property={properties}", *names)
+    blocks = (dict(line.partition("=")[::2] for line in block.splitlines() if "=" in line) for block in said.split("\n\n"))
+    return {block["Id"]: block for block in blocks if "Id" in block}
+
+
+def user_problem(thing: Thing) -> str:
+    """What is wrong with a user; empty when nothing is."""
+    try:
+        found = pwd.getpwnam(thing["name"])
+    except KeyError:
+        return "missing"
+    wanted = {"home": thing["home"], "shell": thing["shell"], "comment": thing["comment"]}
+    actual = {"home": found.pw_dir, "shell": found.pw_shell, "comment": found.pw_gecos}
+    return ", ".join(f"{key} is {actual[key]}" for key in wanted if wanted[key] != actual[key])
+
+
+def owner_problem(thing: Thing, found: os.stat_result) -> str:
+    """What is wrong with owner, group and mode of what is at a path; empty when nothing is."""
+    problems = []
+    for key, lookup, actual in (("owner", _user_id, found.st_uid), ("group", _group_id, found.st_gid)):
+        if lookup(thing[key]) != actual:
+            problems.append(f"{key} is {actual} instead of {thing[key]}")
+    mode = stat.S_IMODE(found.st_mode)
+    if mode != int(thing["mode"], 8):
+        problems.append(f"mode is {mode:04o} instead of {thing['mode']}")
+    return ", ".join(problems)
+
+
+def _user_id(name: str) -> int:
+    try:
+        return pwd.getpwnam(name).pw_uid
+    except KeyError:
+        return -1
+
+
+def _group_id(name: str) -> int:
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError:
+        return -1
+
+
+def directory_problem(thing: Thing) -> str:
+    """What is wrong with a directory; empty when nothing is. A link is not followed."""
+    try:
+        found = os.lstat(thing["path"])
+    except OSError:
+        return "missing"
+    return owner_problem(thing, found) if stat.S_ISDIR(found.st_mode) else "not a directory"
+
+
+def file_problem(thing: Thing) -> str:
+    """What is wrong with a file; empty when nothing is. A link is not followed."""
+    try:
+        found = os.lstat(thing["path"])
+        if not stat.S_ISREG(found.st_mode):
+            return "not a file"
+        content = Path(thing["path"]).read_bytes()
+    except OSError:
+        return "missing"
+    other = "" if hashlib.sha256(content).hexdigest() == thing["sha256"] else "content"
+    return ", ".join(filter(None, (other, owner_problem(thing, found))))
+
+
+def absent_problem(thing: Thing) -> str:
+    """Whether something exists that should not."""
+    return "exists" if os.path.lexists(thing["path"]) else ""
+
+
+def loaded_problem(thing: Thing) -> str:
+    """Whether nginx has last loaded something else than what is on disk; empty where there is no nginx."""
+    if not Path(NGINX).exists():
+        return ""
+    try:
+        before = Path(STATE_FILE).read_text(encoding="ascii", errors="replace")
+    except OSError:
+        before = ""
+    return "" if before == loaded_digest(Path(thing["path"])) else "not loaded"
+
+
+def service_problem(thing: Thing, known: Mapping[str, Mapping[str, str]]) -> str:
+    """What is wrong with a service; empty when nothing is."""
+    unit = known.get(thing["unit"], {})
+    problems = [] if unit.get("ActiveState") in ("active", "activating", "reloading") else ["not running"]
+    problems += [] if unit.get("UnitFileState") in ("enabled", "enabled-runtime", "static", "alias", "indirect") else ["not enabled"]
+    return ", ".join(problems)
+
+
+def differences(things: Iterable[Thing]) -> list[Difference]:
+    """What is not as it should be, in the order of the things."""
+    listed = list(things)
+    missing = set(missing_packages([thing["name"] for thing in listed if thing["check"] == "package"]))
+    known = units(sorted({thing["unit"] for thing in listed if "unit" in thing}))
+    problems: dict[str, Callable[[Thing], str]] = {
+        "package": lambda thing: "not installed" if thing["name"] in missing else "",
+        "user": user_problem,
+        "directory": directory_problem,
+        "file": file_problem,
+        "present": lambda thing: "" if os.path.lexists(thing["path"]) else "missing",
+        "absent": absent_problem,
+        "loaded": loaded_problem,
+        "service": lambda thing: service_problem(thing, known),
+        "reload": lambda thing: "changed on disk" if known.get(thing["unit"], {}).get("NeedDaemonReload") == "yes" else "",
+    }
+    found = ((thing, problems[thing["check"]](thing)) for thing in listed)
+    return [{"kind": thing["kind"], "name": thing["name"], "reason": problem} for thing, problem in found if problem]

@@ -1,0 +1,157 @@
+#!/usr/bin/python
+"""Ansible module: ask the nginx of the host for apps."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: probe_nginx
+short_description: Ask the nginx of the host for apps
+description:
+  - Asks for the health path of each app, and for one of its static files with a version and without. Makes all requests at the same time,
+    without following redirects.
+  - An answer is right when its status is 200 to 399, nginx does not name another slot than the one that is meant to answer, and a static
+    file may be kept as long as its URL allows, a year with a version and not at all without.
+extends_documentation_fragment: [tornado_app.deploy.slots]
+options:
+  static_files:
+    description: App to one of its static files, relative to its directory of static files; of apps without one none is asked for.
+    type: dict
+    default: {}
+  address:
+    description: Address of nginx.
+    type: str
+    default: 127.0.0.1
+  port:
+    description: Port of nginx.
+    type: int
+    default: 80
+  slot_path:
+    description: Where the apps' sites name the slot that gets requests. Sites that do not, because they are older, name none.
+    type: str
+    default: /.tornado_app/slot
+  timeout:
+    description: Seconds that an answer may take.
+    type: float
+    default: 10
+attributes:
+  check_mode:
+    description: Asks all the same, which changes nothing.
+    support: full
+author: The tornado_app authors
+"""
+
+EXAMPLES = r"""
+- name: Ask for the app
+  tornado_app.deploy.probe_nginx:
+    slots: "{{ __tornado_app_own.slots }}"
+"""
+
+RETURN = r"""
+answers:
+  description: One entry a request.
+  type: list
+  elements: dict
+  returned: always
+  contains:
+    app: {description: Name of the app., type: str}
+    path: {description: The path., type: str}
+    status: {description: HTTP status of the answer or 0., type: int}
+    slot: {description: The slot that nginx names; empty when it names none or was not asked., type: str}
+    cache_control: {description: The header C(Cache-Control)., type: str}
+    error: {description: What is wrong with the answer; empty when it is right., type: str}
+msg:
+  description: All that is wrong as text.
+  type: str
+  returned: failure
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.tornado_app.deploy.plugins.module_utils.http import get
+from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import SLOTS
+
+CACHE_CONTROL = "Cache-Control"
+FAR_FUTURE = 31_536_000  # seconds: a year
+
+
+class Request(NamedTuple):
+    """One question to nginx: ``slot`` is meant to answer, ``kept`` says whether the answer may be kept for long."""
+
+    app: str
+    host: str
+    prefix: str
+    path: str
+    slot: str = ""
+    kept: bool | None = None
+
+
+def requests_of(slot: dict[str, Any], static_file: str) -> list[Request]:
+    """What to ask nginx for a slot."""
+    site = (slot["app"], slot["host"], slot["prefix"])
+    found = [Request(*site, slot["health"]["path"], slot["name"])]
+    if static_file:
+        url = f"/static/{quote(static_file)}"
+        found += [Request(*site, f"{url}?v=1", kept=True), Request(*site, url, kept=False)]
+    return found
+
+
+def max_age(header: str) -> int:
+    """The max-age of a Cache-Control header in seconds; 0 when it has none."""
+    for part in header.split(","):
+        key, _, value = part.strip().partition("=")
+        if key == "max-age" and value.isdigit():
+            return int(value)
+    return 0
+
+
+def ask(request: Request, address: str, port: int, timeout: float, slot_path: str) -> dict[str, Any]:
+    """One request: what came, and what is wrong with it."""
+    answer = get(f"{address}:{port}", request.prefix + request.path, request.host, timeout, headers=[CACHE_CONTROL])
+    error, slot, header = answer["error"], "", answer["headers"][CACHE_CONTROL]
+    if request.slot and not error:
+        said = get(f"{address}:{port}", request.prefix + slot_path, request.host, timeout, size=16)["body"]
+        slot = said if said in ("blue", "green") else ""
+        if slot not in ("", request.slot):
+            error = f"nginx sends requests to the slot {slot} instead of {request.slot}"
+    if request.kept is not None and not error and request.kept != (max_age(header) >= FAR_FUTURE):
+        error = f"{request.path} has Cache-Control {header!r}, {'too short' if request.kept else 'too long'}"
+    return {
+        "app": request.app,
+        "path": request.path,
+        "status": answer["status"],
+        "slot": slot,
+        "cache_control": header,
+        "error": error and f"{request.app} through nginx (Host: {request.host}): {error}",
+    }
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "slots": SLOTS,
+            "static_files": {"type": "dict", "default": {}},
+            "address": {"type": "str", "default": "127.0.0.1"},
+            "port": {"type": "int", "default": 80},
+            "slot_path": {"type": "str", "default": "/.tornado_app/slot"},
+            "timeout": {"type": "float", "default": 10},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    where = (params["address"], params["port"], params["timeout"], params["slot_path"])
+    requests = [request for slot in params["slots"] for request in requests_of(slot, params["static_files"].get(slot["app"], ""))]
+    with ThreadPoolExecutor(max_workers=min(64, max(1, len(requests)))) as pool:
+        answers = list(pool.map(lambda request: ask(request, *where), requests))
+    errors = [answer["error"] for answer in answers if answer["error"]]
+    if errors:
+        module.fail_json(msg="\n".join(errors), changed=False, answers=answers)
+    module.exit_json(changed=False, answers=answers)
+
+
+if __name__ == "__main__":
+    main()

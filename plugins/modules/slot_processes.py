@@ -1,0 +1,204 @@
+#!/usr/bin/python
+"""Ansible module: start or remove the processes of slots."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: slot_processes
+short_description: Start or remove the processes of slots
+description:
+  - Brings the slots' groups of processes in or takes them out. Touches no other group, unlike C(supervisorctl update), which restarts
+    every group whose configuration has changed.
+  - Speaks to supervisord's own XML-RPC interface. A supervisord that refuses or does not answer keeps no group of another from being
+    started or removed; the module fails when it has done what it could.
+extends_documentation_fragment:
+  - tornado_app.deploy.slots
+  - tornado_app.deploy.lock
+options:
+  state:
+    description:
+      - V(started) reads the configuration files again and brings the groups in, so that their processes start. Does nothing about one
+        that is in.
+      - V(absent) stops all processes of all groups at the same time, each by SIGTERM and after its C(stopwaitsecs) by SIGKILL, and takes
+        each group out as soon as it has stopped, what its processes have forked included. Refuses to stop any when the slot of one is
+        live or the lock of the host is not this run's, since what a killed controller has started goes on.
+    type: str
+    choices: [started, absent]
+    required: true
+  timeout:
+    description: Seconds that stopping them all may take. supervisord itself ends it sooner, after the C(stopwaitsecs) of the processes.
+    type: float
+    default: 600
+attributes:
+  check_mode:
+    support: full
+author: The tornado_app authors
+"""
+
+EXAMPLES = r"""
+- name: Start the new versions beside the running ones
+  tornado_app.deploy.slot_processes:
+    slots: "{{ __tornado_app_own.starting }}"
+    state: started
+    run: 20260102T030405Z-ana-build-1-4711
+
+- name: Stop the versions that have served
+  tornado_app.deploy.slot_processes:
+    slots: "{{ __tornado_app_own.retiring }}"
+    state: absent
+    run: 20260102T030405Z-ana-build-1-4711
+"""
+
+RETURN = r"""
+groups:
+  description: Names of the groups that were started or removed.
+  type: list
+  elements: str
+  returned: always
+elapsed:
+  description: Seconds that it took.
+  type: float
+  returned: always
+msg:
+  description: What went wrong, one line a group.
+  type: str
+  returned: failure
+"""
+
+import os
+import signal
+import time
+import xmlrpc.client
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.tornado_app.deploy.plugins.module_utils.lock import LOCKED, NotHeldError, held
+from ansible_collections.tornado_app.deploy.plugins.module_utils.proc import members
+from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import SLOTS
+from ansible_collections.tornado_app.deploy.plugins.module_utils.supervisor import BAD_NAME, UNANSWERED, connect, processes
+
+STOPPED = ("STOPPED", "EXITED", "FATAL", "UNKNOWN")
+
+# One of the module's slots, and the `supervisor` that runs it.
+Group = Mapping[str, Any]
+
+
+@contextmanager
+def noted(problems: list[str], group: Group, state: str) -> Iterator[None]:
+    """Note that supervisord refuses or does not answer, and go on: it must not keep other groups from being stopped."""
+    try:
+        yield
+    except xmlrpc.client.Fault as fault:
+        hint = " (its configuration file is not among those that supervisord includes)" if fault.faultCode == BAD_NAME else ""
+        problems.append(f"supervisord refused {state} of {group['group']}: {fault.faultString}{hint}")
+    except UNANSWERED as problem:
+        problems.append(f"supervisord does not answer on {group['socket']}: {problem}; look at its unit with systemctl status")
+
+
+def to_change(groups: Sequence[Group], state: str, problems: list[str]) -> list[Group]:
+    """The groups that are not as they are to be."""
+    found = []
+    for group in groups:
+        with noted(problems, group, state):
+            if bool(processes(group["supervisor"], group["group"])) != (state == "started"):
+                found.append(group)
+    return found
+
+
+def start(groups: Sequence[Group], problems: list[str]) -> list[Group]:
+    """Bring the groups in; those that are."""
+    started = []
+    for group in groups:
+        with noted(problems, group, "started"):
+            group["supervisor"].reloadConfig()
+            group["supervisor"].addProcessGroup(group["group"])
+            started.append(group)
+    return started
+
+
+def end(family: set[int], group: Group, forced: bool) -> bool:
+    """Whether what a group's processes have started is gone too; ``forced`` ends it.
+
+    supervisord knows the processes that it started itself, and calls them stopped when their children, which have the sockets, are not.
+    """
+    left = members(family, Path(group["socket"]).stat().st_uid) if family else []
+    for pid in left if forced else []:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return not left
+
+
+def stop(groups: Sequence[Group], timeout: float, problems: list[str]) -> list[Group]:
+    """Stop the processes of all groups at the same time, and take each group out as soon as its own have stopped; those that are out."""
+    begin = time.monotonic()
+    waiting, removed, deadline = list(groups), [], begin + timeout
+    families: dict[str, set[int]] = {group["group"]: set() for group in groups}
+    while waiting:
+        # Asked once a round: what a supervisord that hangs takes of the time must not make the round end before all were told.
+        late = time.monotonic() > deadline
+        for group in list(waiting):
+            waiting.remove(group)
+            with noted(problems, group, "absent"):
+                supervisor, name = group["supervisor"], group["group"]
+                infos = processes(supervisor, name)
+                families[name] |= {info["pid"] for info in infos if info["pid"]}  # each is the leader of a process group
+                if all(info["statename"] in STOPPED for info in infos):
+                    if end(families[name], group, forced=time.monotonic() - begin >= group["stop_timeout"]) or late:
+                        supervisor.removeProcessGroup(name)
+                        removed.append(group)
+                        continue
+                else:
+                    # Told again each time: supervisord may just have been starting one anew that had died.
+                    supervisor.stopProcessGroup(name, False)
+                if late:
+                    problems.append(f"{name} was still running {timeout:.0f} s after it was told to stop")
+                else:
+                    waiting.append(group)
+        if waiting:
+            time.sleep(0.1)
+    return removed
+
+
+def stop_idle(groups: Sequence[Group], params: Mapping[str, Any], problems: list[str]) -> list[Group]:
+    """Stop the groups and take them out, unless the slot of one is live or the lock is another's; those that are out."""
+    try:
+        with held(Path(params["lock"]), params["run"]):  # nobody makes a slot live meanwhile
+            live = [group for group in groups if Path(group["flag"]).exists() == (group["name"] == "green")]
+            problems += [f"{group['group']} is not stopped: the {group['name']} slot is live" for group in live]
+            return [] if live else stop(groups, params["timeout"], problems)
+    except NotHeldError as problem:
+        problems.append(f"nothing is stopped: {problem}")
+        return []
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "slots": SLOTS,
+            "state": {"type": "str", "choices": ["started", "absent"], "required": True},
+            "timeout": {"type": "float", "default": 600},
+            **LOCKED,
+        },
+        supports_check_mode=True,
+    )
+    state = module.params["state"]
+    begin = time.monotonic()
+    problems: list[str] = []
+    groups = [{**slot, "supervisor": connect(slot["socket"])} for slot in module.params["slots"]]
+    done = to_change(groups, state, problems)
+    if groups and not module.check_mode:
+        done = start(done, problems) if state == "started" else stop_idle(done, module.params, problems)
+    elapsed = round(time.monotonic() - begin, 3)
+    result = {"changed": bool(done), "groups": [group["group"] for group in done], "elapsed": elapsed}
+    if problems:
+        module.fail_json(msg="\n".join(problems), **result)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""The files of slots and sites, as the module install_files takes them: what they say, whose they are, how they are judged."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, NotRequired, TypedDict
+
+from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import Slot
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import App, Apps, Release
+
+LOG_FILE_MAX = 50_000_000  # bytes; nobody opens a larger one in an editor
+
+
+class File(TypedDict):
+    """A file as install_files takes it."""
+
+    path: str
+    state: NotRequired[str]
+    content: NotRequired[str]
+    secret: NotRequired[str]
+    target: NotRequired[str]
+    group: NotRequired[str]
+    mode: NotRequired[str]
+    validate: NotRequired[str]
+
+
+def log_max_bytes(app: App, slot: Slot) -> int:
+    """The size of one log file, so that all of an app fit into its budget: each process has a current and an old one, in both slots."""
+    count = len(app["slots"][slot["name"]]["ports"]) + sum(slot["workers"].values())
+    return int(min(LOG_FILE_MAX, app["log_budget"] // (4 * count)))
+
+
+def own_files(app: App, slot: Slot, release: Release, config: str, validate: str, secrets: Mapping[str, str]) -> list[File]:
+    """What a slot runs, with which secrets, and how it is supervised: ``config`` as rendered, ``validate`` the command that judges it."""
+    return [
+        {"path": slot["record"], "content": text(record(app, slot, release)), "group": app["user"], "mode": "0640"},
+        {"path": slot["secrets"], "secret": text(secrets), "group": app["user"], "mode": "0640"},
+        {
+            "path": slot["config"],
+            "content": config,
+            "validate": f"{validate} {app['config']} %s",
+            "group": app["user"],
+            "mode": "0640",
+        },
+    ]
+
+
+def link(slot: Slot, release: Release) -> File:
+    """The link to a slot's release."""
+    return {"path": slot["cwd"], "state": "link", "target": f"{slot['releases']}/{release['release']}"}
+
+
+def history(slot: Slot, content: Mapping[str, Any]) -> File:
+    """What was live before a slot."""
+    return {"path": slot["history"], "content": text(content)}
+
+
+def cookie(app: App, secret: str) -> File:
+    """The cookie secret of the fleet, for root alone; processes find it among their other secrets."""
+    return {"path": app["cookie_secret"], "secret": secret, "mode": "0600"}
+
+
+def removals(slots: Iterable[Slot]) -> list[File]:
+    """Nothing of these slots stays but the link, which says what they ran last."""
+    return [{"path": path, "state": "absent"} for slot in slots for path in (slot["config"], slot["record"], slot["secrets"])]
+
+
+def stale_logs(apps: Apps, slots: Iterable[Slot]) -> list[File]:
+    """Nothing stays of the logs of ports that these slots had and no slot of the plan has any more.
+
+    An app with fewer processes than before, or with other ports, would go beyond its budget with them.
+    """
+    found: list[File] = []
+    for slot in slots:
+        app = apps[slot["app"]]
+        blue, green = (app["slots"][name]["ports"] for name in ("blue", "green"))
+        distance = (green[0] - blue[0]) * (1 if slot["name"] == "blue" else -1)  # to the ports of the other slot
+        ports = {port + step for port in slot["ports"] for step in (0, distance)} - {*blue, *green}
+        found += [{"path": f"{app['logs']}/{port}.log{age}", "state": "absent"} for port in sorted(ports) for age in ("", ".1")]
+    return found
+
+
+def release_records(apps: Apps, releases: Mapping[str, Release]) -> list[File]:
+    """Which environment each release needs, and what its Procfile says."""
+    keys = ("release", "environment", "python", "commands")
+    return [
+        {"path": f"{apps[name]['releases']}/{release['release']}.json", "content": text({key: release[key] for key in keys})}  # type: ignore[literal-required]
+        for name, release in releases.items()
+    ]
+
+
+def noted_ports(apps: Apps, noted: Mapping[str, int], absent: Iterable[str]) -> str:
+    """The host's local fact: app -> its port, of all that are there, listed or not."""
+    kept = {name: port for name, port in noted.items() if name not in absent}
+    return text({**kept, **{name: app["port"] for name, app in apps.items()}})
+
+
+def sites(apps: Apps) -> list[list[App]]:
+    """The apps of each site, which share its server names and differ by path."""
+    found: dict[frozenset[str], list[App]] = {}
+    for app in apps.values():
+        found.setdefault(frozenset(name.lower() for name in app["server_names"]), []).append(app)
+    return list(found.values())
+
+
+def nginx_absent(plan: Mapping[str, Any]) -> list[str]:
+    """What nginx's tree must not have: the default site, files of apps in the site of another one, and of apps that are to be absent."""
+    shared = [app["site_config"] for together in sites(plan["apps"]) for app in together[1:]]
+    return ["sites-enabled/default", *shared, *(path for app in plan["absent"].values() for path in app["nginx"])]
+
+
+def record(app: App, slot: Slot, release: Release) -> dict[str, Any]:
+    """What a slot's processes run: the content of its record, for files/launch.py."""
+    environment = f"{app['environments']}/{release['environment']}"
+    # The shell reads the line and gives its place to the program, which env finds behind variables that the line begins with.
+    commands = {kind: ["/bin/sh", "-uc", f"exec env {doubled(line)}"] for kind, line in release["commands"].items()}
+    commands |= {"web": app["argv"]} if app["argv"] else {}
+    reloader = [doubled(argument) for argument in app["reloader"]]
+    return {
+        "release": release["release"],
+        "journal": slot["group"] if app["journal"] else "",
+        "commands": {kind: argv if kind == "release" else [*reloader, *argv] for kind, argv in commands.items()},
+        "python": f"{environment}/bin/python",
+        "secrets": slot["secrets"],
+        "addresses": slot["addresses"],
+        "environment": {
+            "HOME": app["shared"],
+            "LANG": "C.UTF-8",
+            "PATH": f"{environment}/bin:/usr/local/bin:/usr/bin:/bin",
+            "PYTHONUNBUFFERED": "1",
+            "TORNADO_APP_NAME": app["name"],
+            "TORNADO_APP_RELEASE": release["release"],
+            "TORNADO_APP_SLOT": slot["name"],
+            "VIRTUAL_ENV": environment,
+            **app["environment"],
+        },
+    }
+
+
+def doubled(line: str) -> str:
+    """A line without meaning for launch.py, which puts something in the place of braces."""
+    return line.replace("{", "{{").replace("}", "}}")
+
+
+def text(content: object) -> str:
+    """JSON that a person can read."""
+    return json.dumps(content, indent=4, sort_keys=True, ensure_ascii=False) + "\n"

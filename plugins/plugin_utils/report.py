@@ -1,0 +1,112 @@
+"""What is missing after a run, and what it has made live: pure functions of the results of the hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from ansible_collections.tornado_app.deploy.plugins.module_utils.state import AppState, HostState, State
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import App, Apps, Change
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.status import table
+
+
+def shortfalls(apps: Apps, state: State, health: Mapping[str, Any], nginx: Mapping[str, Any], host: str) -> list[str]:
+    """What of the plan a host does not deliver. ``health`` is the result of wait_for_health, ``nginx`` that of probe_nginx."""
+    found = [*_nginx_shortfalls(apps, state["host"])]
+    for name, app in apps.items():
+        found += _app_shortfalls(app, state["apps"][name])
+    for result, what in ((health, "apps"), (nginx, "answers")):
+        if what not in result:  # the module broke
+            found.append(f"cannot be verified: {result.get('module_stderr') or result.get('msg')}")
+    for app_health in health.get("apps", []):
+        found += [f"{process['name']}: {process['error']}" for process in app_health["processes"] if not process["healthy"]]
+    found += [answer["error"] for answer in nginx.get("answers", []) if answer["error"]]
+    return [f"{host}: {finding}" for finding in found]
+
+
+def _nginx_shortfalls(apps: Apps, system: HostState) -> Iterator[str]:
+    nofile = max((app["nofile"] for app in apps.values()), default=0)
+    if not system["nginx"]:
+        yield "nginx has no worker running"
+    for worker in system["nginx"]:
+        if worker["nofile"] < nofile:
+            yield f"nginx worker {worker['pid']} may open {worker['nofile']} files instead of {nofile}"
+        if worker["uid"] == 0:
+            yield f"nginx worker {worker['pid']} runs as root"
+
+
+def _commands(state: AppState) -> list[str]:
+    """The types of processes of the live release's Procfile that are neither web nor release."""
+    record = state["records"].get(state["slots"][state["live"]]["release"], {})
+    return [kind for kind in record.get("commands", {}) if kind not in ("web", "release")]
+
+
+def _app_shortfalls(app: App, state: AppState) -> Iterator[str]:
+    slot = state["slots"][state["live"]]
+    running = [process for process in slot["processes"] if process["state"] == "RUNNING"]
+    if not slot["deployed"]:
+        yield f"{app['name']} has no release yet; run --tags deploy"
+    elif len(running) < (count := len(app["slots"][state["live"]]["ports"])):  # a rollback may have brought back a slot that has more
+        yield f"{app['slots'][state['live']]['group']} has {len(running)} of {count} processes running"
+    for kind in _commands(state):
+        up = [worker for worker in slot["workers"] if worker["state"] == "RUNNING" and f":{kind}." in worker["name"]]
+        if slot["deployed"] and len(up) < (count := app["scale"].get(kind, 1)):
+            yield f"{app['slots'][state['live']]['group']} has {len(up)} of {count} processes {kind} running"
+    if not state["supervisord"]:
+        yield f"{app['name']}'s supervisord does not answer; see systemctl status {app['unit']}"
+        return
+    workers = [worker for worker in slot["workers"] if worker["state"] == "RUNNING"]
+    processes: list[Mapping[str, Any]] = [{"name": f"{app['name']}'s supervisord", **state["supervisord"]}, *running, *workers]
+    for process in processes:
+        if process["nofile"] < app["nofile"]:
+            yield f"{process['name']} (pid {process['pid']}) may open {process['nofile']} files instead of {app['nofile']}"
+        if process["uid"] == 0:
+            yield f"{process['name']} (pid {process['pid']}) runs as root"
+
+
+def summary(
+    changes: Mapping[str, list[Change]],
+    gates: Mapping[str, Any],
+    switches: Mapping[str, Any],
+    drains: Mapping[str, Any],
+) -> str:
+    """What a run made live: a row a host and app, and for each app the time between the first and the last host's switch.
+
+    Each argument is host -> what it has of it: its changes, and the results of wait_for_health, switch_slot and wait_for_drain.
+    """
+    rows: list[tuple[str, ...]] = []
+    moments: dict[str, list[float]] = {}
+    for host, own in changes.items():
+        gate = {entry["app"]: entry for entry in gates.get(host, {}).get("apps", [])}
+        switched = switches.get(host, {}).get("switched", {})
+        drained = {entry["app"]: entry for entry in drains.get(host, {}).get("apps", [])}
+        for change in own:
+            name = change["app"]
+            moment = switched.get(name)
+            if moment:
+                moments.setdefault(name, []).append(moment)
+            slot = change["slot"]
+            rows.append(
+                (
+                    host,
+                    name,
+                    f"{change['before'] or 'nothing'} -> {change['release']['release']}",
+                    str(len(slot["ports"]) if slot["listen"] != "fork" else slot["processes"]),
+                    f"{gate.get(name, {}).get('elapsed', 0):.1f} s",
+                    f"{datetime.fromtimestamp(moment, UTC):%H:%M:%S.%f}"[:-3] if moment else "before",
+                    _drain(drained.get(name)),
+                )
+            )
+    if not rows:
+        return "Nothing had to be changed: what is live is what is wanted."
+    text = table([("host", "app", "release", "processes", "gate", "switched (UTC)", "drain"), *rows])
+    windows = [f"{name}: {max(times) - min(times):.2f} s between the first and the last switch" for name, times in moments.items()]
+    return "\n".join([text, *windows])
+
+
+def _drain(drain: Mapping[str, Any] | None) -> str:
+    if drain is None:
+        return "-"
+    left = sum(drain["connections"].values())
+    return f"{drain['elapsed']:.1f} s" + (f", {left} connections left" if left else "")

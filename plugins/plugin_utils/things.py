@@ -1,0 +1,92 @@
+"""What a host is to have, thing by thing, for the module state_info to compare; and what of the plan only the controller can compare."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from ansible_collections.tornado_app.deploy.plugins.module_utils.state import Difference, State
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import Apps
+
+Thing = dict[str, Any]
+
+NGINX_ROOT = "/etc/nginx"
+SHOWN = 20  # differences; on a fresh host nearly everything is one
+FACT = "/etc/ansible/facts.d/tornado_app.fact"
+
+
+def file(kind: str, name: str, path: str, content: str, group: str = "root", mode: str = "0644") -> Thing:
+    """A file of root's."""
+    digest = hashlib.sha256(content.encode()).hexdigest()
+    return {"kind": kind, "name": name, "check": "file", "path": path, "sha256": digest, "owner": "root", "group": group, "mode": mode}
+
+
+def base(packages: Iterable[str], root: str) -> list[Thing]:
+    """What a host is to have whatever its apps are."""
+    directories = (root, "/etc/ansible/facts.d")
+    return [
+        *({"kind": "package", "name": name, "check": "package"} for name in packages),
+        *(
+            {"kind": "directory", "name": path, "check": "directory", "path": path, "owner": "root", "group": "root", "mode": "0755"}
+            for path in directories
+        ),
+        *({"kind": "service", "name": unit, "check": "service", "unit": unit} for unit in ("nginx.service", "logrotate.timer")),
+    ]
+
+
+def of_apps(apps: Apps) -> Iterator[Thing]:
+    """What a host is to have of each app, but files with content."""
+    for name, app in apps.items():
+        home, comment = app["home"], f"Tornado app {name}"
+        yield {"kind": "user", "name": app["user"], "check": "user", "home": home, "shell": "/usr/sbin/nologin", "comment": comment}
+        for directory in app["directories"]:
+            yield {"kind": "directory", "name": directory["path"], "check": "directory", **directory}
+        yield {"kind": "reload", "name": name, "check": "reload", "unit": app["unit"]}
+        yield {"kind": "unit", "name": name, "check": "service", "unit": app["unit"]}
+
+
+def nginx(files: Mapping[str, str], once: Iterable[str], absent: Iterable[str]) -> Iterator[Thing]:
+    """nginx's files, by their paths in its tree: with content, those that only have to exist, and those that must not."""
+    for path, content in files.items():
+        yield file("nginx", path, f"{NGINX_ROOT}/{path}", content)
+    for path in once:
+        yield {"kind": "nginx", "name": path, "check": "present", "path": f"{NGINX_ROOT}/{path}"}
+    for path in absent:
+        yield {"kind": "nginx", "name": path, "check": "absent", "path": f"{NGINX_ROOT}/{path}"}
+    yield {"kind": "nginx", "name": "nginx.conf", "check": "loaded", "path": NGINX_ROOT}
+
+
+def compared(apps: Apps, state: State, environment: str, sysctls: Mapping[str, str], removed: Iterable[str]) -> Iterator[Difference]:
+    """What differs of things that take the controller's knowledge: ``environment`` is that of supervisord, ``removed`` apps are to go."""
+    host = state["host"]
+    if environment not in host["environments"]:
+        yield {"kind": "environment", "name": environment, "reason": "missing"}
+    for key, value in sysctls.items():
+        if host["sysctls"].get(key) != value or host["sysctl_file"].get(key) != value:
+            yield {"kind": "sysctl", "name": key, "reason": f"{host['sysctls'].get(key) or 'missing'} instead of {value}"}
+    for name, app in apps.items():
+        own = state["apps"][name]
+        if own["supervisord"] and own["supervisord"]["nofile"] < app["nofile"]:
+            reason = f"{own['supervisord']['nofile']} files instead of {app['nofile']}"
+            yield {"kind": "limit", "name": name, "reason": reason}
+        if own["fresh"] and not own["flagged"]:
+            yield {"kind": "flag", "name": name, "reason": "missing"}
+    for name in removed:
+        yield {"kind": "removal", "name": name, "reason": "to be absent"}
+
+
+def shown(found: Iterable[Difference]) -> list[str]:
+    """What differs, a line each; of a host that has next to nothing not all of it."""
+    lines = [f"{difference['kind']} {difference['name']}: {difference['reason']}" for difference in found]
+    return [*lines[:SHOWN], f"and {len(lines) - SHOWN} more"] if len(lines) > SHOWN + 1 else lines
+
+
+def by_kind(found: Iterable[Difference]) -> dict[str, list[str]]:
+    """Kind -> names of what differs, each once."""
+    kinds: dict[str, list[str]] = {}
+    for difference in found:
+        names = kinds.setdefault(difference["kind"], [])
+        if difference["name"] not in names:
+            names.append(difference["name"])
+    return kinds
