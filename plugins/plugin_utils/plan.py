@@ -5,6 +5,7 @@ Pure functions, no I/O but the role's own argument specs, which are the single s
 
 from __future__ import annotations
 
+import datetime
 import difflib
 import re
 import shlex
@@ -46,6 +47,10 @@ NGINX_SIZE = re.compile(r"\d+[kKmMgG]?")
 
 _SPECS = yaml.safe_load((Path(__file__).parents[2] / "roles/tornado_app/meta/argument_specs.yml").read_text(encoding="utf-8"))
 APP_OPTIONS: dict[str, Any] = _SPECS["argument_specs"]["app"]["options"]
+INPUTS: dict[str, Any] = _SPECS["argument_specs"]["main"]["options"]
+
+# What YAML makes of a word without quotes; the conversion of types would hide that it is not what was written.
+KINDS: dict[type, str] = {bool: "a boolean", float: "a number", datetime.date: "a date", list: "a list", Mapping: "a dictionary"}
 
 Problems = list[str]
 
@@ -75,6 +80,38 @@ def _unknown_keys(where: str, given: Mapping[str, Any], options: Mapping[str, An
             yield from _unknown_keys(f"{where}.{key}", given[key], options[key]["options"])
 
 
+def _kind(value: Any) -> str:
+    """What a value is that is neither text nor a whole number, which has kept all of its digits."""
+    if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
+        return ""
+    return next((kind for cls, kind in KINDS.items() if isinstance(value, cls)), "empty" if value is None else "not text")
+
+
+def _misread(where: str, value: Any, option: Mapping[str, Any]) -> Iterator[str]:
+    """What of a setting YAML has read as something else than text or a number that is wanted: of 3.10 it makes 3.1."""
+    if option["type"] == "list":
+        for index, item in enumerate(value) if isinstance(value, list) else [(0, value)]:
+            yield from [f"{where}[{index}] is empty"] if item is None else _misread(f"{where}[{index}]", item, {"type": option["elements"]})
+    elif value is None:  # a key without a value is not given
+        return
+    elif isinstance(value, Mapping) and "options" in option:
+        for key, item in value.items():
+            yield from _misread(f"{where}.{key}", item, option["options"][key])
+    elif option["type"] == "str" and (kind := _kind(value)):
+        shown = str(value).lower() if isinstance(value, bool) else value
+        yield f"{where} is {shown}, {kind}: {'text is needed' if isinstance(value, (list, Mapping)) else 'write it in quotes'}"
+    elif option["type"] in ("int", "float", "bytes") and isinstance(value, (bool, datetime.date)):
+        yield f"{where} is {str(value).lower()}, {_kind(value)}: a number is needed"
+
+
+def _input_problems(inputs: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong with the role's own inputs as they were given; nothing converts these, so text has to be text."""
+    for name, value in inputs.items():
+        yield from _misread(name, value, INPUTS[name])
+        if INPUTS[name]["type"] == "str" and isinstance(value, int) and not isinstance(value, bool):
+            yield f"{name} is {value}, a number: write it in quotes"
+
+
 def _typed(where: str, app: Mapping[str, Any], defaults: Mapping[str, Any]) -> tuple[dict[str, Any], Problems]:
     """Fill the defaults and convert the types of one app, by the role's argument specs."""
     problems = list(_unknown_keys(where, app, APP_OPTIONS))
@@ -87,7 +124,11 @@ def _typed(where: str, app: Mapping[str, Any], defaults: Mapping[str, Any]) -> t
     settings = {key: _merged(defaults.get(key), app[key]) if key in app else defaults[key] for key in APP_OPTIONS}
     typed: dict[str, Any] = {}
     for key, option in APP_OPTIONS.items():  # one by one, so that a message can name its setting
-        result = ArgumentSpecValidator({key: option}).validate({key: settings[key]})
+        if misread := list(_misread(f"{where}.{key}", settings[key], option)):
+            problems += misread
+            continue
+        # Nothing is logged here, and the search for what no log may show fails at a date.
+        result = ArgumentSpecValidator({key: {**option, "no_log": False}}).validate({key: settings[key]})
         problems += [f"{where}.{key}: {message}" for message in result.error_messages]
         typed[key] = result.validated_parameters.get(key)
     return typed, problems
@@ -114,10 +155,28 @@ def _scale_problems(where: str, scale: Mapping[str, Any]) -> Iterator[str]:
         if kind in ("web", "release"):
             way_out = "its processes are counted by `processes`" if kind == "web" else "it runs once a deploy"
             yield f"{where}.scale.{kind}: {way_out}"
-        elif not KIND.fullmatch(str(kind)):
+        elif not isinstance(kind, str):
+            yield f"{where}.scale: {kind!r} is not text: write it in quotes"
+        elif not KIND.fullmatch(kind):
             yield f"{where}.scale: {kind!r} is no type of process that a Procfile could have"
         elif isinstance(count, bool) or not isinstance(count, int) or count < 0:
             yield f"{where}.scale.{kind} is {count!r}: a number of processes is needed"
+
+
+def _variable_problems(where: str, app: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong with the environment variables of an app; no message shows a value, which may be secret."""
+    for setting in ("environment", "secrets"):
+        for name, value in app[setting].items():
+            if not isinstance(name, str):
+                yield f"{where}.{setting}: {name!r} is not text: write it in quotes"
+            elif not VARIABLE_NAME.fullmatch(name):
+                yield f"{where}.{setting}: {name!r} is no name of an environment variable"
+            if kind := _kind(value):
+                yield f"{where}.{setting}.{name} is {kind}: write it in quotes"
+            elif "\0" in str(value):
+                yield f"{where}.{setting}.{name} has a NUL, which no environment variable can have"
+    for name in sorted(set(map(str, app["environment"])) & set(map(str, app["secrets"]))):
+        yield f"{where} has {name} in both environment and secrets: one of them is enough"
 
 
 def _setting_problems(where: str, app: Mapping[str, Any], stride: int) -> Iterator[str]:
@@ -167,14 +226,7 @@ def _setting_problems(where: str, app: Mapping[str, Any], stride: int) -> Iterat
     for setting in ("requirements", "static"):
         if app[setting] and (not RELATIVE_PATH.fullmatch(app[setting]) or not app[setting].strip("./")):
             yield f"{where}.{setting} {app[setting]!r} is no relative path inside the source"
-    for setting in ("environment", "secrets"):
-        for name, value in app[setting].items():
-            if not VARIABLE_NAME.fullmatch(str(name)):
-                yield f"{where}.{setting}: {name!r} is no name of an environment variable"
-            if isinstance(value, bool) or not isinstance(value, (str, int, float)) or "\0" in str(value):
-                yield f"{where}.{setting}.{name} is no text: write it in quotes"
-    for name in sorted(app["environment"].keys() & app["secrets"].keys()):
-        yield f"{where} has {name} in both environment and secrets: one of them is enough"
+    yield from _variable_problems(where, app)
 
 
 def _debug_problems(where: str, given: Mapping[str, Any], host: Mapping[str, Any]) -> Iterator[str]:
@@ -262,7 +314,7 @@ def _is_serial(value: Any) -> bool:
 def _checked(apps: Any, defaults: Mapping[str, Any], host: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], Problems]:
     if not isinstance(apps, Mapping) or not apps:
         return {}, ["tornado_apps is empty: it is a dictionary with at least one app, as in inventories/prod"]
-    problems: Problems = []
+    problems: Problems = list(_input_problems(host.get("inputs", {})))
     typed: dict[str, dict[str, Any]] = {}
     plain_defaults = _plain(defaults)
     if host["nofile"] not in NOFILE:

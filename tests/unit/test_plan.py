@@ -283,7 +283,7 @@ def test_a_literal_brace_is_written_twice() -> None:
         ({"environment": {"DEBUG": True}}, "tornado_apps.shop.environment.DEBUG"),
         ({"environment": {"NUL": "a\0b"}}, "tornado_apps.shop.environment.NUL"),
         ({"secrets": {"A=B": "x"}}, "tornado_apps.shop.secrets: 'A=B' is no name"),
-        ({"secrets": {"DEBUG": True}}, "tornado_apps.shop.secrets.DEBUG is no text"),
+        ({"secrets": {"DEBUG": True}}, "tornado_apps.shop.secrets.DEBUG is a boolean: write it in quotes"),
         ({"secrets": {"A": "x"}, "environment": {"A": "y"}}, "tornado_apps.shop has A in both environment and secrets"),
         ({"secrets": "TOKEN=x"}, "tornado_apps.shop.secrets is no dictionary of variables"),
         (
@@ -451,3 +451,83 @@ def test_nginx_has_to_tell_the_names_of_apps_apart() -> None:
     other = {**SHOP, "server_names": ["other.test"], "port": 8300}
     (found,) = problems({"a-b": SHOP, "a_b": other})
     assert found.startswith("tornado_apps.a_b: nginx cannot tell its name from a-b")
+
+
+# What YAML makes of a word without quotes
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("version: 1.10", "version is 1.1, a number: write it in quotes"),
+        ("version: 2024-01-02", "version is 2024-01-02, a date: write it in quotes"),
+        ("version: yes", "version is true, a boolean: write it in quotes"),
+        ("python: 3.10", "python is 3.1, a number: write it in quotes"),
+        ("source: 1.0", "source is 1.0, a number: write it in quotes"),
+        ("static: off", "static is false, a boolean: write it in quotes"),
+        ("logs: no", "logs is false, a boolean: write it in quotes"),
+        ("client_max_body_size: 1.5", "client_max_body_size is 1.5, a number: write it in quotes"),
+        ("command: [python, app.py]", "command is ['python', 'app.py'], a list: text is needed"),
+        ("path: {a: b}", "path is {'a': 'b'}, a dictionary: text is needed"),
+        ("health: {path: 1.0}", "health.path is 1.0, a number: write it in quotes"),
+        ("server_names: [a.test, 1.10]", "server_names[1] is 1.1, a number: write it in quotes"),
+        ("server_names: 1.10", "server_names[0] is 1.1, a number: write it in quotes"),
+        ("server_names: [a.test, ~]", "server_names[1] is empty"),
+        ("processes: yes", "processes is true, a boolean: a number is needed"),
+        ("health: {timeout: on}", "health.timeout is true, a boolean: a number is needed"),
+        ("log_budget: 2024-01-02", "log_budget is 2024-01-02, a date: a number is needed"),
+        ("environment: {V: 1.10}", "environment.V is a number: write it in quotes"),
+        ("environment: {V: 2024-01-02}", "environment.V is a date: write it in quotes"),
+        ("environment: {V: [a]}", "environment.V is a list: write it in quotes"),
+        ("environment: {V: }", "environment.V is empty: write it in quotes"),
+        ("environment: {on: x}", "environment: True is not text: write it in quotes"),
+        ("environment: {~: x}", "environment: None is not text: write it in quotes"),
+        ("secrets: {V: 1.10}", "secrets.V is a number: write it in quotes"),
+        ("secrets: {V: 2024-01-02 10:00:00}", "secrets.V is a date: write it in quotes"),
+        ("secrets: {yes: x}", "secrets: True is not text: write it in quotes"),
+        ("scale: {on: 1}", "scale: True is not text: write it in quotes"),
+        ("scale: {1: 1}", "scale: 1 is not text: write it in quotes"),
+    ],
+)
+def test_what_yaml_does_not_read_as_it_was_written_is_refused(written: str, said: str) -> None:
+    assert problem(**yaml.safe_load(written)) == f"tornado_apps.shop.{said}"
+
+
+@pytest.mark.parametrize(
+    "option", [*((name, option) for name, option in plan.APP_OPTIONS.items() if option["type"] == "str")], ids=lambda option: option[0]
+)
+def test_no_text_of_an_app_takes_a_number_with_a_point(option: tuple[str, Any]) -> None:
+    assert f"tornado_apps.shop.{option[0]} is 1.1, a number: write it in quotes" in problems({"shop": {**SHOP, option[0]: 1.10}})
+
+
+def test_a_default_that_yaml_has_read_otherwise_is_refused_too() -> None:
+    (found,) = plan.plan_problems({"shop": SHOP}, {**DEFAULTS, "python": 3.10}, HOST)
+    assert found == "tornado_apps.shop.python is 3.1, a number: write it in quotes"
+
+
+def test_a_whole_number_has_lost_nothing() -> None:
+    settings = {"version": 20240102, "client_max_body_size": 0, "environment": {"N": 10}, "secrets": {"PIN": 1234}}
+    app = plan.plan({"shop": {**SHOP, **settings}}, DEFAULTS, HOST)["shop"]
+    assert (app["version"], app["client_max_body_size"], app["environment"]) == ("20240102", "0", {"N": "10"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("tornado_app_release", 12e4, "is 120000.0, a number: write it in quotes"),
+        ("tornado_app_release", 123456789012, "is 123456789012, a number: write it in quotes"),
+        ("tornado_app_wheelhouse", 1.10, "is 1.1, a number: write it in quotes"),
+        ("tornado_app_wheelhouse", False, "is false, a boolean: write it in quotes"),
+        ("tornado_app_bake", True, "is true, a boolean: a number is needed"),
+    ],
+)
+def test_an_input_of_the_role_that_yaml_does_not_read_as_it_was_written_is_refused(name: str, value: Any, said: str) -> None:
+    assert problems({"shop": SHOP}, inputs={name: value}) == [f"{name} {said}"]
+
+
+def test_the_inputs_of_the_role_are_looked_at_as_they_were_given() -> None:
+    """All that are text or a number, by their own names, with no filter between."""
+    looked_at = yaml.safe_load((ROLE / "vars/main.yml").read_text())["__tornado_app_host"]["inputs"]
+    assert looked_at == {name: f"{{{{ {name} }}}}" for name, option in plan.INPUTS.items() if option["type"] in ("str", "int", "float")}
+    defaults = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
+    assert problems({"shop": SHOP}, inputs={name: defaults[name] for name in looked_at}) == []
