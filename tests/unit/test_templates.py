@@ -984,3 +984,27 @@ def test_a_name_without_an_app_at_its_root_answers_404(tmp_path: Path, nginx: Pa
     files = nginx_files(plan, ipv6=False)
     assert "return 404;" in files["conf.d/shop.conf"]
     assert nginx_test(nginx, nginx_tree(tmp_path, files, ports(1)[0]))[0]
+
+
+# What somebody else's ansible.cfg says
+
+
+def every_file(**variables: Any) -> dict[str, str]:
+    """All templates, rendered."""
+    app = make_plan({"shop": {**SHOP, "processes": 1}})["shop"]
+    more = {"app": app, "apps": [app], "slot": app["slots"]["blue"], "workers": WORKERS, "log_max_bytes": 7_000_000, **variables}
+    return {path.name: render(path.name, more) for path in sorted((ROLE / "templates").glob("*.j2"))}
+
+
+@pytest.mark.parametrize("managed", ["Managed by ana@build-1", "Two lines\nserver {", "%Y-%m-%d", ""])
+def test_a_file_is_the_same_whatever_ansible_managed_is(managed: str) -> None:
+    """It may differ from one operator to the next, and with it a file, whose processes would be started again for that."""
+    assert every_file(ansible_managed=managed) == every_file()
+
+
+def test_a_file_says_in_its_first_line_who_writes_it() -> None:
+    """In the words that the default of ansible_managed has always had: an upgrade changes no file."""
+    first = {name: text.partition("\n")[0] for name, text in every_file().items()}
+    ini = {"slot.conf.j2", "supervisord.conf.j2"}
+    assert first == {name: "; Ansible managed" if name in ini else "# Ansible managed" for name in first}
+    assert not [path.name for path in (ROLE / "templates").iterdir() if "ansible_managed" in path.read_text()]
