@@ -14,6 +14,7 @@ from ansible_collections.tornado_app.deploy.plugins.module_utils.history import 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.proc import connections, describe, families, listeners
 from ansible_collections.tornado_app.deploy.plugins.module_utils.releases import names, record, whole_environments, with_environments
 from ansible_collections.tornado_app.deploy.plugins.module_utils.supervisor import UNANSWERED, connect, processes
+from ansible_collections.tornado_app.deploy.plugins.module_utils.text import is_valid, valid
 
 UNIT_DIRECTORIES = ("/usr/lib/systemd/system", "/lib/systemd/system")
 
@@ -53,7 +54,7 @@ def listens_on(record: Path) -> list[str]:
 def slot_state(slot: dict[str, Any], releases: Path, running: list[dict[str, Any]]) -> dict[str, Any]:
     """One slot."""
     link = Path(slot["cwd"])
-    release = Path(os.readlink(link)).name if link.is_symlink() else ""
+    release = valid(Path(os.readlink(link)).name) if link.is_symlink() else ""
     known = families() if running else {}
     found = [process_state(info, known) for info in running if info["group"] == slot["group"]]
     own = [process for process in found if "port" in process]
@@ -78,8 +79,9 @@ def foreign_ports(app: dict[str, Any]) -> dict[str, str]:
 
 
 def static_file(directory: Path) -> str:
-    """The first static file by name, relative to its directory."""
-    return next((str(path.relative_to(directory)) for path in sorted(directory.rglob("*")) if path.is_file()), "")
+    """The first static file by name, relative to its directory; of those whose names are valid text."""
+    found = (str(path.relative_to(directory)) for path in sorted(directory.rglob("*")) if path.is_file())
+    return next(filter(is_valid, found), "")
 
 
 def user_id(user: str) -> int:

@@ -49,7 +49,7 @@ def sites(apps: list[str]) -> list[dict[str, list[str]]]:
     """The names that nginx serves for each of these apps that has a file of its own, and all apps that it serves by these names."""
     found = []
     for path in (Path("/etc/nginx/conf.d") / f"{app}.conf" for app in apps):
-        content = path.read_text(encoding="utf-8") if path.is_file() else ""
+        content = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
         names = re.findall(r"^ *server_name (.*);$", content, re.MULTILINE)
         served = re.findall(r"^log_format tornado_app_(\S+) ", content, re.MULTILINE)
         found.append({"server_names": " ".join(names).split(), "apps": served})

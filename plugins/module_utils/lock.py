@@ -29,7 +29,7 @@ def parse(text: str) -> dict[str, Any]:
 def read(path: Path) -> dict[str, Any]:
     """The lock as it is just now; empty when nobody holds it, or its lease is over."""
     try:
-        found = parse(path.read_text(encoding="utf-8"))
+        found = parse(path.read_text(encoding="utf-8", errors="replace"))
     except OSError:
         return {}
     return found if found and found["expires"] > time.time() else {}
@@ -40,7 +40,7 @@ def opened(path: Path) -> Iterator[TextIO]:
     """The lock file, created when it is not there, while no other module looks at it or writes it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.parent.chmod(0o755)  # nginx's workers look for a file in it, whatever umask root has
-    with open(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), "r+", encoding="utf-8") as stream:
+    with open(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), "r+", encoding="utf-8", errors="replace") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         yield stream
 

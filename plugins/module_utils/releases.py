@@ -6,23 +6,25 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.tornado_app.deploy.plugins.module_utils.text import is_valid
+
 
 def names(releases: Path) -> list[str]:
     """The releases that are there, not what is still being unpacked."""
-    return sorted(path.name for path in releases.glob("*") if path.is_dir() and not path.name.startswith("."))
+    return sorted(path.name for path in releases.glob("*") if path.is_dir() and not path.name.startswith(".") and is_valid(path.name))
 
 
 def record(release: Path) -> dict[str, Any]:
     """What the file beside a release says: at least ``environment``, the digest of what it needs, and ``commands``, of its Procfile."""
     try:
-        return {"commands": {}, "environment": "", **json.loads(release.with_name(f"{release.name}.json").read_text())}
+        return {"commands": {}, "environment": "", **json.loads(release.with_name(f"{release.name}.json").read_text(encoding="utf-8"))}
     except (OSError, ValueError, TypeError):
         return {"commands": {}, "environment": ""}
 
 
 def whole_environments(environments: Path) -> list[str]:
     """The environments that are there, not those that are still being installed."""
-    return sorted(mark.parent.name for mark in environments.glob("*/.complete"))
+    return sorted(mark.parent.name for mark in environments.glob("*/.complete") if is_valid(mark.parent.name))
 
 
 def with_environments(releases: Path, environments: Path) -> dict[str, str]:

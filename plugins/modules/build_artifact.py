@@ -118,6 +118,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.tornado_app.deploy.plugins.module_utils.archive import archive_entries
 from ansible_collections.tornado_app.deploy.plugins.module_utils.declared import dependencies, followed, procfile, python
 from ansible_collections.tornado_app.deploy.plugins.module_utils.tree import Entry, SourceError, directory_entries
+from ansible_collections.tornado_app.deploy.plugins.module_utils.text import valid
 
 OLDEST_TIME = 1_000_000_000  # in 2001: no tool takes the derived times for times of the future
 INCLUDE = re.compile(r"^\s*(?:-r|-c|--requirement|--constraint)[ =]?\s*(\S+)", re.MULTILINE)
@@ -187,7 +188,7 @@ def described(module: AnsibleModule, source: Path) -> dict[str, str]:
     where = str(source if source.is_dir() else source.parent)
     commands = {"version": ["describe", "--always", "--tags", "--dirty"], "commit": ["rev-parse", "--verify", "--quiet", "HEAD"]}
     answers = {key: module.run_command([git, "-C", where, *command]) for key, command in commands.items()}
-    return {key: str(said).strip() if code == 0 else "" for key, (code, said, _) in answers.items()}
+    return {key: valid(str(said)).strip() if code == 0 else "" for key, (code, said, _) in answers.items()}
 
 
 def main() -> None:
@@ -220,9 +221,9 @@ def main() -> None:
         elif not module.check_mode:
             os.utime(archive)
     except SourceError as problem:
-        module.fail_json(msg=str(problem))
+        module.fail_json(msg=valid(str(problem)))
     except OSError as problem:
-        module.fail_json(msg=f"source {source}: cannot read or write {problem.filename or dest}: {problem.strerror}")
+        module.fail_json(msg=valid(f"source {source}: cannot read or write {problem.filename or dest}: {problem.strerror}"))
     if says["dependencies"]:
         digest = hashlib.sha256("\0".join(says["dependencies"]).encode()).hexdigest()
     module.exit_json(

@@ -40,10 +40,10 @@ from ansible_collections.tornado_app.deploy.plugins.module_utils.quiet import Qu
 
 
 def secret(path: Path) -> str:
-    """What the file says; empty when it is not there."""
+    """What the file says; empty when it is not there, or damaged: no process could be given what is not text."""
     try:
         return path.read_text(encoding="ascii").strip()
-    except FileNotFoundError:
+    except (FileNotFoundError, UnicodeDecodeError):
         return ""
 
 

@@ -75,6 +75,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.lock import LOCKED, NotHeldError, held
 from ansible_collections.tornado_app.deploy.plugins.module_utils.quiet import QuietModule
+from ansible_collections.tornado_app.deploy.plugins.module_utils.text import valid
 
 
 class File(NamedTuple):
@@ -122,7 +123,7 @@ def text(file: File) -> str:
         return "(another secret)\n"
     if file.state == "absent":
         return "(there)\n"
-    return f"-> {os.readlink(path)}\n" if stat.S_ISLNK(found.st_mode) else path.read_bytes().decode("utf-8", "replace")
+    return f"-> {valid(os.readlink(path))}\n" if stat.S_ISLNK(found.st_mode) else path.read_bytes().decode("utf-8", "replace")
 
 
 def wanted_text(file: File) -> str:
@@ -198,7 +199,7 @@ def judge(module: AnsibleModule, file: File, temporary: Path) -> None:
     except OSError as problem:
         code, output, errors = 1, "", str(problem)
     if code:
-        said = (output + errors).replace(str(temporary), str(file.path)).strip()
+        said = valid(output + errors).replace(str(temporary), str(file.path)).strip()
         module.fail_json(msg=f"{file.path} is refused, nothing is changed: {said or f'{command[0]} ended with {code}'}")
 
 

@@ -87,6 +87,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.proc import nginx_workers, peers
+from ansible_collections.tornado_app.deploy.plugins.module_utils.text import exact, valid
 
 NGINX = "/usr/sbin/nginx"
 HTTP = 80
@@ -94,11 +95,12 @@ PID_FILE = Path("/run/nginx.pid")
 
 
 def text(path: Path) -> str | None:
-    """What a file says; None when it is not there."""
+    """What a file says, in whatever encoding; None when it is not there."""
     try:
-        return path.read_text(encoding="utf-8")
+        found: str = exact(path)
     except FileNotFoundError:
         return "" if path.is_symlink() else None  # a link to nothing is there all the same
+    return found
 
 
 def copy_with(root: Path, wanted: dict[str, str | None], candidate: Path) -> None:
@@ -127,7 +129,7 @@ def judge(module: AnsibleModule, root: Path, wanted: dict[str, str | None]) -> N
         copy_with(root, wanted, candidate)
         code, _, errors = module.run_command([NGINX, "-t", "-q", "-c", str(candidate / "nginx.conf")])
         if code:
-            message = errors.replace(str(candidate), str(root))
+            message = valid(errors).replace(str(candidate), str(root))
             module.fail_json(msg=f"nginx refuses the new configuration, the present one stays in place: {message.strip()}")
 
 
@@ -135,8 +137,8 @@ def loaded_digest(module: AnsibleModule, root: Path) -> str:
     """Digest of the configuration on disk with all that it includes."""
     code, dump, errors = module.run_command([NGINX, "-T", "-q", "-c", str(root / "nginx.conf")])
     if code:
-        module.fail_json(msg=f"nginx refuses the configuration on disk: {errors.strip()}")
-    return hashlib.sha256(dump.encode()).hexdigest()
+        module.fail_json(msg=f"nginx refuses the configuration on disk: {valid(errors).strip()}")
+    return hashlib.sha256(dump.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def master() -> int:
@@ -261,7 +263,7 @@ def configure(module: AnsibleModule) -> None:
             {
                 "before_header": str(root / path),
                 "after_header": str(root / path),
-                "before": before[path] or "",
+                "before": valid(before[path] or ""),
                 "after": content or "",
             }
         )

@@ -52,6 +52,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.tornado_app.deploy.plugins.module_utils.history import previous, read
 from ansible_collections.tornado_app.deploy.plugins.module_utils.lock import LOCKED, NotHeldError, held
 from ansible_collections.tornado_app.deploy.plugins.module_utils.releases import names, record, with_environments
+from ansible_collections.tornado_app.deploy.plugins.module_utils.text import valid
 
 
 def kept_releases(home: Path, keep: int) -> set[str]:
@@ -108,7 +109,7 @@ def main() -> None:
                     remove(path)
     except NotHeldError as problem:
         module.fail_json(msg=f"nothing is removed: {problem}")
-    module.exit_json(changed=bool(gone), removed=[str(path) for path in gone])
+    module.exit_json(changed=bool(gone), removed=[valid(str(path)) for path in gone])
 
 
 if __name__ == "__main__":

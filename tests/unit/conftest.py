@@ -58,6 +58,7 @@ def run_module(name: str, *, check: bool = False, tmpdir: Path | None = None, **
     with patch_module_args({**arguments, **internals}), contextlib.redirect_stdout(output), pytest.raises(SystemExit) as ended:
         plugin("modules", name).main()
     result: dict[str, Any] = json.loads(output.getvalue())
+    json.dumps(result, ensure_ascii=False).encode()  # Ansible refuses a result with anything in it that UTF-8 does not know
     assert bool(ended.value.code) == result.get("failed", False)
     return result
 

@@ -630,3 +630,8 @@ def test_without_git_there_is_no_version(source: Path, tmp_path: Path, git: Call
 
 def no_git(arg: str, *_: object, **__: object) -> str:
     raise ValueError(f"no {arg} here")
+
+
+def test_what_is_refused_need_not_have_a_name_in_utf_8(source: Path, tmp_path: Path) -> None:
+    (source / os.fsdecode(b"f\xfcr")).symlink_to("/etc/passwd")
+    assert f"{source}/f\ufffdr is a link out of the source" in refusal(source, tmp_path / "dest")

@@ -226,3 +226,17 @@ def test_a_secret_shows_nowhere(root: Path) -> None:
 
 def test_a_file_has_a_content_or_a_secret(root: Path) -> None:
     assert "mutually exclusive" in install(root, {**file("both"), "secret": "hunter2"})["msg"]
+
+
+def test_what_is_there_need_not_be_utf_8(root: Path) -> None:
+    (root / "file").write_bytes(b"f\xfcr\n")
+    (root / "link").unlink()
+    (root / "link").symlink_to(os.fsdecode(b"f\xfcr"))
+    result = install(root, file("file"), link("link"))
+    assert [diff["before"] for diff in result["diff"]] == ["f\ufffdr\n", "-> f\ufffdr\n"]
+    assert texts(root) == {"file": "new\n", "link": "-> gone\n"}
+
+
+def test_what_a_validate_says_need_not_be_utf_8(root: Path) -> None:
+    result = install(root, file("file", validate=r"sh -c 'printf f\\374r; exit 1' %s"))
+    assert result["msg"].endswith("is refused, nothing is changed: f\ufffdr")

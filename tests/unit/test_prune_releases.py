@@ -263,3 +263,10 @@ def test_a_run_whose_lock_was_taken_over_removes_nothing(tmp_path: Path) -> None
     result = run_module("prune_releases", homes=[str(tmp_path)], lock=str(tmp_path / "lock"), run="r-test", keep=1)
     assert result["failed"]
     assert "nothing is removed: this host's lock is now that of" in result["msg"]
+
+
+def test_a_name_that_is_not_utf_8_goes_and_is_told(home: Path) -> None:
+    strange = home / "releases" / os.fsdecode(b"f\xfcr")
+    strange.mkdir()
+    assert str(home / "releases/f\ufffdr") in prune(home, 5)["removed"]
+    assert not strange.exists()

@@ -200,3 +200,11 @@ def test_of_several_runs_at_the_same_moment_exactly_one_gets_it(tmp_path: Path) 
     for number in range(ROUNDS):
         (winner,) = tmp_path.glob(f"taken-{number}-*")
         assert winner.name == f"taken-{number}-{held_by(tmp_path / f'lock-{number}')}"
+
+
+def test_a_lock_that_is_not_text_is_nobodys(path: Path) -> None:
+    lock(path, ANA)
+    path.write_bytes(b"\xff\xfe" + path.read_bytes())
+    assert held_by(path) == ""
+    assert lock(path, BOB)["replaced"] == {}
+    assert held_by(path) == "r-bob"

@@ -64,3 +64,8 @@ def test_it_is_read_from_the_host(tmp_path: Path) -> None:
     (tmp_path / "shop").write_text("s3cret\n")
     result = run_module("cookie_secrets_info", files={"shop": str(tmp_path / "shop"), "api": str(tmp_path / "api")})
     assert (result["secrets"], result["changed"]) == ({"shop": "s3cret", "api": ""}, False)
+
+
+def test_a_damaged_one_is_none(tmp_path: Path) -> None:
+    (tmp_path / "shop").write_bytes(b"\xff\xfe")
+    assert run_module("cookie_secrets", files={"shop": str(tmp_path / "shop")})["secrets"] == {"shop": ""}

@@ -417,3 +417,38 @@ def test_nearest(tmp_path: Path) -> None:
 def test_user_id() -> None:
     assert app_facts.user_id(getpass.getuser()) == os.getuid()
     assert app_facts.user_id("no-such-user") == -1
+
+
+# What others have written, in whatever encoding
+
+
+def test_a_site_that_is_not_utf_8_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app_facts, "Path", lambda *parts: tmp_path.joinpath(*(str(part).lstrip("/") for part in parts)))
+    (tmp_path / "etc/nginx/conf.d").mkdir(parents=True)
+    (tmp_path / "etc/nginx/conf.d/shop.conf").write_bytes(b"# f\xfcr alle\nlog_format tornado_app_shop x;\n    server_name a.test;\n")
+    assert app_facts.sites(["shop"]) == [{"server_names": ["a.test"], "apps": ["shop"]}]
+
+
+def test_names_and_records_that_are_not_utf_8_are_nobodys(app: App) -> None:
+    """They are neither a release of the role's nor a static file whose URL could be asked for."""
+    provision(app)
+    install(app, "aaa", json.dumps({"environment": ""}), {"static/app.css": ""})
+    install(app, os.fsdecode(b"f\xfcr"))
+    (Path(app["environments"]) / os.fsdecode(b"f\xfcr")).mkdir()
+    (Path(app["environments"]) / os.fsdecode(b"f\xfcr/.complete")).touch()
+    strange = Path(app["releases"]) / "aaa/static" / os.fsdecode(b"\xfc")
+    strange.mkdir()
+    (strange / "a.css").touch()
+    (strange.parent / os.fsdecode(b"a\xfc.css")).touch()
+    Path(app["slots"]["blue"]["cwd"]).symlink_to(Path(app["releases"]) / "aaa")
+    Path(app["slots"]["green"]["cwd"]).symlink_to(Path(app["releases"]) / os.fsdecode(b"f\xfcr"))
+    for path in (Path(app["slots"]["blue"]["history"]), Path(app["slots"]["blue"]["record"]), Path(app["releases"]) / "aaa.json"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b'{"environment": "f\xfcr"}')
+    facts = run(app)
+    assert (facts["releases"], facts["environments"], facts["static_file"]) == ({"aaa": ""}, [], "app.css")
+    assert (facts["slots"]["blue"]["environment"], facts["slots"]["blue"]["sequence"]) == ("", 0)
+
+
+def test_output_that_is_not_utf_8() -> None:
+    assert app_facts.output("printf", r"f\374r") == "f\ufffdr"
