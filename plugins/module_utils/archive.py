@@ -5,6 +5,7 @@ from __future__ import annotations
 import lzma
 import os
 import posixpath
+import re
 import shutil
 import stat
 import subprocess
@@ -20,6 +21,9 @@ from ansible_collections.tornado_app.deploy.plugins.module_utils.tree import Ent
 BROKEN = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, RuntimeError, NotImplementedError)
 ZSTANDARD = b"\x28\xb5\x2f\xfd"
 DIRECTORY, LINK = 0o755 | stat.S_IFDIR, 0o777
+UNIX, UTF_8, FAT_DIRECTORY = 3, 0x800, 0x10  # of members of a zip file: where it was made, how it is named, what it is
+DRIVE = re.compile(r"[A-Za-z]:[/\\]")
+COMMENT = "pax_global_header"  # of git, as a file when a tool that does not know it has packed it again
 
 
 def archive_entries(source: Path) -> list[Entry]:
@@ -28,7 +32,7 @@ def archive_entries(source: Path) -> list[Entry]:
         found = {entry.path: entry for entry in (zip_entries if zipfile.is_zipfile(source) else tar_entries)(source)}
     except BROKEN as problem:
         raise SourceError(f"source {source} is no archive that can be read: {problem}") from problem
-    found = without_root(with_parents(found))
+    found = without_root(with_parents(without_litter(found)))
     for entry in found.values():
         if entry.target and leads_out(entry.path, found):
             raise SourceError(f"source {source}: {entry.path} is a link out of the archive, to {entry.target}")
@@ -92,18 +96,29 @@ def zip_entries(source: Path) -> Iterator[Entry]:
     """All that a zip file or a wheel holds. One that was made on Windows has no modes."""
     with zipfile.ZipFile(source) as archive:
         for member in archive.infolist():
-            path = inside(source, member.filename)
+            name = zip_name(member)
+            path = inside(source, name)
             mode = member.external_attr >> 16
             if not path:
                 continue
-            if member.is_dir():
+            if name.endswith("/") or (member.create_system != UNIX and member.external_attr & FAT_DIRECTORY):
                 yield Entry(path, DIRECTORY, "", b"")
             elif stat.S_ISLNK(mode):
                 yield Entry(path, LINK, os.fsdecode(archive.read(member)), b"")
             elif stat.S_IFMT(mode) in (0, stat.S_IFREG):
                 yield Entry(path, file_mode(mode), "", archive.read(member))
             else:
-                raise SourceError(f"source {source}: {member.filename} is neither a file, a directory nor a link")
+                raise SourceError(f"source {source}: {name} is neither a file, a directory nor a link")
+
+
+def zip_name(member: zipfile.ZipInfo) -> str:
+    """A member's name as the machine had it that made the archive.
+
+    Tools of Windows separate by backslashes, which a name of Unix may have; macOS writes UTF-8 without saying so.
+    """
+    if member.create_system != UNIX:
+        return member.filename.replace("\\", "/")
+    return member.filename if member.flag_bits & UTF_8 else os.fsdecode(member.filename.encode("cp437"))
 
 
 def file_mode(mode: int) -> int:
@@ -114,7 +129,7 @@ def file_mode(mode: int) -> int:
 def inside(source: Path, name: str) -> str:
     """A member's path below the archive's root, empty for the root itself; refused when it is not below."""
     parts = [part for part in name.split("/") if part not in ("", ".")]
-    if name.startswith("/") or ".." in parts:
+    if name.startswith("/") or ".." in parts or DRIVE.match(name):
         raise SourceError(f"source {source}: {name} is a path out of the archive")
     return "/".join(parts)
 
@@ -130,6 +145,15 @@ def with_parents(found: Mapping[str, Entry]) -> dict[str, Entry]:
     """The same with the directories that an archive need not list."""
     implied = {parent: Entry(parent, DIRECTORY, "", b"") for path in found for parent in parents(path)}
     return {**implied, **found}
+
+
+def without_litter(found: Mapping[str, Entry]) -> dict[str, Entry]:
+    """The same without what belongs to a tool: it may lie beside the one directory that all else is in."""
+    return {
+        path: entry
+        for path, entry in found.items()
+        if path != COMMENT and not any(is_ignored(part, is_directory=False, patterns=[*LITTER]) for part in path.split("/"))
+    }
 
 
 def without_root(found: Mapping[str, Entry]) -> dict[str, Entry]:

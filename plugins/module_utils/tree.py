@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-IGNORED = (".git", "__pycache__", "*.pyc", ".deployignore")
+# What the file managers of macOS and Windows leave in directories and archives.
+LITTER = ("__MACOSX", "._*", ".DS_Store", "[Tt]humbs.db")
+IGNORED = (".git", "__pycache__", "*.pyc", ".deployignore", *LITTER)
 
 
 class SourceError(Exception):

@@ -11,7 +11,8 @@ description:
     owners and times do not.
   - Each file's modification time is derived from its content, so that web servers, which make ETags of it, see a file change exactly when
     its content does.
-  - F(.git), C(__pycache__), C(*.pyc), virtualenvs and what F(.deployignore) names are left out. A line of F(.deployignore) is a shell
+  - F(.git), C(__pycache__), C(*.pyc), virtualenvs, what macOS and Windows leave everywhere (F(.DS_Store), C(._*), F(__MACOSX),
+    F(Thumbs.db)) and what F(.deployignore) names are left out. A line of F(.deployignore) is a shell
     pattern; it matches names at any depth, or a path from the source's root when it contains a slash before its end; a slash at its end
     makes it match directories only; empty lines and lines that begin with C(#) do not count.
   - The archive is a tar file without compression, whose bytes depend on no library's version.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import stat
 import subprocess
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -163,3 +164,105 @@ def test_an_empty_archive_is_refused(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "none.tar", "w"):
         pass
     assert "is empty: no file is left to deploy" in refusal(tmp_path / "none.tar", tmp_path / "dest")
+
+
+# Archives as people's tools make them
+
+
+def zipped(archive: Path, files: Mapping[str, bytes | str], *, system: int, utf_8: bool = True) -> Path:
+    """A zip file with members of these very names, as a tool of that system (0: Windows, 3: Unix) writes them."""
+    with zipfile.ZipFile(archive, "w") as made:
+        for name, content in files.items():
+            info = zipfile.ZipInfo(name)
+            info.create_system, info.external_attr = system, 0 if system == 0 else (stat.S_IFREG | 0o644) << 16
+            made.writestr(info, content)
+    if not utf_8:  # the same bytes, without the bit that says what they are; it is in both headers of each member
+        data = bytearray(archive.read_bytes())
+        for signature, offset in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+            start = data.find(signature)
+            while start >= 0:
+                data[start + offset + 1] &= ~0x08
+                start = data.find(signature, start + 4)
+        archive.write_bytes(data)
+    return archive
+
+
+APP = {"app.py": "x", "static/a.css": "a {}"}
+LITTER = {
+    "macOS": ["__MACOSX/", "__MACOSX/._shop", "__MACOSX/shop/._app.py", ".DS_Store", "shop/.DS_Store", "shop/static/.DS_Store"],
+    "tar of macOS": ["._shop", "shop/._app.py", "shop/static/._a.css"],
+    "Windows": ["Thumbs.db", "shop/Thumbs.db", "shop/static/thumbs.db"],
+    "git": ["pax_global_header"],
+}
+
+
+@pytest.mark.parametrize("tool", LITTER)
+@pytest.mark.parametrize("root", ["shop/", ""])
+def test_what_tools_leave_in_an_archive_stays_behind(tmp_path: Path, tool: str, root: str) -> None:
+    """The one directory that all else lies in is found all the same."""
+    wanted = build(write(tmp_path / "source", APP), tmp_path / "dest")["release"]
+    litter = [name for name in LITTER[tool] if root or not name.startswith("shop/")]
+    files = {**dict.fromkeys(litter, ""), **{f"{root}{name}": content for name, content in APP.items()}}
+    assert build(zipped(tmp_path / "a.zip", files, system=3), tmp_path / "zip")["release"] == wanted
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        for name, content in files.items():
+            info = member(name.rstrip("/"), tarfile.DIRTYPE if name.endswith("/") else tarfile.REGTYPE)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content.encode()))
+    assert build(tmp_path / "a.tar", tmp_path / "tar")["release"] == wanted
+
+
+def test_what_else_lies_beside_a_directory_is_of_the_app(tmp_path: Path) -> None:
+    """Then the directory is not the root of the source."""
+    archive = zipped(tmp_path / "a.zip", {"shop/app.py": "x", "README": "x"}, system=3)
+    assert sorted(members(build(archive, tmp_path / "dest"))) == ["README", "shop", "shop/app.py"]
+
+
+def test_an_archive_of_nothing_but_litter_is_refused(tmp_path: Path) -> None:
+    archive = zipped(tmp_path / "a.zip", {"__MACOSX/._shop": "", ".DS_Store": ""}, system=3)
+    assert "is empty: no file is left to deploy" in refusal(archive, tmp_path / "dest")
+
+
+@pytest.mark.parametrize("root", ["shop\\", ""])
+def test_a_zip_file_of_windows_may_separate_by_backslashes(tmp_path: Path, root: str) -> None:
+    wanted = build(write(tmp_path / "source", APP), tmp_path / "dest")["release"]
+    directories = [f"{root}static\\"] + ([root] if root else [])
+    files = {**dict.fromkeys(directories, ""), **{root + name.replace("/", "\\"): content for name, content in APP.items()}}
+    assert build(zipped(tmp_path / "a.zip", files, system=0), tmp_path / "zip")["release"] == wanted
+
+
+def test_a_directory_of_windows_may_have_no_separator_at_its_end(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as made:
+        folder = zipfile.ZipInfo("shop")
+        folder.create_system, folder.external_attr = 0, 0x10
+        made.writestr(folder, "")
+        made.writestr("shop/app.py", "x")
+    assert sorted(members(build(tmp_path / "a.zip", tmp_path / "dest"))) == ["app.py"]
+
+
+def test_a_backslash_in_a_name_of_unix_is_one(tmp_path: Path) -> None:
+    source = write(tmp_path / "source", {"a\\b": "x", "app.py": "x"})
+    wanted = build(source, tmp_path / "dest")["release"]
+    assert build(make_zip(source, tmp_path / "a.zip"), tmp_path / "zip")["release"] == wanted
+    assert build(make_tar(source, tmp_path / "a.tar"), tmp_path / "tar")["release"] == wanted
+
+
+def test_names_that_macos_writes_in_utf_8_without_saying_so(tmp_path: Path) -> None:
+    files = {"für.css": "x", "app.py": "x"}
+    wanted = build(write(tmp_path / "source", files), tmp_path / "dest")["release"]
+    assert build(zipped(tmp_path / "a.zip", files, system=3, utf_8=False), tmp_path / "zip")["release"] == wanted
+
+
+@pytest.mark.parametrize("name", ["C:\\x", "c:/x", "C:\\Users\\ana\\app.py", "\\x", "\\\\server\\share\\x", "..\\x", "a\\..\\..\\x"])
+def test_a_path_of_windows_out_of_the_archive_is_refused(tmp_path: Path, name: str) -> None:
+    archive = zipped(tmp_path / "a.zip", {"app.py": "x", name: "x"}, system=0)
+    assert "is a path out of the archive" in refusal(archive, tmp_path / "dest")
+
+
+@pytest.mark.parametrize("name", ["C:\\x", "c:/x"])
+def test_a_drive_is_refused_wherever_the_archive_was_made(tmp_path: Path, name: str) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        archive.addfile(member("app.py"))
+        archive.addfile(member(name))
+    assert f"{name} is a path out of the archive" in refusal(tmp_path / "a.tar", tmp_path / "dest")
+    assert "is a path out of the archive" in refusal(zipped(tmp_path / "a.zip", {"app.py": "x", name: "x"}, system=3), tmp_path / "dest")

@@ -29,7 +29,11 @@ from tests.unit.conftest import run_module
 Tree = Mapping[str, tuple[bytes, bool]]  # path -> content, executable
 
 names = st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1, max_size=8).filter(
-    lambda name: name not in (".", "..", ".git", "__pycache__", ".deployignore", "pyvenv.cfg") and not name.endswith(".pyc")
+    lambda name: (
+        name not in (".", "..", ".git", "__pycache__", "__MACOSX", ".deployignore", "pyvenv.cfg")
+        and not name.endswith((".pyc", ":"))  # no drive of Windows either
+        and not name.startswith("._")
+    )
 )
 paths = st.lists(names, min_size=1, max_size=3).map("/".join)
 trees = st.dictionaries(paths, st.tuples(st.binary(max_size=40), st.booleans()), min_size=1, max_size=6).filter(
@@ -229,6 +233,12 @@ def test_leaves_out_what_is_no_part_of_the_app(source: Path, tmp_path: Path) -> 
         "static/__pycache__/x",
         "old.pyc",
         "static/old.pyc",
+        ".DS_Store",
+        "static/.DS_Store",
+        "static/._app.css",
+        "static/Thumbs.db",
+        "thumbs.db",
+        "__MACOSX/._app.py",
         ".venv/pyvenv.cfg",
         ".venv/bin/python",
     ]
