@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.controller import CollectionAction
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.files import nginx_absent
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.files import nginx_absent, sites
 
 
 class ActionModule(CollectionAction):
@@ -22,7 +22,9 @@ class ActionModule(CollectionAction):
         absent: list[str] = []
         if arguments["plan"]:
             apps = arguments["plan"]["apps"]
-            files += [{"path": path, "content": content} for path, content in self.nginx_files(apps).items()]
+            owners = {together[0]["site_config"]: together[0]["name"] for together in sites(apps)}
+            for path, content in self.nginx_files(apps).items():
+                files.append({"path": path, "content": content, "app": owners.get(path, "")})
             idle = self.upstreams(slot for app in apps.values() for slot in app["slots"].values())
             files += [{"path": path, "content": content, "force": False} for path, content in idle.items()]
             absent = nginx_absent(arguments["plan"])

@@ -12,6 +12,8 @@ description:
   - Reloads nginx when what is on disk is not what it last loaded, whoever changed it and whenever, and waits until the new workers serve.
   - A reload cuts the idle connections of clients, and a request that is sent at that moment with them. So before it O(closing) is there,
     upon which the sites are expected to ask clients to close their connections, until the connections of before have ended.
+  - Of a server name that several sites of an address have, nginx takes the first site and no more than warns of the others. That is
+    refused for the names of a file with O(files[].app), whichever of the two would win.
   - Include directives of the files should be relative, so that the copy includes its own files.
   - One after the other on a host, since what a killed controller has started goes on to its end.
 options:
@@ -24,6 +26,7 @@ options:
       path: {description: "Path relative to O(root).", type: str, required: true}
       content: {description: "The whole content.", type: str, required: true}
       force: {description: "Whether a file that is there already is replaced.", type: bool, default: true}
+      app: {description: "The app whose site it is, if it is one; nobody else may have its server names.", type: str, default: ""}
   absent:
     description: Paths relative to O(root) that are removed.
     type: list
@@ -76,10 +79,11 @@ reloaded:
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -92,6 +96,11 @@ from ansible_collections.tornado_app.deploy.plugins.module_utils.text import exa
 NGINX = "/usr/sbin/nginx"
 HTTP = 80
 PID_FILE = Path("/run/nginx.pid")
+CONFLICT = re.compile(r'conflicting server name "([^"]*)" on (\S+), ignored')
+FILE = re.compile(r"^# configuration file (.+):$", re.MULTILINE)  # what nginx -T puts before each
+COMMENT = re.compile(r"(?<![^\s;{}])#.*")
+SERVER_NAME = re.compile(r"(?<![\w$])server_name\s+([^;]+);")
+LISTEN = re.compile(r"(?<![\w$])listen\s+([^\s;]+)")
 
 
 def text(path: Path) -> str | None:
@@ -122,20 +131,69 @@ def copy_with(root: Path, wanted: dict[str, str | None], candidate: Path) -> Non
             path.write_text(content, encoding="utf-8")
 
 
-def judge(module: AnsibleModule, root: Path, wanted: dict[str, str | None]) -> None:
+def meanings(names: Iterable[str]) -> set[str]:
+    """Server names as nginx compares them: .x is both x and *.x."""
+    plain = (name.strip("\"'").lower() for name in names)
+    return {meant for name in plain for meant in ((name[1:], f"*{name}") if name.startswith(".") else (name,))}
+
+
+def server_names(text: str) -> set[str]:
+    """All server names of a file."""
+    return meanings(name for names in SERVER_NAME.findall(COMMENT.sub("", text)) for name in names.split())
+
+
+def addresses(text: str) -> set[str]:
+    """Where the servers of a file listen, as nginx's warnings say it."""
+    found = (address.replace("*:", "0.0.0.0:") for address in LISTEN.findall(COMMENT.sub("", text)))
+    return {f"0.0.0.0:{address}" if address.isdigit() else address for address in found}
+
+
+def shared_names(dump: str, complaints: str, sites: Mapping[str, str]) -> list[str]:
+    """Which names of the apps somebody else's site has too, out of what nginx says of the whole; ``sites`` is path -> app."""
+    parts = FILE.split(dump)[1:]
+    texts = dict(zip(parts[::2], parts[1::2]))
+    found: dict[tuple[str, str], list[str]] = {}
+    for path, app in sites.items():
+        listening = addresses(texts.get(path, ""))
+        disputed = meanings(name for name, address in CONFLICT.findall(complaints) if address in listening)
+        for name in sorted(server_names(texts.get(path, "")) & disputed):
+            others = {other: text for other, text in texts.items() if other not in sites and name in server_names(text)}
+            near = [other for other, text in others.items() if addresses(text) & listening]
+            found.setdefault((app, " and ".join(near or others) or "another file"), []).append(name)
+    return [
+        f"tornado_apps.{app}.server_names: {', '.join(names)} on this host is also in {where}, and nginx takes the first site of a name "
+        "alone; remove it there, or give the app other names"
+        for (app, where), names in found.items()
+    ]
+
+
+def refuse_shared_names(module: AnsibleModule, dump: str, complaints: str, sites: Mapping[str, str]) -> None:
+    """Fail when an app would not get the requests for its names, or would get those of somebody else."""
+    if problems := shared_names(dump, complaints, sites):
+        module.fail_json(msg=valid(f"the present configuration of nginx stays in place: {'; '.join(problems)}"))
+
+
+def judge(module: AnsibleModule, root: Path, wanted: dict[str, str | None], sites: Mapping[str, str]) -> None:
     """Let nginx itself judge the tree as it would be."""
     with tempfile.TemporaryDirectory(prefix="nginx-candidate-") as folder:
         candidate = Path(folder) / "nginx"
         copy_with(root, wanted, candidate)
-        code, _, errors = module.run_command([NGINX, "-t", "-q", "-c", str(candidate / "nginx.conf")])
+        code, dump, errors = told(module, candidate)
         if code:
             message = valid(errors).replace(str(candidate), str(root))
             module.fail_json(msg=f"nginx refuses the new configuration, the present one stays in place: {message.strip()}")
+        refuse_shared_names(module, dump.replace(str(candidate), str(root)), errors, sites)
+
+
+def told(module: AnsibleModule, root: Path) -> tuple[int, str, str]:
+    """What nginx says of a tree: its exit code, all files that count, and its complaints."""
+    code, dump, errors = module.run_command([NGINX, "-T", "-q", "-c", str(root / "nginx.conf")])
+    return int(code), str(dump), str(errors)
 
 
 def loaded_digest(module: AnsibleModule, root: Path) -> str:
     """Digest of the configuration on disk with all that it includes."""
-    code, dump, errors = module.run_command([NGINX, "-T", "-q", "-c", str(root / "nginx.conf")])
+    code, dump, errors = told(module, root)
     if code:
         module.fail_json(msg=f"nginx refuses the configuration on disk: {valid(errors).strip()}")
     return hashlib.sha256(dump.encode("utf-8", "surrogateescape")).hexdigest()
@@ -222,6 +280,7 @@ def main() -> None:
                     "path": {"type": "str", "required": True},
                     "content": {"type": "str", "required": True},
                     "force": {"type": "bool", "default": True},
+                    "app": {"type": "str", "default": ""},
                 },
             },
             "absent": {"type": "list", "elements": "str", "default": []},
@@ -251,8 +310,12 @@ def configure(module: AnsibleModule) -> None:
     installed = Path(NGINX).exists()
     if not installed and not module.check_mode:
         module.fail_json(msg=f"{NGINX} is not there: install nginx first")
+    sites = {str(root / file["path"]): file["app"] for file in module.params["files"] if file["app"]}
     if differing and installed:
-        judge(module, root, differing)
+        judge(module, root, differing, sites)
+    elif installed and sites:
+        _, dump, errors = told(module, root)
+        refuse_shared_names(module, dump, errors, sites)
     if differing and not module.check_mode:
         for path, content in differing.items():
             install(module, root / path, content)

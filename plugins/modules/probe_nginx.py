@@ -11,6 +11,7 @@ description:
     without following redirects.
   - An answer is right when its status is 200 to 399, nginx does not name another slot than the one that is meant to answer, and a static
     file may be kept as long as its URL allows, a year with a version and not at all without.
+  - Where the app's site would name a slot and none is named, somebody else's site has the app's name, and nginx takes that one.
 extends_documentation_fragment: [tornado_app.deploy.slots]
 options:
   static_files:
@@ -29,6 +30,10 @@ options:
     description: Where the apps' sites name the slot that gets requests. Sites that do not, because they are older, name none.
     type: str
     default: /.tornado_app/slot
+  sites:
+    description: Directory with the apps' sites.
+    type: path
+    default: /etc/nginx/conf.d
   timeout:
     description: Seconds that an answer may take.
     type: float
@@ -66,6 +71,7 @@ msg:
 """
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -73,6 +79,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.http import get
 from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import SLOTS
+from ansible_collections.tornado_app.deploy.plugins.module_utils.text import exact
 
 CACHE_CONTROL = "Cache-Control"
 FAR_FUTURE = 31_536_000  # seconds: a year
@@ -108,15 +115,24 @@ def max_age(header: str) -> int:
     return 0
 
 
-def ask(request: Request, address: str, port: int, timeout: float, slot_path: str) -> dict[str, Any]:
+def names_slot(sites: Path, app: str, path: str) -> bool:
+    """Whether the site of an app, as it is on disk, says at this path which slot gets requests."""
+    texts = (exact(file) for file in sites.glob("*.conf") if file.is_file())
+    return any(f"log_format tornado_app_{app} " in text and f"location = {path} {{" in text for text in texts)
+
+
+def ask(request: Request, address: str, port: int, timeout: float, slot_path: str, sites: Path) -> dict[str, Any]:
     """One request: what came, and what is wrong with it."""
     answer = get(f"{address}:{port}", request.prefix + request.path, request.host, timeout, headers=[CACHE_CONTROL])
     error, slot, header = answer["error"], "", answer["headers"][CACHE_CONTROL]
     if request.slot and not error:
-        said = get(f"{address}:{port}", request.prefix + slot_path, request.host, timeout, size=16)["body"]
-        slot = said if said in ("blue", "green") else ""
+        said = get(f"{address}:{port}", request.prefix + slot_path, request.host, timeout, size=16)
+        slot = said["body"] if said["body"] in ("blue", "green") else ""
         if slot not in ("", request.slot):
             error = f"nginx sends requests to the slot {slot} instead of {request.slot}"
+        elif not slot and names_slot(sites, request.app, request.prefix + slot_path):
+            reason = said["error"] or f"{request.prefix + slot_path} names no slot"
+            error = f"somebody else's site answers, not the app's ({reason}); nginx -T shows which other file has that name"
     if request.kept is not None and not error and request.kept != (max_age(header) >= FAR_FUTURE):
         error = f"{request.path} has Cache-Control {header!r}, {'too short' if request.kept else 'too long'}"
     return {
@@ -138,12 +154,13 @@ def main() -> None:
             "address": {"type": "str", "default": "127.0.0.1"},
             "port": {"type": "int", "default": 80},
             "slot_path": {"type": "str", "default": "/.tornado_app/slot"},
+            "sites": {"type": "path", "default": "/etc/nginx/conf.d"},
             "timeout": {"type": "float", "default": 10},
         },
         supports_check_mode=True,
     )
     params = module.params
-    where = (params["address"], params["port"], params["timeout"], params["slot_path"])
+    where = (params["address"], params["port"], params["timeout"], params["slot_path"], Path(params["sites"]))
     requests = [request for slot in params["slots"] for request in requests_of(slot, params["static_files"].get(slot["app"], ""))]
     with ThreadPoolExecutor(max_workers=min(64, max(1, len(requests)))) as pool:
         answers = list(pool.map(lambda request: ask(request, *where), requests))

@@ -206,5 +206,6 @@ def test_apps_that_share_names_share_a_site_in_the_file_of_the_first() -> None:
         HOST,
     )
     assert [[app["name"] for app in variables["apps"]] for variables in arguments.site_variables(plan)] == [["shop", "admin"], ["api"]]
-    assert [file["path"] for file in arguments.site_files(plan, ["one", "two"])] == ["conf.d/shop.conf", "conf.d/api.conf"]
+    files = arguments.site_files(plan, ["one", "two"])
+    assert [(file["path"], file["app"]) for file in files] == [("conf.d/shop.conf", "shop"), ("conf.d/api.conf", "api")]
     assert arguments.site_absent(plan) == ["conf.d/admin.conf"]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.unit.conftest import run_module
+from tests.unit.conftest import make_plan, render, run_module
+from tests.unit.loading import load
 
 
 class Answers(BaseHTTPRequestHandler):
@@ -94,3 +96,39 @@ def test_nobody_answers() -> None:
 
 def test_nothing_to_ask_for() -> None:
     assert run_module("probe_nginx", requests=[], port=1)["answers"] == []
+
+
+# Somebody else's site that has the name of an app
+
+
+def ask_beside(port: int, sites: Path, host: str = "a page", **request: str) -> dict[str, Any]:
+    """Ask for shop, whose site is one of these."""
+    requests = [{"app": "shop", "host": host, "path": "/200", "slot": "green", **request}]
+    return run_module("probe_nginx", requests=requests, port=port, sites=str(sites))
+
+
+def test_a_site_that_would_name_the_slot_and_does_not_answer_is_named(port: int, tmp_path: Path) -> None:
+    """The site as the role's template makes it, and in its place one that answers all paths."""
+    plan = make_plan({"shop": {"source": "a", "server_names": ["x.test"]}, "api": {"source": "a", "server_names": ["y.test"]}})
+    for app in plan.values():
+        (tmp_path / f"{app['name']}.conf").write_text(render("nginx_site.conf.j2", {"apps": [app]}))
+    result = ask_beside(port, tmp_path)
+    said = "somebody else's site answers, not the app's (/.tornado_app/slot names no slot); nginx -T shows which other file has that name"
+    assert result["msg"] == f"shop through nginx (Host: a page): {said}"
+    assert not ask_beside(port, tmp_path, host="green").get("failed")
+    # Of the app's own file only, and one that is older names none.
+    (tmp_path / "shop.conf").write_text("log_format tornado_app_shop escape=json '';\n# f\u00fcr alle\n", encoding="latin-1")
+    assert not ask_beside(port, tmp_path).get("failed")
+    (tmp_path / "shop.conf").unlink()
+    assert not ask_beside(port, tmp_path).get("failed")
+
+
+def test_a_site_that_several_apps_share_is_that_of_each(tmp_path: Path) -> None:
+    shared = {"source": "a", "server_names": ["x.test"]}
+    plan = make_plan({"shop": shared, "api": {**shared, "path": "/api/"}})
+    (tmp_path / "shop.conf").write_text(render("nginx_site.conf.j2", {"apps": list(plan.values())}))
+    names_slot = plugin("modules", "probe_nginx").names_slot
+    assert names_slot(tmp_path, "shop", "/.tornado_app/slot")
+    assert names_slot(tmp_path, "api", "/api/.tornado_app/slot")
+    assert not names_slot(tmp_path, "api", "/elsewhere/.tornado_app/slot")
+    assert not names_slot(tmp_path, "ap", "/api/.tornado_app/slot")
