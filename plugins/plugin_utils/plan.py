@@ -10,7 +10,7 @@ import difflib
 import re
 import shlex
 import string
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import combinations, permutations
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,8 @@ INPUTS: dict[str, Any] = _SPECS["argument_specs"]["main"]["options"]
 KINDS: dict[type, str] = {bool: "a boolean", float: "a number", datetime.date: "a date", list: "a list", Mapping: "a dictionary"}
 
 Problems = list[str]
+App = Mapping[str, Any]
+Predicate = Callable[[Any, App], Any]
 
 
 def _plain(value: Any) -> Any:
@@ -158,7 +160,7 @@ def _scale_problems(where: str, scale: Mapping[str, Any]) -> Iterator[str]:
         elif not isinstance(kind, str):
             yield f"{where}.scale: {kind!r} is not text: write it in quotes"
         elif not KIND.fullmatch(kind):
-            yield f"{where}.scale: {kind!r} is no type of process that a Procfile could have"
+            yield f"{where}.scale: {kind!r} is not a valid type of process of a Procfile"
         elif isinstance(count, bool) or not isinstance(count, int) or count < 0:
             yield f"{where}.scale.{kind} is {count!r}: a number of processes is needed"
 
@@ -170,7 +172,7 @@ def _variable_problems(where: str, app: Mapping[str, Any]) -> Iterator[str]:
             if not isinstance(name, str):
                 yield f"{where}.{setting}: {name!r} is not text: write it in quotes"
             elif not VARIABLE_NAME.fullmatch(name):
-                yield f"{where}.{setting}: {name!r} is no name of an environment variable"
+                yield f"{where}.{setting}: {name!r} is not a valid name of an environment variable"
             if kind := _kind(value):
                 yield f"{where}.{setting}.{name} is {kind}: write it in quotes"
             elif "\0" in str(value):
@@ -179,53 +181,89 @@ def _variable_problems(where: str, app: Mapping[str, Any]) -> Iterator[str]:
         yield f"{where} has {name} in both environment and secrets: one of them is enough"
 
 
-def _setting_problems(where: str, app: Mapping[str, Any], stride: int) -> Iterator[str]:
-    """What the types alone do not tell about one app."""
-    if app["processes"] < 1:
-        yield f"{where}.processes is {app['processes']}: at least 1 is needed"
-    elif app["processes"] > stride:
-        yield f"{where}.processes {app['processes']} is above tornado_app_slot_stride {stride}: raise the stride"
-    for setting, seconds in (
-        ("health.timeout", app["health"]["timeout"]),
-        ("drain.timeout", app["drain"]["timeout"]),
-        ("stop_timeout", app["stop_timeout"]),
-        ("proxy_read_timeout", app["proxy_read_timeout"]),
-    ):
-        if seconds < 1:
-            yield f"{where}.{setting} is {seconds}: a number of seconds above 0 is needed"
-    if app["watch"] and not app["debug"]:
-        yield f"{where}.watch is for debug: true; without that nothing is watched"
-    if app["debug"] and app["listen"] in ("shared", "fork"):
-        yield f"{where}.listen is {app['listen']}, which is for several processes; with debug there is one"
-    if app["purge"]:
-        yield f"{where}.purge is for state: absent; without that nothing is removed"
+def _below(least: int) -> Predicate:
+    return lambda value, _: value < least
+
+
+def _unlike(pattern: re.Pattern[str], *, or_empty: bool = False) -> Predicate:
+    return lambda value, _: not (pattern.fullmatch(value) or (or_empty and not value))
+
+
+def _outside(value: str, _: App) -> bool:
+    return bool(value) and not (RELATIVE_PATH.fullmatch(value) and value.strip("./"))
+
+
+# What a setting must not be, and what is said then. A message goes on after the setting's name.
+RULES: tuple[tuple[str, Predicate, str], ...] = (
+    ("processes", _below(1), "is {value}: at least 1 is needed"),
+    *(
+        (setting, _below(1), "is {value}: a number of seconds above 0 is needed")
+        for setting in ("health.timeout", "drain.timeout", "stop_timeout", "proxy_read_timeout")
+    ),
+    ("watch", lambda value, app: value and not app["debug"], "is for debug: true; without that nothing is watched"),
+    (
+        "listen",
+        lambda value, app: app["debug"] and value in ("shared", "fork"),
+        "is {value}, which is for several processes; with debug there is one",
+    ),
+    ("purge", lambda value, _: value, "is for state: absent; without that nothing is removed"),
+    (
+        "listen",
+        lambda value, app: app["wsgi"] and not app["command"] and value not in ("ports", "sockets"),
+        "is {value}, which is a matter of the app's own code; with wsgi it is ports or sockets",
+    ),
+    (
+        "wsgi",
+        lambda value, app: value and not app["command"] and not WSGI.fullmatch(value),
+        "{value!r} names no WSGI application: it has the form package.module:app",
+    ),
+    ("log_budget", _below(LOG_BUDGET_MIN), f"is {{value}}: at least {LOG_BUDGET_MIN} bytes are needed, as in 500M"),
+    ("python", _unlike(PYTHON, or_empty=True), "{value!r} is not a valid version of Python like 3.12, in quotes"),
+    (
+        "path",
+        _unlike(PREFIX),
+        "{value!r} is not a valid prefix: it begins and ends with / and has letters, digits and . _ ~ - in between",
+    ),
+    ("health.path", _unlike(URL_PATH), "{value!r} is not a valid URL path: it starts with / and has no spaces"),
+    ("server_names", lambda value, _: not value, "is empty: nginx would never serve the app"),
+    ("client_max_body_size", _unlike(NGINX_SIZE), "{value!r} is not a valid size of nginx, like 50m"),
+    *((setting, _outside, "{value!r} is not a valid relative path inside the source") for setting in ("requirements", "static")),
+)
+
+
+def _value(app: App, setting: str) -> Any:
+    """The value of a setting, which may be in a dictionary: health.path."""
+    found: Any = app
+    for key in setting.split("."):
+        found = found[key]
+    return found
+
+
+def _start_problems(where: str, app: App) -> Iterator[str]:
+    """What is wrong with what starts a process."""
     if app["command"] and app["wsgi"]:
         yield f"{where} has both command and wsgi: one of them says what starts a process"
     elif app["command"]:
         yield from _command_problems(where, app["command"], app["listen"])
-    elif app["wsgi"] and app["listen"] not in ("ports", "sockets"):
-        yield f"{where}.listen is {app['listen']}, which is a matter of the app's own code; with wsgi it is ports or sockets"
-    elif app["wsgi"] and not WSGI.fullmatch(app["wsgi"]):
-        yield f"{where}.wsgi {app['wsgi']!r} names no WSGI application: it has the form package.module:app"
-    yield from _scale_problems(where, app["scale"])
-    if app["log_budget"] < LOG_BUDGET_MIN:
-        yield f"{where}.log_budget is {app['log_budget']}: at least {LOG_BUDGET_MIN} bytes are needed, as in 500M"
-    if app["python"] and not PYTHON.fullmatch(app["python"]):
-        yield f"{where}.python {app['python']!r} is no version of Python like 3.12, in quotes"
-    if not PREFIX.fullmatch(app["path"]):
-        yield f"{where}.path {app['path']!r} is no prefix: it begins and ends with / and has letters, digits and . _ ~ - in between"
-    if not URL_PATH.fullmatch(app["health"]["path"]):
-        yield f"{where}.health.path {app['health']['path']!r} is no URL path: it starts with / and has no spaces"
-    if not app["server_names"]:
-        yield f"{where}.server_names is empty: nginx would never serve the app"
-    for name in app["server_names"]:
+
+
+def _name_problems(where: str, names: Sequence[str]) -> Iterator[str]:
+    for name in names:
         if not SERVER_NAME.fullmatch(name) or name == "_":
-            yield f"{where}.server_names: {name!r} is no host name"
-    if not NGINX_SIZE.fullmatch(app["client_max_body_size"]):
-        yield f"{where}.client_max_body_size {app['client_max_body_size']!r} is no size of nginx, like 50m"
-    for setting in ("requirements", "static"):
-        if app[setting] and (not RELATIVE_PATH.fullmatch(app[setting]) or not app[setting].strip("./")):
-            yield f"{where}.{setting} {app[setting]!r} is no relative path inside the source"
+            yield f"{where}.server_names: {name!r} is not a valid host name"
+
+
+def _setting_problems(where: str, app: App, stride: int) -> Iterator[str]:
+    """What the types alone do not tell about one app."""
+    for setting, is_wrong, message in RULES:
+        value = _value(app, setting)
+        if is_wrong(value, app):
+            yield f"{where}.{setting} {message.format(value=value)}"
+    if app["processes"] > stride:
+        yield f"{where}.processes {app['processes']} is above tornado_app_slot_stride {stride}: raise the stride"
+    yield from _start_problems(where, app)
+    yield from _scale_problems(where, app["scale"])
+    yield from _name_problems(where, app["server_names"])
     yield from _variable_problems(where, app)
 
 
@@ -341,10 +379,10 @@ def _checked(apps: Any, defaults: Mapping[str, Any], host: Mapping[str, Any]) ->
             )
             continue
         if not isinstance(app, Mapping):
-            problems.append(f"{where} is no dictionary of settings")
+            problems.append(f"{where} is not a dictionary of settings")
             continue
         if not isinstance(app.get("secrets") or {}, Mapping):
-            problems.append(f"{where}.secrets is no dictionary of variables")
+            problems.append(f"{where}.secrets is not a dictionary of variables")
             continue
         if app.get("state") == "absent":
             problems += _unknown_keys(where, app, APP_OPTIONS)

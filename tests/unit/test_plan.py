@@ -282,10 +282,10 @@ def test_a_literal_brace_is_written_twice() -> None:
         ({"environment": {"A=B": "x"}}, "tornado_apps.shop.environment"),
         ({"environment": {"DEBUG": True}}, "tornado_apps.shop.environment.DEBUG"),
         ({"environment": {"NUL": "a\0b"}}, "tornado_apps.shop.environment.NUL"),
-        ({"secrets": {"A=B": "x"}}, "tornado_apps.shop.secrets: 'A=B' is no name"),
+        ({"secrets": {"A=B": "x"}}, "tornado_apps.shop.secrets: 'A=B' is not a valid name of an environment variable"),
         ({"secrets": {"DEBUG": True}}, "tornado_apps.shop.secrets.DEBUG is a boolean: write it in quotes"),
         ({"secrets": {"A": "x"}, "environment": {"A": "y"}}, "tornado_apps.shop has A in both environment and secrets"),
-        ({"secrets": "TOKEN=x"}, "tornado_apps.shop.secrets is no dictionary of variables"),
+        ({"secrets": "TOKEN=x"}, "tornado_apps.shop.secrets is not a dictionary of variables"),
         (
             {"listen": "sockets", "command": "{python} app.py"},
             "tornado_apps.shop.command has no {socket}: without it all processes would listen on the same socket",
@@ -295,8 +295,8 @@ def test_a_literal_brace_is_written_twice() -> None:
         ({"scale": {"web": 2}}, "tornado_apps.shop.scale.web: its processes are counted by `processes`"),
         ({"scale": {"worker": -1}}, "tornado_apps.shop.scale.worker is -1: a number of processes is needed"),
         ({"scale": {"worker": True}}, "tornado_apps.shop.scale.worker is True: a number of processes is needed"),
-        ({"scale": {"a b": 1}}, "tornado_apps.shop.scale: 'a b' is no type of process"),
-        ({"python": "3"}, "tornado_apps.shop.python '3' is no version of Python like 3.12, in quotes"),
+        ({"scale": {"a b": 1}}, "tornado_apps.shop.scale: 'a b' is not a valid type of process"),
+        ({"python": "3"}, "tornado_apps.shop.python '3' is not a valid version of Python like 3.12, in quotes"),
         ({"logs": "syslog"}, "tornado_apps.shop.logs: "),
         ({"log_budget": "1K"}, "tornado_apps.shop.log_budget is 1024: at least 1000000 bytes are needed"),
     ],
@@ -444,7 +444,7 @@ def test_apps_may_share_all_of_their_names_with_a_path_each() -> None:
 
 @pytest.mark.parametrize("path", ["api/", "/api", "api", "", "//", "/a b/", "/a$b/", "/a//b/"])
 def test_a_prefix_begins_and_ends_with_a_slash(path: str) -> None:
-    assert problem(path=path).startswith(f"tornado_apps.shop.path {path!r} is no prefix")
+    assert problem(path=path).startswith(f"tornado_apps.shop.path {path!r} is not a valid prefix")
 
 
 def test_nginx_has_to_tell_the_names_of_apps_apart() -> None:
@@ -531,3 +531,28 @@ def test_the_inputs_of_the_role_are_looked_at_as_they_were_given() -> None:
     assert looked_at == {name: f"{{{{ {name} }}}}" for name, option in plan.INPUTS.items() if option["type"] in ("str", "int", "float")}
     defaults = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
     assert problems({"shop": SHOP}, inputs={name: defaults[name] for name in looked_at}) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"health": {"path": "healthz"}}, "health.path 'healthz' is not a valid URL path: it starts with / and has no spaces"),
+        ({"server_names": ["a_", "a; b"]}, "server_names: 'a; b' is not a valid host name"),
+        ({"server_names": []}, "server_names is empty: nginx would never serve the app"),
+        ({"client_max_body_size": "50 MB"}, "client_max_body_size '50 MB' is not a valid size of nginx, like 50m"),
+        ({"static": "../{x}"}, "static '../{x}' is not a valid relative path inside the source"),
+        ({"requirements": "/r.txt"}, "requirements '/r.txt' is not a valid relative path inside the source"),
+        ({"environment": {"A=B": "x"}}, "environment: 'A=B' is not a valid name of an environment variable"),
+        ({"drain": {"timeout": 0}}, "drain.timeout is 0: a number of seconds above 0 is needed"),
+        ({"log_budget": 5}, "log_budget is 5: at least 1000000 bytes are needed, as in 500M"),
+    ],
+)
+def test_a_message_names_setting_value_and_way_out(settings: dict[str, Any], said: str) -> None:
+    assert problem(**settings) == f"tornado_apps.shop.{said}"
+
+
+def test_each_rule_is_of_a_setting_and_lets_the_defaults_pass() -> None:
+    app = plan.plan({"shop": SHOP}, DEFAULTS, HOST)["shop"]
+    for setting, is_wrong, message in plan.RULES:
+        assert setting.split(".")[0] in plan.APP_OPTIONS
+        assert not is_wrong(plan._value(app, setting), app), message
