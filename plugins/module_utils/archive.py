@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from ansible_collections.tornado_app.deploy.plugins.module_utils.tree import Entry, SourceError, ignored, is_ignored
+from ansible_collections.tornado_app.deploy.plugins.module_utils.tree import LITTER, Entry, SourceError, ignored, is_ignored
 
 BROKEN = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, RuntimeError, NotImplementedError)
 ZSTANDARD = b"\x28\xb5\x2f\xfd"

@@ -118,8 +118,8 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.archive import archive_entries
 from ansible_collections.tornado_app.deploy.plugins.module_utils.declared import dependencies, followed, procfile, python
-from ansible_collections.tornado_app.deploy.plugins.module_utils.tree import Entry, SourceError, directory_entries
 from ansible_collections.tornado_app.deploy.plugins.module_utils.text import valid
+from ansible_collections.tornado_app.deploy.plugins.module_utils.tree import Entry, SourceError, directory_entries
 
 OLDEST_TIME = 1_000_000_000  # in 2001: no tool takes the derived times for times of the future
 INCLUDE = re.compile(r"^\s*(?:-r|-c|--requirement|--constraint)[ =]?\s*(\S+)", re.MULTILINE)

@@ -117,7 +117,7 @@ def render(template: str, variables: Settings) -> str:
     common = {
         "ansible_facts": facts(),
         "tornado_app_nofile": 4096,
-        "__tornado_app_facts": {"host": {"python": "3.11"}},
+        "__tornado_app_python": "3.11",
     }
     text = trust_as_template(f"{{{{ lookup('ansible.builtin.template', {template!r}) }}}}")
     return str(templar({**common, **variables}).template(text))
@@ -260,26 +260,18 @@ class Supervisor:
         `workers` are lines of a Procfile.
         """
         ports = self.stack.enter_context(held_ports(len(behaviours)))
-        slot: dict[str, Any] = {
-            "name": name,
-            "group": f"shop-{name}",
-            "ports": ports,
-            "addresses": [f"127.0.0.1:{port}" for port in ports],
-            "cwd": f"{self.app['home']}/slots/{name}",
-            "config": f"{self.app['etc']}/slots/{name}.conf",
-            "record": f"{self.app['etc']}/slots/{name}.json",
-            "secrets": f"{self.app['etc']}/slots/{name}.secrets.json",
-            "history": f"{self.app['home']}/slots/{name}.history.json",
-        }
+        addresses = [f"127.0.0.1:{port}" for port in ports]
+        base = json.loads(json.dumps(self.app["slots"]["blue"]).replace("shop-blue", f"shop-{name}").replace("/slots/blue", f"/slots/{name}"))
+        slot: dict[str, Any] = {**base, "name": "green" if name == "green" else "blue", "ports": ports, "addresses": addresses}
         Path(slot["cwd"]).mkdir(parents=True, exist_ok=True)
         release = {"release": "0123456789ab", "environment": "ba9876543210", "commands": workers or {}}
-        record = plugin("plugin_utils", "arguments").slot_record(self.app, slot, release)
+        slot["workers"] = plugin("plugin_utils", "changes").workers(self.app, release)
+        record = plugin("plugin_utils", "files").record(self.app, slot, release)
         record["python"] = sys.executable
         record["environment"] |= {f"HOW_{port}": how for port, how in zip(ports, behaviours, strict=True)}
         Path(slot["record"]).write_text(json.dumps(record))
         Path(slot["secrets"]).write_text("{}")
-        each = {"app": self.app, "slot": slot, "workers": plugin("plugin_utils", "slots").workers(self.app, release)}
-        (variables,) = plugin("plugin_utils", "arguments").template_variables({"": each})
+        variables = {"app": self.app, "slot": slot, "log_max_bytes": 1_000_000}
         config = render("slot.conf.j2", {**variables, "__tornado_app_launcher": str(ROLE / "files/launch.py")})
         assert PYTHON in config
         for key, value in changed.items():
@@ -289,25 +281,28 @@ class Supervisor:
         return slot
 
     def group(self, slot: Mapping[str, Any], state: str, /, **arguments: Any) -> dict[str, Any]:
-        """Start or remove the slot's group, see `groups`."""
+        """Start or remove the slot's processes, see `groups`."""
         return self.groups([slot], state, **arguments)
 
     def groups(self, slots: Sequence[Mapping[str, Any]], state: str, /, **arguments: Any) -> dict[str, Any]:
-        """Start or remove the slots' groups, by the role's module: by a run that has the lock, while the other slots are live.
+        """Start or remove the slots' processes, by the role's module: by a run that has the lock, while no slot of them is live.
 
-        A slot may say itself what its socket, its slot and its flag are.
+        A slot may say itself what its socket and its flag are.
         """
         lock = Path(self.socket).with_name("lock")
         run_module("run_lock", path=str(lock), run="r-test")
-        own = {"socket": self.socket, "slot": "blue", "flag": str(lock.parent), "stop_timeout": 10}
-        groups = [{"group": slot["group"], **{key: slot.get(key, value) for key, value in own.items()}} for slot in slots]
-        return run_module("slot_processes", **{"groups": groups, "state": state, "run": "r-test", "lock": str(lock), **arguments})
+        nowhere = str(Path(self.socket).with_name("no-flag"))
+        given = [{**slot, "flag": str(lock.parent) if slot["name"] == "blue" else nowhere, **slot.get("own", {})} for slot in slots]
+        given = [{key: value for key, value in slot.items() if key != "own"} for slot in given]
+        return run_module("slot_processes", **{"slots": given, "state": state, "run": "r-test", "lock": str(lock), **arguments})
 
-    def health(self, slot: Mapping[str, Any], **arguments: Any) -> dict[str, Any]:
-        """Ask for the slot's health, by the role's module: what it says of the app, and whether and how it failed."""
-        check = arguments.pop("check", False)
-        given = {key: slot[key] for key in ("group", "ports", "addresses")} | {"app": "shop", "socket": self.socket, **arguments}
-        result = run_module("wait_for_health", check=check, slots=[given])
+    def health(self, slot: Mapping[str, Any], *, check: bool = False, passed: Any = (), **changed: Any) -> dict[str, Any]:
+        """Ask for the slot's health, by the role's module: what it says of the app, and whether and how it failed.
+
+        `timeout`, `steady` and `interval` are the module's own; what else is given changes the slot.
+        """
+        own = {key: changed.pop(key) for key in ("timeout", "steady", "interval") if key in changed}
+        result = run_module("wait_for_health", check=check, slots=[{**slot, **changed}], passed=list(passed), **own)
         (app,) = result.pop("apps")
         assert app["healthy"] == result["healthy"]
         return {**app, **result}
