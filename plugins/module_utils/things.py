@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.tornado_app.deploy.plugins.module_utils.nginx import NGINX, STATE_FILE, loaded_digest
+from ansible_collections.tornado_app.deploy.plugins.module_utils.nginx import NGINX, STATE_FILE, RefusedError, loaded_digest
 from ansible_collections.tornado_app.deploy.plugins.module_utils.state import Difference
 
 Thing = Mapping[str, Any]
@@ -124,7 +124,10 @@ def loaded_problem(thing: Thing) -> str:
         before = Path(STATE_FILE).read_text(encoding="ascii", errors="replace")
     except OSError:
         before = ""
-    return "" if before == loaded_digest(Path(thing["path"])) else "not loaded"
+    try:
+        return "" if before == loaded_digest(Path(thing["path"])) else "not loaded"
+    except RefusedError as problem:
+        return f"refused: {problem}"
 
 
 def service_problem(thing: Thing, known: Mapping[str, Mapping[str, str]]) -> str:

@@ -77,30 +77,23 @@ reloaded:
 """
 
 import fcntl
-import hashlib
 import os
-import re
 import shutil
+import stat
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.tornado_app.deploy.plugins.module_utils.nginx import NGINX, RefusedError, loaded_digest, master, shared_names
 from ansible_collections.tornado_app.deploy.plugins.module_utils.proc import nginx_workers, peers
 from ansible_collections.tornado_app.deploy.plugins.module_utils.text import exact, valid
 
-NGINX = "/usr/sbin/nginx"
 HTTP = 80
-PID_FILE = Path("/run/nginx.pid")
-CONFLICT = re.compile(r'conflicting server name "([^"]*)" on (\S+), ignored')
-FILE = re.compile(r"^# configuration file (.+):$", re.MULTILINE)  # what nginx -T puts before each
-COMMENT = re.compile(r"(?<![^\s;{}])#.*")
-SERVER_NAME = re.compile(r"(?<![\w$])server_name\s+([^;]+);")
-LISTEN = re.compile(r"(?<![\w$])listen\s+([^\s;]+)")
 
 
 def text(path: Path) -> str | None:
@@ -131,42 +124,6 @@ def copy_with(root: Path, wanted: dict[str, str | None], candidate: Path) -> Non
             path.write_text(content, encoding="utf-8")
 
 
-def meanings(names: Iterable[str]) -> set[str]:
-    """Server names as nginx compares them: .x is both x and *.x."""
-    plain = (name.strip("\"'").lower() for name in names)
-    return {meant for name in plain for meant in ((name[1:], f"*{name}") if name.startswith(".") else (name,))}
-
-
-def server_names(text: str) -> set[str]:
-    """All server names of a file."""
-    return meanings(name for names in SERVER_NAME.findall(COMMENT.sub("", text)) for name in names.split())
-
-
-def addresses(text: str) -> set[str]:
-    """Where the servers of a file listen, as nginx's warnings say it."""
-    found = (address.replace("*:", "0.0.0.0:") for address in LISTEN.findall(COMMENT.sub("", text)))
-    return {f"0.0.0.0:{address}" if address.isdigit() else address for address in found}
-
-
-def shared_names(dump: str, complaints: str, sites: Mapping[str, str]) -> list[str]:
-    """Which names of the apps somebody else's site has too, out of what nginx says of the whole; ``sites`` is path -> app."""
-    parts = FILE.split(dump)[1:]
-    texts = dict(zip(parts[::2], parts[1::2]))
-    found: dict[tuple[str, str], list[str]] = {}
-    for path, app in sites.items():
-        listening = addresses(texts.get(path, ""))
-        disputed = meanings(name for name, address in CONFLICT.findall(complaints) if address in listening)
-        for name in sorted(server_names(texts.get(path, "")) & disputed):
-            others = {other: text for other, text in texts.items() if other not in sites and name in server_names(text)}
-            near = [other for other, text in others.items() if addresses(text) & listening]
-            found.setdefault((app, " and ".join(near or others) or "another file"), []).append(name)
-    return [
-        f"tornado_apps.{app}.server_names: {', '.join(names)} on this host is also in {where}, and nginx takes the first site of a name "
-        "alone; remove it there, or give the app other names"
-        for (app, where), names in found.items()
-    ]
-
-
 def refuse_shared_names(module: AnsibleModule, dump: str, complaints: str, sites: Mapping[str, str]) -> None:
     """Fail when an app would not get the requests for its names, or would get those of somebody else."""
     if problems := shared_names(dump, complaints, sites):
@@ -189,24 +146,6 @@ def told(module: AnsibleModule, root: Path) -> tuple[int, str, str]:
     """What nginx says of a tree: its exit code, all files that count, and its complaints."""
     code, dump, errors = module.run_command([NGINX, "-T", "-q", "-c", str(root / "nginx.conf")])
     return int(code), str(dump), str(errors)
-
-
-def loaded_digest(module: AnsibleModule, root: Path) -> str:
-    """Digest of the configuration on disk with all that it includes."""
-    code, dump, errors = told(module, root)
-    if code:
-        module.fail_json(msg=f"nginx refuses the configuration on disk: {valid(errors).strip()}")
-    return hashlib.sha256(dump.encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def master() -> int:
-    """Process id of the running nginx; 0 when none runs."""
-    try:
-        pid = int(PID_FILE.read_text())
-        os.kill(pid, 0)
-    except (OSError, ValueError):
-        return 0
-    return pid
 
 
 def let_clients_go(module: AnsibleModule) -> None:
@@ -240,6 +179,14 @@ def replace_workers(module: AnsibleModule) -> None:
         if time.monotonic() > deadline:
             module.fail_json(msg="nginx was told to reload but did not replace its workers; see /var/log/nginx/error.log")
         time.sleep(0.05)
+
+
+def is_public(path: Path, content: str | None) -> bool:
+    """Whether a file that is to be there belongs to root and can be read by all."""
+    if content is None:
+        return True
+    found = path.lstat()
+    return (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (os.geteuid(), os.getegid(), 0o644)
 
 
 def install(module: AnsibleModule, path: Path, content: str | None) -> None:
@@ -305,7 +252,7 @@ def configure(module: AnsibleModule) -> None:
             wanted[file["path"]] = file["content"]
     wanted.update(dict.fromkeys(module.params["absent"]))
     before = {path: text(root / path) for path in wanted}
-    differing = {path: content for path, content in wanted.items() if content != before[path]}
+    differing = {path: content for path, content in wanted.items() if content != before[path] or not is_public(root / path, content)}
 
     installed = Path(NGINX).exists()
     if not installed and not module.check_mode:
@@ -331,7 +278,10 @@ def configure(module: AnsibleModule) -> None:
             }
         )
     if installed and not module.check_mode:
-        digest = loaded_digest(module, root)
+        try:
+            digest = loaded_digest(root)
+        except RefusedError as problem:
+            module.fail_json(msg=f"nginx refuses the configuration on disk: {problem}")
         if text(state_file) != digest:
             if master():
                 reload(module)

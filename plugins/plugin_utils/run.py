@@ -23,6 +23,7 @@ def holder(controller: Mapping[str, Any], operations: Iterable[str], now: dateti
         **who,
         "run": f"{now:%Y%m%dT%H%M%SZ}-{who['controller']}-{who['pid']}",
         "since": f"{now:%Y-%m-%dT%H:%M:%SZ}",
+        "operations": named,
         "operation": "site.yml" if named == EVERYTHING else ", ".join(named),
     }
 
