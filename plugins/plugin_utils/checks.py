@@ -195,8 +195,8 @@ def missing_problems(missing: list[str], most: int, group: str) -> list[str]:
         return []
     names = ", ".join(missing)
     return [
-        f"{names} did not get this far, see above; put that right, leave it out with --limit '{group}:!{':!'.join(missing)}', "
-        f"or go on without it with -e tornado_app_max_missing={len(missing)}"
+        f"{names} did not get this far, see above; put that right, or leave it out with --limit '{group}:!{':!'.join(missing)}', "
+        f"or go on without it, with -e tornado_app_max_missing={len(missing)}"
     ]
 
 

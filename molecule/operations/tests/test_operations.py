@@ -61,7 +61,7 @@ def test_a_restart_replaces_every_process_of_the_same_release_and_needs_no_sourc
 def test_hosts_can_be_switched_one_by_one_and_a_run_can_be_limited(fleet: Fleet) -> None:
     before = fleet.state()
     output = fleet.play("--tags", "restart", "--extra-vars", "tornado_app_serial=1")
-    assert output.count("TASK [tornado_app : Switch | Make the idle slots live]") == 2
+    assert output.count("TASK [tornado_app.deploy.tornado_app : Switch | Make the idle slots live]") == 2
     between = fleet.state()
     assert all(not between[name].pids & before[name].pids for name in before)
     fleet.play("--tags", "restart", "--limit", "web-1")

@@ -60,7 +60,7 @@ def test_a_second_run_is_refused_while_another_one_goes_on(shop: Fleet) -> None:
 def test_the_lock_of_a_run_that_was_killed_is_taken_without_a_question(shop: Fleet) -> None:
     before = shop.release()
     shop.change("killed with the lock")
-    shop.crash("Release | ", "--tags", "deploy")
+    shop.crash("Install | ", "--tags", "deploy")
     assert all(locks(shop).values())
     shop.play("--tags", "deploy")
     assert shop.release() != before
@@ -82,5 +82,6 @@ def test_the_lock_of_another_controller_holds_until_it_is_taken_over(shop: Fleet
 
 def test_a_lock_that_has_expired_is_taken_without_a_question(shop: Fleet, foreign: Callable[[float], None]) -> None:
     foreign(-1)
+    shop.change("after a lock that has expired")
     shop.play("--tags", "deploy")
     assert not any(locks(shop).values())

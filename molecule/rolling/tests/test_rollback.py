@@ -69,7 +69,7 @@ def test_what_has_not_been_retired_comes_back_with_its_processes(shop: Fleet) ->
     before = shop.everything()
     shop.change("to be taken back at once")
     with shop.unnoticed():
-        shop.crash("Drain | ", "--tags", "deploy")
+        shop.crash("Finish | ", "--tags", "deploy")
         for app, hosts in shop.everything().items():
             for name, state in hosts.items():
                 assert state.slot != before[app][name].slot
