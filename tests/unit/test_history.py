@@ -10,23 +10,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.loading import plugin
-from tests.unit.conftest import utils
-from tests.unit.test_slots import PLAN, process
+from ansible_collections.tornado_app.deploy.plugins.module_utils import history
+from ansible_collections.tornado_app.deploy.plugins.module_utils.state import State
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils import changes
+from tests.unit.builders import app_state, host_state, process, slot
+from tests.unit.builders import host as fleet_host
+from tests.unit.builders import release as wanted_release
 
-slots = plugin("plugin_utils", "slots")
-history = utils("history")
 PORTS = {"blue": (8000, 8001), "green": (9000, 9001)}
 
 
 class Host:
-    """A host with one app, on which runs do to the slots what tasks/slot.yml, switch.yml, undo.yml and retire.yml do."""
+    """A host with one app, on which runs do to the slots what start_slots.yml, switch_slots.yml, undo.yml and finish_slots.yml do."""
 
     def __init__(self) -> None:
         self.live = "green"
         self.releases: list[str] = []
         self.histories: dict[str, dict[str, Any]] = {name: {"sequence": 0, "releases": []} for name in PORTS}
-        self.slots = {name: {"release": "", "deployed": False, "environment": "e"} for name in PORTS}
+        self.slots: dict[str, dict[str, Any]] = {name: {"release": "", "deployed": False} for name in PORTS}
         self.runs = 0
 
     @property
@@ -48,45 +49,42 @@ class Host:
     def withdrawn(self) -> set[str]:
         return {entry["release"] for entry in self.history if entry["withdrawn"]}
 
-    def facts(self) -> dict[str, Any]:
+    def state(self) -> State:
+        """What the host has."""
         found = {
-            name: {
-                **slot,
-                "sequence": self.histories[name]["sequence"],
-                "processes": [process(port) for port in PORTS[name]] if slot["deployed"] else [],
-                "workers": [],
-                "addresses": [],
-            }
-            for name, slot in self.slots.items()
+            name: slot(
+                own["release"],
+                own["deployed"],
+                tuple(process(port) for port in PORTS[name]) if own["deployed"] else (),
+                self.histories[name]["sequence"],
+            )
+            for name, own in self.slots.items()
         }
         record = {"environment": "e", "python": "3.13", "commands": {}}
         releases = {"releases": dict.fromkeys(self.releases, "e"), "records": dict.fromkeys(self.releases, record)}
-        state = {"live": self.live, "slots": found, **releases, "history": self.history, "supervisord": {"nofile": 65536}}
-        return {"apps": {"shop": state}}
+        shop = app_state(self.live, found, **releases, history=self.history, previous=self.previous)
+        return {"host": host_state(), "apps": {"shop": shop}, "differences": []}
 
-    def run(self, operation: str, release: str, end: str = "retired", version: str = "") -> None:
+    def run(self, operation: str, wanted: str, end: str = "retired", version: str = "") -> None:
         """An operation that ends at the gate (`refused`), after the switch (`killed`), goes back (`undone`) or comes to its end."""
         self.runs += 1
-        if operation == "deploy" and release not in self.releases:
-            self.releases.append(release)
+        if operation == "deploy" and wanted not in self.releases:
+            self.releases.append(wanted)
         who = {"since": f"2026-01-01T00:00:{self.runs:02}Z", "user": "ana", "controller": "build-1", "run": f"run-{self.runs}"}
-        facts = self.facts()
-        wanted = {"shop": {"release": release, "environment": "e", "python": "3.13", "commands": {}}}
-        differing = ["shop"] if self.release != release or not self.slots[self.live]["deployed"] else []
-        for change in slots.changes(PLAN, facts, wanted, differing, operation).values():
-            name = change["slot"]["name"]
+        releases = {"shop": wanted_release(wanted, version=version, commit=f"commit of {version}" if version else "")}
+        differing = ("shop",) if self.release != wanted or not self.slots[self.live]["deployed"] else ()
+        for change in changes.fleet_changes([fleet_host(self.state(), releases, differing)], operation, who)["web-1"]["changes"]:
+            name, former = change["slot"]["name"], change["former"]["name"]
             if name != self.live:
-                (written,) = slots.histories(
-                    {"shop": change}, facts, operation, who, {"shop": {"version": version, "commit": f"commit of {version}"}}
-                ).values()
-                self.histories[name] = json.loads(json.dumps(written))
-                self.slots[name] = {"release": release, "deployed": True, "environment": "e"}
+                assert change["history"]
+                self.histories[name] = json.loads(json.dumps(change["history"]))
+                self.slots[name] = {"release": wanted, "deployed": True}
             if end == "refused":
                 self.slots[name]["deployed"] = name == self.live
                 return
-            self.live = change["live"] if end == "undone" else name
+            self.live = former if end == "undone" else name
             if end != "killed":
-                self.slots[change["slot"]["name"] if end == "undone" else change["live"]]["deployed"] = False
+                self.slots[name if end == "undone" else former]["deployed"] = False
 
     def deploy(self, release: str, **options: str) -> None:
         self.run("deploy", release, **options)
