@@ -46,12 +46,15 @@ def failure(result: Mapping[str, Any], host: str, label: str) -> str:
     """Why a result is not good; empty when it is. A step that was skipped is good, one without a message is not."""
     if result.get("skipped"):
         return ""
-    if "results" in result:  # of a loop
-        return "\n".join(problem for each in result["results"] if (problem := failure(each, host, label)))
-    if result.get("unreachable") or result.get("failed") or result.get("healthy") is False:
+    if failed := [problem for each in result.get("results", []) if (problem := failure(each, host, label))]:  # of a loop
+        return "\n".join(failed)
+    # Of a task with `failed_when: false` Ansible calls everything a success; what did not even come to its end says nothing else.
+    broken = "failed_when_result" in result and "healthy" not in result and "rc" not in result
+    if result.get("unreachable") or result.get("failed") or result.get("healthy") is False or broken:
         return str(result.get("msg") or "it failed without a message")
     if result.get("rc", 0) != 0:
-        return f"{label.format(item=result.get('item'))}, on {host}, ended with {result['rc']}: {last_lines(result)}"
+        what = label.format(item=result["item"]) if "item" in result else "a module"
+        return f"{what}, on {host}, ended with {result['rc']}: {last_lines(result)}"
     return ""
 
 
