@@ -198,8 +198,9 @@ def install(module: AnsibleModule, path: Path, content: str | None) -> None:
     handle, temporary = tempfile.mkstemp(dir=module.tmpdir)
     with os.fdopen(handle, "w", encoding="utf-8") as stream:
         stream.write(content)
-    os.chmod(temporary, 0o644)
     module.atomic_move(temporary, str(path))
+    os.chown(path, os.geteuid(), os.getegid())  # the move gives a new file the owner and the mode of the one before
+    os.chmod(path, 0o644)
 
 
 @contextmanager

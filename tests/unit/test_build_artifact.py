@@ -30,7 +30,9 @@ Tree = Mapping[str, tuple[bytes, bool]]  # path -> content, executable
 
 names = st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1, max_size=8).filter(
     lambda name: (
-        name not in (".", "..", ".git", "__pycache__", "__MACOSX", ".deployignore", "pyvenv.cfg")
+        name not in (".", "..", ".git", "__pycache__", "__MACOSX", ".DS_Store", ".deployignore", "pyvenv.cfg")
+        and name not in ("Procfile", "runtime.txt", "pyproject.toml")  # which have to say what they are there for
+        and name.lower() != "thumbs.db"
         and not name.endswith((".pyc", ":"))  # no drive of Windows either
         and not name.startswith("._")
     )

@@ -18,6 +18,7 @@ from tests.unit.loading import plugin
 from tests.unit.conftest import PATIENCE, nginx_tree, process, run_module, utils, wait_until
 
 config = plugin("modules", "nginx_config")
+own = plugin("module_utils", "nginx")
 
 MAIN = """\
 user www-data;
@@ -67,8 +68,9 @@ class Host:
 @pytest.fixture
 def host(tmp_path: Path, nginx: Path, ports: Callable[[int], list[int]], monkeypatch: pytest.MonkeyPatch) -> Host:
     """An nginx that does not run."""
-    monkeypatch.setattr(config, "NGINX", str(nginx))
-    monkeypatch.setattr(config, "PID_FILE", tmp_path / "nginx.pid")
+    for module in (config, own):
+        monkeypatch.setattr(module, "NGINX", str(nginx))
+    monkeypatch.setattr(own, "PID_FILE", tmp_path / "nginx.pid")
     return Host(tmp_path, ports(1)[0])
 
 
@@ -213,6 +215,25 @@ def test_diff(host: Host) -> None:
     assert found == {"new.conf": ("", "# new\n"), "site.conf": (before, "")}
 
 
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o666, 0o755])
+def test_a_file_that_not_all_can_read_or_others_write_is_put_right(host: Host, mode: int) -> None:
+    path = host.root / "conf.d/site.conf"
+    path.chmod(mode)
+    for check in (True, False):
+        assert host.run({"conf.d/site.conf": path.read_text()}, check=check)["changed"]
+    assert path.stat().st_mode & 0o777 == 0o644
+    assert not host.run({"conf.d/site.conf": path.read_text()})["changed"]
+
+
+def test_a_link_in_the_place_of_a_file_is_replaced(host: Host) -> None:
+    """What it leads to is somebody else's."""
+    path, other = host.root / "conf.d/site.conf", host.folder / "other.conf"
+    path.rename(other)
+    path.symlink_to(other)
+    assert host.run({"conf.d/site.conf": other.read_text()})["changed"]
+    assert (path.is_symlink(), path.read_text()) == (False, other.read_text())
+
+
 def test_files_that_are_not_forced(host: Host) -> None:
     assert host.run({"conf.d/slot.conf": "# first\n"}, force=False)["changed"]
     assert not host.run({"conf.d/slot.conf": "# second\n"}, force=False)["changed"]
@@ -233,7 +254,7 @@ def test_no_reload_for_what_is_loaded(host: Host, nginx: Path) -> None:
     """The recorded digest decides: the same workers go on."""
     assert host.run({"conf.d/new.conf": "# new\n"})["changed"]
     with process(nginx, "-e", "stderr", "-c", host.root / "nginx.conf", "-g", "daemon off;") as master:
-        wait_until(lambda: config.master() == master.pid and utils("proc").children(master.pid), "nginx's workers")
+        wait_until(lambda: own.master() == master.pid and utils("proc").children(master.pid), "nginx's workers")
         workers = utils("proc").children(master.pid)
         result = host.run({"conf.d/new.conf": "# new\n"})
         assert (result.get("failed", False), result["changed"], result["reloaded"]) == (False, False, False)
@@ -253,7 +274,7 @@ def systemd(host: Host, nginx: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     script.chmod(0o755)
     monkeypatch.setenv("PATH", f"{script.parent}:{os.environ['PATH']}")
     with process(nginx, "-e", "stderr", "-c", host.root / "nginx.conf", "-g", "daemon off;") as running:
-        wait_until(lambda: config.master() == running.pid and utils("proc").children(running.pid), "nginx's workers")
+        wait_until(lambda: own.master() == running.pid and utils("proc").children(running.pid), "nginx's workers")
         yield running.pid
 
 
@@ -328,13 +349,13 @@ def test_reload_that_fails(host: Host) -> None:
 
 
 def test_master(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(config, "PID_FILE", tmp_path / "nginx.pid")
-    assert config.master() == 0
+    monkeypatch.setattr(own, "PID_FILE", tmp_path / "nginx.pid")
+    assert own.master() == 0
     with process(sys.executable, "-c", "pass") as short:
         short.wait()
     for text, pid in (("", 0), ("soon", 0), (f"{short.pid}\n", 0), (f"{os.getpid()}\n", os.getpid())):
         (tmp_path / "nginx.pid").write_text(text)
-        assert config.master() == pid
+        assert own.master() == pid
 
 
 # Files of others, in whatever encoding
