@@ -1,6 +1,6 @@
 PYTHON ?= python3
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test test-crash test-rolling lint unit molecule lock docs bench-converge bench-switch clean setup
+.PHONY: release help demo demo-down test test-crash test-rolling lint unit molecule lock docs bench-converge bench-switch clean setup
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Molecule keeps its state here: two clones of one name share none. Sockets stay where their paths are short.
@@ -66,6 +66,9 @@ bench-switch: setup ## Compare three ways to bring a new version live on 256 pro
 	@python -m pip install --quiet --require-hashes --no-deps --disable-pip-version-check --requirement bench/requirements.txt
 	@python -m bench.switch
 	@python -m bench.switch_plot
+
+release: setup ## Build the archive of the collection; version, tag and changelog have to agree
+	@python -m tools.release
 
 clean: ## Remove caches (`make demo-down` removes the rest)
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -82,11 +82,14 @@ class Fleet:
         extra = json.dumps({"tornado_apps": self.settings(**settings) if apps is None else apps})
         return ["ansible-playbook", "site.yml", "-i", str(self.inventory), "--extra-vars", extra, *arguments]
 
-    def run(self, *arguments: str, variables: Mapping[str, str] | None = None, **settings: Any) -> subprocess.CompletedProcess[str]:
-        """Run site.yml; variables are the controller's own. What it printed goes to the test's output."""
-        plain = {**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0", **(variables or {})}
+    def run(
+        self, *arguments: str, variables: Mapping[str, str] | None = None, root: Path = ROOT, **settings: Any
+    ) -> subprocess.CompletedProcess[str]:
+        """Run site.yml of a repository; variables are the controller's own. What it printed goes to the test's output."""
+        config = str(root / "ansible.cfg")
+        plain = {**os.environ, "ANSIBLE_CONFIG": config, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0", **(variables or {})}
         command = self.command(*arguments, **settings)
-        done = subprocess.run(command, cwd=ROOT, env=plain, capture_output=True, text=True, check=False, timeout=RUN_TIMEOUT)
+        done = subprocess.run(command, cwd=root, env=plain, capture_output=True, text=True, check=False, timeout=RUN_TIMEOUT)
         print(done.stdout, done.stderr)
         return done
 

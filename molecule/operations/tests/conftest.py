@@ -11,10 +11,15 @@ APPS = {"shop": {"command": "{python} app.py --port={port}", "health": {"path": 
 
 
 @pytest.fixture(scope="session")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Fleet:
-    """Begins with the app live on both hosts."""
+def hosts(tmp_path_factory: pytest.TempPathFactory) -> Fleet:
+    """The hosts as they are."""
     source = tmp_path_factory.mktemp("source") / "app"
     shutil.copytree(ROOT / "files/app", source, ignore=shutil.ignore_patterns("__pycache__"))
-    fleet = Fleet(Path(__file__).resolve().parents[1] / "inventory", source, APPS, socket_seconds={"shop": 1})
-    fleet.play()
-    return fleet
+    return Fleet(Path(__file__).resolve().parents[1] / "inventory", source, APPS, socket_seconds={"shop": 1})
+
+
+@pytest.fixture(scope="session")
+def fleet(hosts: Fleet) -> Fleet:
+    """Begins with the app live on both hosts."""
+    hosts.play()
+    return hosts

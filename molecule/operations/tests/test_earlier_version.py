@@ -1,0 +1,39 @@
+"""Hosts that an earlier version of the role has provisioned: this one takes them over, and no client notices.
+
+The first module of this scenario: it finds the hosts bare.
+"""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.fleet import ROOT, Fleet
+
+EARLIER = "91f47cb"  # the last version that was not a collection
+
+
+@pytest.fixture(scope="module")
+def earlier(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The repository as it was then."""
+    folder = tmp_path_factory.mktemp("earlier") / "repository"
+    subprocess.run(["git", "worktree", "add", "--quiet", "--detach", folder, EARLIER], cwd=ROOT, check=True)
+    yield folder
+    subprocess.run(["git", "worktree", "remove", "--force", folder], cwd=ROOT, check=True)
+
+
+def test_an_upgrade_keeps_processes_and_histories(hosts: Fleet, earlier: Path) -> None:
+    assert hosts.run(root=earlier).returncode == 0
+    (first,) = {state.release for state in hosts.state().values()}
+    hosts.change("deployed by the earlier version")
+    assert hosts.run("--tags", "deploy", root=earlier).returncode == 0
+    before = hosts.state()
+    with hosts.unnoticed():
+        output = hosts.play()
+        assert hosts.state() == before
+        assert "what is live is what is wanted" in output
+        hosts.play("--tags", "rollback")
+    assert hosts.release() == first
+    assert hosts.leftovers() == {}
+    hosts.answers()
