@@ -2,49 +2,46 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from tests.unit.loading import plugin
-from tests.unit.test_slots import ENVIRONMENT, A, B, C, entry
+from ansible_collections.tornado_app.deploy.plugins.module_utils.state import AppState
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils import releases
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.changes import Host
+from tests.unit.builders import ENVIRONMENT, A, B, C, app_state, entry, host, host_state, slot
 
-rollback = plugin("plugin_utils", "rollback")
 FIRST, SECOND = ({"at": f"2026-01-0{day}T03:04:05Z", "run": f"2026010{day}T030405Z-build-1-4711"} for day in (1, 2))
 
 
-def app(*served: str, withdrawn: tuple[str, ...] = (), broken: tuple[str, ...] = (), run: dict[str, str] = SECOND) -> dict[str, Any]:
+def app(*served: str, withdrawn: tuple[str, ...] = (), broken: tuple[str, ...] = (), run: dict[str, str] = SECOND) -> AppState:
     """An app that was deployed or rolled back in a run and has served these releases, the latest first."""
-    history = [entry(release, withdrawn=release in withdrawn, **run) for release in served]
-    return {
-        "live": "blue",
-        "slots": {"blue": {"release": served[0] if served else "", "deployed": bool(served)}},
-        "releases": {release: "" if release in broken else ENVIRONMENT for release in served},
-        "history": history,
-        "previous": next((release for release in served[1:] if release not in {*withdrawn, *broken}), ""),
-    }
+    return app_state(
+        slots={"blue": slot(served[0] if served else "", bool(served))},
+        releases={release: "" if release in broken else ENVIRONMENT for release in served},
+        history=[entry(release, withdrawn=release in withdrawn, **run) for release in served],
+        previous=next((release for release in served[1:] if release not in {*withdrawn, *broken}), ""),
+    )
 
 
-def fleet(*hosts: dict[str, Any], name: str = "shop") -> list[dict[str, Any]]:
+def fleet(*states: AppState, name: str = "shop") -> list[Host]:
     """Hosts with one app each."""
-    return [mixed(number, **{name: state}) for number, state in enumerate(hosts, 1)]
+    return [mixed(number, **{name: state}) for number, state in enumerate(states, 1)]
 
 
-def mixed(number: int, **apps: dict[str, Any]) -> dict[str, Any]:
-    return {"inventory_hostname": f"web-{number}", "__tornado_app_facts": {"apps": apps}}
+def mixed(number: int, **apps: AppState) -> Host:
+    return host({"host": host_state(), "apps": apps, "differences": []}, name=f"web-{number}")
 
 
-def goes_to(hosts: list[dict[str, Any]], release: str = "") -> dict[str, str]:
+def goes_to(hosts: list[Host], release: str = "") -> dict[str, str]:
     """What the apps go back to, where nothing stands against it."""
-    assert rollback.problems(hosts, release) == []
-    found: dict[str, str] = rollback.targets(hosts, release)
+    found, problems = releases.rollback(hosts, release)
+    assert problems == []
     return found
 
 
-def problem(hosts: list[dict[str, Any]], release: str = "") -> str:
+def problem(hosts: list[Host], release: str = "") -> str:
     """The only thing that stands against it."""
-    (found,) = rollback.problems(hosts, release)
-    return str(found)
+    (found,) = releases.rollback(hosts, release)[1]
+    return found
 
 
 def test_it_goes_to_what_was_served_before() -> None:
@@ -100,7 +97,7 @@ def test_hosts_that_have_an_app_go_back_and_the_others_do_not_matter() -> None:
 def test_histories_that_lead_to_several_releases_leave_the_choice() -> None:
     said = problem(fleet(app(B, A), app(A, B)))
     assert said == f"shop could go back to {A} or {B}; name one with -e tornado_app_release=<id>"
-    assert rollback.targets(fleet(app(B, A), app(A, B))) == {}
+    assert releases.rollback(fleet(app(B, A), app(A, B)))[0] == {}
 
 
 def test_histories_that_lead_to_no_common_release_are_told_host_by_host() -> None:
@@ -109,14 +106,14 @@ def test_histories_that_lead_to_no_common_release_are_told_host_by_host() -> Non
     assert said.endswith(f"kept on all hosts are {C}")
 
 
-def test_one_app_that_cannot_go_back_is_told_though_the_other_could() -> None:
+def test_one_app_that_cannot_go_back_is_said_though_the_other_could() -> None:
     assert problem([mixed(1, shop=app(B, A), api=app(C))]).startswith("api has nothing to go back to")
 
 
 def test_nothing_was_deployed() -> None:
     for hosts in ([], fleet(app()), fleet(app(), app())):
         assert problem(hosts) == "nothing was deployed yet: there is nothing to go back to"
-        assert rollback.targets(hosts) == {}
+        assert releases.rollback(hosts)[0] == {}
 
 
 def test_a_release_that_is_named_is_gone_to_whenever_it_was_served() -> None:
@@ -134,12 +131,6 @@ def test_only_the_app_that_has_it_goes_there() -> None:
     assert goes_to(hosts, C) == {"api": C}
 
 
-def test_a_release_that_looks_like_a_number_can_be_named() -> None:
-    """YAML and Ansible make numbers of what looks like one."""
-    number = 123456789012
-    assert rollback.targets(fleet(app(B, str(number))), number) == {"shop": str(number)}
-
-
 def test_an_unknown_release_is_refused_with_those_that_there_are() -> None:
     hosts = [mixed(number, shop=app(B, A), api=app(C)) for number in (1, 2)]
     assert problem(hosts, "nonsense") == (
@@ -149,6 +140,6 @@ def test_an_unknown_release_is_refused_with_those_that_there_are() -> None:
 
 
 @pytest.mark.parametrize("other", [app(C, B, A, broken=(A,)), app(C, B)], ids=["not whole", "not there"])
-def test_a_release_that_is_not_whole_on_one_host_is_refused_with_that_host(other: dict[str, Any]) -> None:
+def test_a_release_that_is_not_whole_on_one_host_is_refused_with_that_host(other: AppState) -> None:
     said = problem(fleet(app(C, B, A), other), A)
     assert said == f"tornado_app_release {A} of shop is not whole on web-2; kept on all hosts are {C}, {B}"
