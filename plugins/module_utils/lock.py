@@ -26,12 +26,17 @@ def parse(text: str) -> dict[str, Any]:
     return found if isinstance(found, dict) and {"run", "expires"} <= found.keys() else {}
 
 
-def read(path: Path) -> dict[str, Any]:
-    """The lock as it is just now; empty when nobody holds it, or its lease is over."""
+def said(path: Path) -> dict[str, Any]:
+    """What the lock file says just now, also when the lease is over; empty when nobody holds the lock."""
     try:
-        found = parse(path.read_text(encoding="utf-8", errors="replace"))
+        return parse(path.read_text(encoding="utf-8", errors="replace"))
     except OSError:
         return {}
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The lock as it is just now; empty when nobody holds it, or its lease is over."""
+    found = said(path)
     return found if found and found["expires"] > time.time() else {}
 
 

@@ -80,7 +80,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.tornado_app.deploy.plugins.module_utils.lock import Lock, holder, mark, opened, parse, read, write
+from ansible_collections.tornado_app.deploy.plugins.module_utils.lock import Lock, holder, mark, opened, parse, said, write
 
 
 def refusal(params: dict[str, Any], found: Lock) -> str:
@@ -137,7 +137,7 @@ def main() -> None:
     deadline = time.monotonic() + params["wait"]
     while True:
         before = mark(path)
-        reason, found = (refusal(params, read(path)), {}) if module.check_mode else take(params, path)
+        reason, found = (refusal(params, said(path)), {}) if module.check_mode else take(params, path)
         if not reason or time.monotonic() >= deadline:
             break
         time.sleep(1)

@@ -1,4 +1,4 @@
-"""What the tests of the role share: its modules called as Ansible calls them, its templates as it renders them.
+"""What the tests share: the modules called as Ansible calls them, the templates as the role renders them.
 
 Test modules import it as `tests.unit.conftest`.
 """
@@ -42,12 +42,12 @@ Plan = dict[str, dict[str, Any]]
 
 
 def utils(name: str) -> Any:
-    """One of the role's module_utils: utils("proc")."""
+    """One of the collection's module_utils: utils("proc")."""
     return plugin("module_utils", name)
 
 
 def run_module(name: str, *, check: bool = False, tmpdir: Path | None = None, **arguments: Any) -> dict[str, Any]:
-    """Run one of the role's modules in this process and return its result; `failed` is set when it failed."""
+    """Run one of the collection's modules in this process and return its result; `failed` is set when it failed."""
     internals = {
         "_ansible_check_mode": check,
         "_ansible_diff": True,
@@ -110,6 +110,12 @@ def make_plan(apps: Settings, *, cpus: int = 1, nofile: int = 4096, stride: int 
     }
     found: Plan = plugin("plugin_utils", "plan").plan(apps, defaults, host)
     return found
+
+
+def make_slot(app: str = "shop", name: str = "blue", **changed: Any) -> dict[str, Any]:
+    """A whole slot, as a plan has it, but for what is changed."""
+    slots = make_plan({app: {"source": "app", "command": "{python} app.py {port}"}})[app]["slots"]
+    return {**slots[name], **changed}
 
 
 def render(template: str, variables: Settings) -> str:
@@ -261,7 +267,9 @@ class Supervisor:
         """
         ports = self.stack.enter_context(held_ports(len(behaviours)))
         addresses = [f"127.0.0.1:{port}" for port in ports]
-        base = json.loads(json.dumps(self.app["slots"]["blue"]).replace("shop-blue", f"shop-{name}").replace("/slots/blue", f"/slots/{name}"))
+        base = json.loads(
+            json.dumps(self.app["slots"]["blue"]).replace("shop-blue", f"shop-{name}").replace("/slots/blue", f"/slots/{name}")
+        )
         slot: dict[str, Any] = {**base, "name": "green" if name == "green" else "blue", "ports": ports, "addresses": addresses}
         Path(slot["cwd"]).mkdir(parents=True, exist_ok=True)
         release = {"release": "0123456789ab", "environment": "ba9876543210", "commands": workers or {}}

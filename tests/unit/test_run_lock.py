@@ -1,9 +1,10 @@
-"""fleet_lock: one run at a time changes a host, and a dead one keeps nobody away for ever."""
+"""run_lock: one run at a time changes a host, and a dead one keeps nobody away for ever."""
 
 from __future__ import annotations
 
 import json
 import multiprocessing
+import time
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
@@ -65,16 +66,58 @@ def test_a_run_may_take_its_own_lock_again(path: Path) -> None:
     assert utils("lock").read(path)["expires"] > expires + 900
 
 
-def test_a_renewal_begins_the_lease_anew(path: Path) -> None:
-    lock(path, ANA, lease=10)
-    expires = utils("lock").read(path)["expires"]
-    assert not lock(path, ANA, "renewed", lease=1000).get("failed")
-    assert utils("lock").read(path)["expires"] > expires + 900
+def use(path: Path, who: dict[str, Any]) -> float:
+    """Do something that needs the lock, as the modules that act do; when its lease ends after that."""
+    with utils("lock").held(path, who["run"]):
+        pass
+    return float(utils("lock").parse(path.read_text())["expires"])
+
+
+def refused(path: Path, who: dict[str, Any]) -> str:
+    """Why this run may not do what needs the lock."""
+    with pytest.raises(utils("lock").NotHeldError) as problem, utils("lock").held(path, who["run"]):
+        raise AssertionError("it is done")
+    return str(problem.value)
+
+
+def set_expiry(path: Path, expires: float) -> None:
+    path.write_text(json.dumps({**json.loads(path.read_text()), "expires": expires}))
+
+
+def test_who_acts_under_the_lock_begins_its_lease_again(path: Path) -> None:
+    lock(path, ANA, lease=1000)
+    set_expiry(path, time.time() + 10)
+    assert use(path, ANA) > time.time() + 900
+
+
+def test_the_lease_begins_before_the_act_and_after_it(path: Path) -> None:
+    """The act may take longer than the lease."""
+    lock(path, ANA, lease=1000)
+    set_expiry(path, 0)
+    with utils("lock").held(path, "r-ana"):
+        assert held_by(path) == "r-ana"
+        set_expiry(path, 0)
+    assert held_by(path) == "r-ana"
+
+
+def test_what_fails_under_the_lock_keeps_it(path: Path) -> None:
+    lock(path, ANA)
+    with pytest.raises(ZeroDivisionError), utils("lock").held(path, "r-ana"):
+        raise ZeroDivisionError
+    assert held_by(path) == "r-ana"
+
+
+def test_a_lock_of_an_older_version_is_held_without_a_lease_of_its_own(path: Path) -> None:
+    lock(path, ANA)
+    found = {key: value for key, value in json.loads(path.read_text()).items() if key != "lease"}
+    path.write_text(json.dumps(found))
+    assert use(path, ANA) == found["expires"]
 
 
 def test_a_run_renews_a_lock_whose_lease_was_over_when_nobody_has_taken_it(path: Path) -> None:
-    lock(path, ANA, lease=-1)
-    assert not lock(path, ANA, "renewed").get("failed")
+    lock(path, ANA, lease=1000)
+    set_expiry(path, 0)
+    use(path, ANA)
     assert lock(path, BOB)["failed"]
 
 
@@ -102,12 +145,54 @@ def test_nobody_is_named_by_an_empty_name(path: Path) -> None:
     assert lock(path, BOB, replace="")["failed"]
 
 
+def test_a_run_that_goes_on_elsewhere_keeps_a_lock_whose_lease_is_over(path: Path) -> None:
+    lock(path, ANA, lease=-1)
+    for check in (True, False):
+        assert "this host is locked by ana on build-1" in lock(path, BOB, alive=["r-eve", "r-ana"], check=check)["msg"]
+    assert utils("lock").parse(path.read_text())["run"] == "r-ana"
+    assert lock(path, BOB, alive=["r-eve"])["replaced"]["run"] == "r-ana"
+
+
+def test_a_run_that_goes_on_elsewhere_can_be_replaced(path: Path) -> None:
+    lock(path, ANA, lease=-1)
+    assert not lock(path, BOB, alive=["r-ana"], replace="r-ana").get("failed")
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_a_run_waits_for_the_lock_of_another(path: Path, check: bool) -> None:
+    lock(path, ANA, lease=1.5)
+    assert not lock(path, BOB, wait=PATIENCE, check=check).get("failed")
+    assert held_by(path) == ("" if check else "r-bob")
+
+
+def test_a_run_gives_up_when_it_has_waited(path: Path) -> None:
+    lock(path, ANA)
+    assert "wait for that run with -e tornado_app_lock_wait=SECONDS" in lock(path, BOB, wait=0.1)["msg"]
+    assert held_by(path) == "r-ana"
+
+
+def test_the_mark_tells_whether_anybody_was_here_in_between(path: Path) -> None:
+    """As state_info has seen it."""
+
+    def seen() -> str:
+        return str(run_module("state_info", apps={}, lock=str(path))["host"]["lock_mark"])
+
+    assert seen() == ""
+    assert lock(path, ANA)["mark"] == ""
+    before = seen()
+    lock(path, ANA, "absent")
+    lock(path, BOB)
+    lock(path, BOB, "absent")
+    between = seen()
+    assert between != before
+    assert seen() == lock(path, ANA, check=True)["mark"] == lock(path, ANA)["mark"] == between
+    assert seen() != between
+
+
 def test_a_run_whose_lock_was_taken_over_stops(path: Path) -> None:
     lock(path, ANA)
     lock(path, BOB, replace="r-ana")
-    result = lock(path, ANA, "renewed", replace="r-bob")
-    assert result["failed"]
-    assert "taken over by bob on build-1 (process 815), running restart" in result["msg"]
+    assert refused(path, ANA).startswith("this host's lock is now that of bob on build-1 (process 815), running restart since ")
     assert held_by(path) == "r-bob"
 
 
@@ -116,14 +201,14 @@ def test_it_stops_though_the_other_run_has_ended_meanwhile(path: Path) -> None:
     lock(path, ANA)
     lock(path, BOB, replace="r-ana")
     lock(path, BOB, "absent")
-    assert lock(path, ANA, "renewed").get("failed")
+    assert refused(path, ANA) == "this host's lock is now free"
     assert held_by(path) == ""
 
 
 def test_it_stops_though_the_other_run_has_died_meanwhile(path: Path) -> None:
     lock(path, ANA)
     lock(path, BOB, replace="r-ana", lease=-1)
-    assert lock(path, ANA, "renewed").get("failed")
+    assert "that of bob" in refused(path, ANA)
 
 
 def test_a_lock_is_given_back_by_its_owner_alone(path: Path) -> None:
@@ -161,14 +246,13 @@ def test_a_shorter_lock_leaves_nothing_of_a_longer_one(path: Path) -> None:
     assert json.loads(path.read_text())["operation"] == "restart"
 
 
-@pytest.mark.parametrize("state", ["present", "renewed"])
-def test_check_mode_refuses_and_takes_nothing(path: Path, state: str) -> None:
-    assert not lock(path, ANA, state, check=True).get("failed")
+def test_check_mode_refuses_and_takes_nothing(path: Path) -> None:
+    assert not lock(path, ANA, check=True).get("failed")
     assert not path.parent.exists()
     lock(path, ANA)
     before = path.read_text()
-    assert lock(path, BOB, state, check=True)["failed"]
-    assert not lock(path, ANA, state, check=True).get("failed")
+    assert lock(path, BOB, check=True)["failed"]
+    assert not lock(path, ANA, check=True).get("failed")
     assert path.read_text() == before
 
 

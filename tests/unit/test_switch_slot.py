@@ -1,4 +1,4 @@
-"""live_slot: the switch, which happens for the run that holds the lock alone."""
+"""switch_slot: the switch, which happens for the run that holds the lock alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.conftest import PATIENCE, run_module, utils
+from tests.unit.conftest import PATIENCE, make_slot, run_module, utils
 
 RUN = "r-ana"
 
@@ -29,8 +29,8 @@ class Host:
         run_module("run_lock", path=str(self.lock), run=run, holder={"user": run}, lease=lease)
 
     def switch(self, slots: Mapping[str, str], **options: Any) -> dict[str, Any]:
-        switches = [{"app": app, "slot": slot, "flag": str(self.flags[app])} for app, slot in slots.items()]
-        return run_module("switch_slot", switches=switches, run=RUN, lock=str(self.lock), **options)
+        given = [make_slot(app, slot, flag=str(self.flags[app])) for app, slot in slots.items()]
+        return run_module("switch_slot", slots=given, run=RUN, lock=str(self.lock), **options)
 
     def live(self) -> dict[str, str]:
         """App -> its live slot; nothing but the flag may be beside the flag."""
@@ -108,6 +108,21 @@ def test_its_own_lock_counts_though_its_lease_is_over(host: Host) -> None:
     """Nobody has taken it over."""
     host.take(lease=-1)
     assert host.switch({"shop": "green"})["changed"]
+
+
+def test_a_switch_renews_the_lease(host: Host) -> None:
+    """A run that goes on keeps its lock, however long it takes as a whole."""
+    host.take(lease=10)
+    write_expiry(host, time.time() + 1)
+    before = time.time()
+    host.switch({"shop": "green"})
+    assert utils("lock").read(host.lock)["expires"] >= before + 10
+
+
+def write_expiry(host: Host, expires: float) -> None:
+    """Change when the lease ends."""
+    with utils("lock").opened(host.lock) as stream:
+        utils("lock").write(stream, {**utils("lock").parse(stream.read()), "expires": expires})
 
 
 def test_check_mode_switches_nothing_and_needs_no_lock(host: Host) -> None:
