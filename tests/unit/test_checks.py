@@ -1,45 +1,34 @@
-"""What stands against a run, and what is short after it: each finding names host, setting and figure."""
+"""What stands against a run before it begins: each finding names host, setting and figure."""
 
-import copy
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.loading import plugin
-from tests.unit.test_plan import DEFAULTS, SHOP
-from tests.unit.test_plan import HOST as PLAN_HOST
-from tests.unit.test_slots import PLAN, facts, slot
+from ansible_collections.tornado_app.deploy.plugins.module_utils.state import State
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils import checks, files, plan
+from tests.unit.builders import (
+    HOST,
+    PLAN,
+    SHOP,
+    SHOP_PLAN,
+    A,
+    app_state,
+    artifact,
+    host_state,
+    line,
+    planned,
+    process,
+    release,
+    slot,
+    unfinished,
+)
 
-checks = plugin("plugin_utils", "checks")
-make_plan = plugin("plugin_utils", "plan").plan
-HOST = {"name": "web-1", "distribution": "Debian", "distribution_version": "12.7", "nofile": 65536, "sysctl": True}
-SYSTEM = {
-    "python": "3.11",
-    "nginx_version": "1.22.1",
-    "port_80": "nginx (pid 812)",
-    "nofile_ceiling": 1048576,
-    "nofile_raisable": True,
-    "free_bytes": 10**9,
-    "nginx": [{"pid": 813, "nofile": 65536, "uid": 33}],
-}
 
-
-def state(system: dict[str, Any] | None = None, app: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The facts of a host where all is well, but for what is given."""
-    found = copy.deepcopy(facts())
-    found["host"] = {**SYSTEM, **(system or {})}
-    found["apps"]["shop"] |= {
-        "foreign_user": False,
-        "foreign_paths": [],
-        "foreign_unit": "",
-        "foreign_ports": {},
-        "supervisord": {"pid": 7, "nofile": 65536, "uid": 998},
-        "static_file": "app.css",
-        **(app or {}),
-    }
-    return found
+def state(system: dict[str, Any] | None = None, app: dict[str, Any] | None = None) -> State:
+    """A host where all is well, but for what is given."""
+    return {"host": host_state(**(system or {})), "apps": {"shop": app_state(**(app or {}))}, "differences": []}
 
 
 def test_a_host_where_all_is_well_has_no_problem() -> None:
@@ -88,11 +77,11 @@ def test_supported_systems_are_supported(distribution: str, release: str) -> Non
 
 
 def test_a_release_without_room_is_refused_before_it_is_copied() -> None:
-    artifacts = {"shop": {"release": "cccccccccccc", "size": 600_000_000}}
+    artifacts = {"shop": artifact("cccccccccccc", size=600_000_000)}
     (found,) = checks.room_problems(PLAN, state(), artifacts, "web-1")
     assert found.startswith("web-1: /srv has 1000 MB free, releases of shop need 1300 MB")
     assert checks.room_problems(PLAN, state({"free_bytes": 1_300_000_000}), artifacts, "web-1") == []
-    assert checks.room_problems(PLAN, state({"free_bytes": 0}), {"shop": {**artifacts["shop"], "release": "aaaaaaaaaaaa"}}, "web-1") == []
+    assert checks.room_problems(PLAN, state({"free_bytes": 0}), {"shop": artifact("aaaaaaaaaaaa", size=600_000_000)}, "web-1") == []
 
 
 def test_a_source_that_cannot_be_built_is_named_with_its_setting() -> None:
@@ -100,20 +89,13 @@ def test_a_source_that_cannot_be_built_is_named_with_its_setting() -> None:
     assert checks.build_problems(results) == ["tornado_apps.shop.source: source /x is not there"]
 
 
-def line(*variables: str, mentions: tuple[str, ...] = (), problem: str = "") -> dict[str, Any]:
-    """What is told of a line of a Procfile."""
-    return {"command": "x", "problem": problem, "variables": list(variables), "mentions": [*variables, *mentions]}
+BUILT: dict[str, Any] = {"processes": {"worker": line("QUEUE")}}
 
 
-ARTIFACT: dict[str, Any] = {"processes": {"worker": line("QUEUE")}, "python": ""}
-
-
-def source_problems(artifact: dict[str, Any] | None = None, **settings: Any) -> list[str]:
+def source_problems(built: dict[str, Any] | None = None, **settings: Any) -> list[str]:
     """What stands against the shop with these settings, of a source that says this."""
-    plan = make_plan({"shop": {**SHOP, "environment": {"QUEUE": "q"}, **settings}}, DEFAULTS, PLAN_HOST)
-    system = {"host": {"pythons": {"3.11": "/usr/bin/python3", "3.12": "/usr/bin/python3.12"}}}
-    found: list[str] = checks.source_problems(plan, system, {"shop": {**ARTIFACT, **(artifact or {})}}, "web-1")
-    return found
+    apps = planned({"shop": {**SHOP, "environment": {"QUEUE": "q"}, **settings}})
+    return checks.source_problems(apps, state(), {"shop": artifact(**{**BUILT, **(built or {})})}, "web-1")
 
 
 def test_a_source_that_fits_its_settings_and_the_host() -> None:
@@ -123,7 +105,7 @@ def test_a_source_that_fits_its_settings_and_the_host() -> None:
 
 
 @pytest.mark.parametrize(
-    ("artifact", "settings", "said"),
+    ("built", "settings", "said"),
     [
         ({}, {"command": None}, "tornado_apps.shop has neither command nor wsgi, and its source has no Procfile with a line for web"),
         ({}, {"scale": {"clock": 1}}, "tornado_apps.shop.scale.clock: the Procfile of its source has no such line; it has worker"),
@@ -149,8 +131,8 @@ def test_a_source_that_fits_its_settings_and_the_host() -> None:
         ({"python": "3.9"}, {}, "web-1: tornado_apps.shop: its runtime.txt asks for 3.9, which the host does not have; it has 3.11, 3.12"),
     ],
 )
-def test_what_of_a_source_fits_neither_settings_nor_host(artifact: dict[str, Any], settings: dict[str, Any], said: str) -> None:
-    (found,) = source_problems(artifact, **settings)
+def test_what_of_a_source_fits_neither_settings_nor_host(built: dict[str, Any], settings: dict[str, Any], said: str) -> None:
+    (found,) = source_problems(built, **settings)
     assert found.startswith(said)
 
 
@@ -163,41 +145,16 @@ def test_a_line_that_is_scaled_to_nothing_does_not_matter() -> None:
 
 
 def test_the_variables_that_every_process_has_are_known() -> None:
-    release = {"release": "r", "environment": "e", "commands": {}}
-    record = plugin("plugin_utils", "arguments").slot_record(PLAN["shop"], PLAN["shop"]["slots"]["blue"], release)
+    record = files.record(SHOP_PLAN, SHOP_PLAN["slots"]["blue"], release(A))
     assert set(record["environment"]) == checks.VARIABLES
 
 
-def test_a_release_command_that_fails_is_told_on_all_hosts_with_what_it_said() -> None:
-    bad = {"item": "shop", "rc": 3, "stdout": "\n".join(f"line {number}" for number in range(40)), "stderr": "no database"}
-    hosts = [
-        {"inventory_hostname": "web-1", "__tornado_app_released": {"results": [{"item": "api", "rc": 0}, {"skipped": True}, bad]}},
-        {"inventory_hostname": "web-2", "__tornado_app_released": {"results": []}},
-        {"inventory_hostname": "web-3"},
-    ]
-    (found,) = checks.release_problems(hosts)
-    assert found.startswith("tornado_apps.shop: the line release of its Procfile, on web-1, ended with 3: line 21\nline 22\n")
-    assert found.endswith("\nline 39\nno database")
-    assert checks.release_problems(hosts[1:]) == []
-
-
 def test_a_release_that_nothing_says_how_to_start() -> None:
-    plan = make_plan({"shop": {**SHOP, "command": None}}, DEFAULTS, PLAN_HOST)
-    assert checks.start_problems(plan, {"shop": {"release": "aaa", "commands": {"web": "x"}}}) == []
-    assert checks.start_problems(PLAN, {"shop": {"release": "aaa", "commands": {}}}) == []
-    (found,) = checks.start_problems(plan, {"shop": {"release": "aaa", "commands": {"worker": "x"}}})
+    apps = planned({"shop": {**SHOP, "command": None}})
+    assert checks.start_problems(apps, {"shop": release("aaa", commands={"web": "x"})}) == []
+    assert checks.start_problems(PLAN, {"shop": release("aaa")}) == []
+    (found,) = checks.start_problems(apps, {"shop": release("aaa", commands={"worker": "x"})})
     assert found.startswith("tornado_apps.shop has neither command nor wsgi, and release aaa has no Procfile with a line for web")
-
-
-def test_workers_that_are_short_are_told() -> None:
-    found = state()
-    found["apps"]["shop"]["records"]["a" * 12]["commands"] = {"worker": "x", "web": "y", "release": "z"}
-    shortfalls = checks.shortfalls(PLAN, found, {"apps": []}, {"answers": []}, "web-1")
-    assert shortfalls == ["web-1: shop-blue has 0 of 1 processes worker running"]
-    worker = {"name": "shop-blue:worker.1", "state": "RUNNING", "pid": 5, "nofile": 1024, "uid": 998}
-    found["apps"]["shop"]["slots"]["blue"]["workers"] = [worker]
-    shortfalls = checks.shortfalls(PLAN, found, {"apps": []}, {"answers": []}, "web-1")
-    assert shortfalls == ["web-1: shop-blue:worker.1 (pid 5) may open 1024 files instead of 65536"]
 
 
 def test_a_repository_that_cannot_be_fetched_is_named_with_its_version() -> None:
@@ -245,134 +202,83 @@ def test_port_numbers_survive_the_kernels_notation(ports: set[int]) -> None:
     assert checks.numbers(checks.ranges(ports)) == ports
 
 
-STATIC = {"static_file": "app.css"}
-HEALTH, VERSIONED, PLAIN = "/", "/static/app.css?v=1", "/static/app.css"
+# What the live slot, the operation, and the fleet say
 
 
-def answer(path: str, header: str = "", error: str = "") -> dict[str, Any]:
-    return {"app": "shop", "path": path, "cache_control": header, "error": error}
+def test_a_slot_that_would_meet_the_live_one_is_refused() -> None:
+    """The port of the app was changed by as much as its slots are apart."""
+    moved = planned({"shop": {**SHOP, "processes": 2, "port": 7000}})
+    assert checks.host_problems(moved, state(), HOST) == [
+        f"web-1: tornado_apps.shop.port 7000: the green slot would need port {port}, on which the live blue slot runs; choose another port"
+        for port in (8000, 8001)
+    ]
+    assert checks.host_problems(planned({"shop": {**SHOP, "processes": 2, "port": 7002}}), state(), HOST) == []
+    assert checks.host_problems(moved, state(app={"slots": {"blue": slot(A, True), "green": slot()}}), HOST) == []
 
 
-HEALTHY: dict[str, Any] = {"apps": []}
-ANSWERED: dict[str, Any] = {"answers": []}
-GOOD_ANSWERS = [answer(HEALTH), answer(VERSIONED, "max-age=315360000"), answer(PLAIN, "no-cache")]
-
-
-def test_a_host_that_delivers_has_no_shortfall() -> None:
-    assert (
-        checks.shortfalls(PLAN, state(app=STATIC), {"apps": [{"processes": [{"healthy": True}]}]}, {"answers": GOOD_ANSWERS}, "web-1") == []
-    )
+def test_nothing_can_be_restarted_where_nothing_is_live() -> None:
+    assert checks.restart_problems(PLAN, state(), "web-1") == []
+    bare = state(app={"slots": {"blue": slot(A), "green": slot(A, True, (process(9000),))}})
+    assert checks.restart_problems(PLAN, bare, "web-1") == ["shop has no release on web-1 to restart: run --tags deploy first"]
 
 
 @pytest.mark.parametrize(
-    ("system", "app", "said"),
+    ("way_out", "said"),
     [
-        ({"nginx": []}, {}, "nginx has no worker running"),
-        ({"nginx": [{"pid": 813, "nofile": 1024, "uid": 33}]}, {}, "nginx worker 813 may open 1024 files instead of 65536"),
-        ({"nginx": [{"pid": 813, "nofile": 65536, "uid": 0}]}, {}, "nginx worker 813 runs as root"),
-        ({}, {"supervisord": None}, "shop's supervisord does not answer"),
-        (
-            {},
-            {"supervisord": {"pid": 7, "nofile": 1024, "uid": 998}},
-            "shop's supervisord (pid 7) may open 1024 files instead of 65536",
-        ),
-        ({}, {"supervisord": {"pid": 7, "nofile": 65536, "uid": 0}}, "shop's supervisord (pid 7) runs as root"),
+        ("start", "shop.service does not run on web-1: run --tags start first"),
+        ("provision", "shop.service does not run on web-1: run site.yml without --tags, or with --tags provision, first"),
     ],
 )
-def test_what_is_short_is_named_with_its_figure(system: dict[str, Any], app: dict[str, Any], said: str) -> None:
-    (found,) = checks.shortfalls(PLAN, state(system, app), HEALTHY, ANSWERED, "web-1")
-    assert found.startswith(f"web-1: {said}")
+def test_without_supervisord_no_slot_can_be_filled(way_out: str, said: str) -> None:
+    stopped = state(app={"supervisord": None})
+    assert checks.supervisord_problems(PLAN, stopped, ["shop"], "web-1", way_out) == [said]
+    assert checks.supervisord_problems(PLAN, stopped, [], "web-1", way_out) == []
+    assert checks.supervisord_problems(PLAN, unfinished(), ["shop"], "web-1", way_out) == []
 
 
-def test_missing_processes_and_low_limits_are_named() -> None:
-    short = state()
-    short["apps"]["shop"]["slots"]["blue"]["processes"][1]["state"] = "FATAL"
-    assert checks.shortfalls(PLAN, short, HEALTHY, ANSWERED, "web-1") == ["web-1: shop-blue has 1 of 2 processes running"]
-    low = state()
-    low["apps"]["shop"]["slots"]["blue"]["processes"][1] |= {"nofile": 1024, "uid": 0}
-    assert checks.shortfalls(PLAN, low, HEALTHY, ANSWERED, "web-1") == [
-        "web-1: shop-blue:8001 (pid 8001) may open 1024 files instead of 65536",
-        "web-1: shop-blue:8001 (pid 8001) runs as root",
-    ]
-
-
-def test_an_app_without_release_is_named() -> None:
-    bare = state()
-    bare["apps"]["shop"]["slots"]["blue"] = slot()
-    assert checks.shortfalls(PLAN, bare, HEALTHY, ANSWERED, "web-1") == ["web-1: shop has no release yet; run --tags deploy"]
-    assert checks.probes(PLAN, bare) == []
-
-
-def test_a_check_that_broke_is_no_success() -> None:
-    assert checks.shortfalls(PLAN, state(), {"module_stderr": "no memory"}, {"msg": "MODULE FAILURE"}, "web-1") == [
-        "web-1: cannot be verified: no memory",
-        "web-1: cannot be verified: MODULE FAILURE",
-    ]
-
-
-def test_an_unhealthy_process_is_named() -> None:
-    health = {"apps": [{"processes": [{"name": "shop-blue:8000", "healthy": False, "error": "/ answered 500"}]}]}
-    assert checks.shortfalls(PLAN, state(), health, ANSWERED, "web-1") == ["web-1: shop-blue:8000: / answered 500"]
-
-
-@pytest.mark.parametrize(
-    ("bad", "said"),
-    [
-        (answer(HEALTH, error="shop through nginx: / answered 502"), "answered 502"),
-        (answer(VERSIONED, "max-age=315360000", error="it was answered by blue"), "it was answered by blue"),
-        (answer(VERSIONED, "no-cache"), "/static/app.css?v=1 has Cache-Control 'no-cache', too short"),
-        (answer(VERSIONED), "too short"),
-        (answer(PLAIN, "max-age=315360000"), "too long"),
-    ],
-)
-def test_what_nginx_answers_wrongly_is_named(bad: dict[str, Any], said: str) -> None:
-    (found,) = checks.shortfalls(PLAN, state(app=STATIC), HEALTHY, {"answers": [bad]}, "web-1")
-    assert said in found
-
-
-def test_nginx_is_asked_for_the_health_path_and_a_static_file() -> None:
-    common = {"app": "shop", "host": PLAN["shop"]["host"], "prefix": ""}
-    assert checks.probes(PLAN, state(app={"static_file": "a b.css"})) == [
-        {**common, "path": "/", "slot": "blue"},
-        {**common, "path": "/static/a%20b.css?v=1"},
-        {**common, "path": "/static/a%20b.css"},
-    ]
-    assert len(checks.probes(PLAN, state(app={"static_file": ""}))) == 1
+def test_hosts_that_are_missing_are_named_with_two_ways_out() -> None:
+    assert checks.missing_problems([], 0, "tornado") == checks.missing_problems(["web-2"], 1, "tornado") == []
+    (found,) = checks.missing_problems(["web-2", "web-3"], 1, "tornado")
+    assert found.startswith("web-2, web-3 did not get this far, see above; ")
+    assert "--limit 'tornado:!web-2:!web-3'" in found
+    assert found.endswith("-e tornado_app_max_missing=2")
 
 
 # Apps that are no more
 
 
-def host_with(*units: str, users: tuple[str, ...] = ()) -> dict[str, Any]:
-    return {"host": {"begun": list(units), "users": [*units, *users]}}
+def host_with(*begun: str, users: tuple[str, ...] = (), sites: tuple[dict[str, list[str]], ...] = ()) -> State:
+    """A host on which these apps are."""
+    return state({"begun": list(begun), "users": [*begun, *users], "sites": list(sites)})
 
 
-def test_an_app_that_nobody_lists_is_told_of() -> None:
+def test_an_app_that_nobody_lists_is_named() -> None:
     assert checks.unlisted(PLAN, {}, host_with("shop", "old")) == ["old"]
     assert checks.unlisted(PLAN, {"old": {}}, host_with("shop", "old")) == []
 
 
 def test_names_of_an_app_that_nobody_lists_any_more_are_taken() -> None:
-    facts = host_with("old", "other")
-    facts["host"]["sites"] = [
-        {"server_names": ["WEB-1", "www.example.com"], "apps": ["other", "old"]},
-        {"server_names": ["elsewhere.example.com"], "apps": ["older"]},
-    ]
-    found = checks.name_problems(PLAN, {"other": {}}, facts, "web-1")
-    assert found == [
+    found = host_with(
+        "old",
+        "other",
+        sites=(
+            {"server_names": ["WEB-1", "www.example.com"], "apps": ["other", "old"]},
+            {"server_names": ["elsewhere.example.com"], "apps": ["older"]},
+        ),
+    )
+    assert checks.name_problems(PLAN, {"other": {}}, found, "web-1") == [
         "tornado_apps.shop.server_names: web-1 on web-1 is also for old, which runs there and is not listed; "
         "list it too, with state: absent if it is to go, or give this app other names"
     ]
-    assert checks.name_problems(PLAN, {"other": {}, "old": {}}, facts, "web-1") == []
+    assert checks.name_problems(PLAN, {"other": {}, "old": {}}, found, "web-1") == []
     # An app that moves to other names takes its site's file with it.
-    facts["host"]["sites"] = [{"server_names": ["before.example.com"], "apps": ["shop", "old"]}]
-    (found,) = checks.name_problems(PLAN, {}, facts, "web-1")
-    assert "before.example.com on web-1 is also for old" in found
+    moved = host_with("old", "other", sites=({"server_names": ["before.example.com"], "apps": ["shop", "old"]},))
+    (said,) = checks.name_problems(PLAN, {}, moved, "web-1")
+    assert "before.example.com on web-1 is also for old" in said
 
 
 def test_what_is_to_be_absent_is_removed_where_something_is_left() -> None:
-    absent = plugin("plugin_utils", "plan").absent
-    kept, purged = (absent({"old": {"state": "absent", "purge": purge}}) for purge in (False, True))
+    kept, purged = (plan.absent({"old": {"state": "absent", "purge": purge}}) for purge in (False, True))
     assert [app["name"] for app in checks.removals(kept, host_with("old"))] == ["old"]
     assert checks.removals(kept, host_with(users=("old",))) == []
     assert [app["name"] for app in checks.removals(purged, host_with(users=("old",)))] == ["old"]
