@@ -1,4 +1,4 @@
-"""supervisor_groups, with real supervisords: groups come and go, no other is touched."""
+"""slot_processes, with real supervisords: groups come and go, no other is touched."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.conftest import PATIENCE, Supervisor, run_module, utils, wait_until
+from tests.unit.conftest import PATIENCE, Supervisor, make_slot, run_module, utils, wait_until
 
 Slot = Mapping[str, Any]
 
@@ -113,7 +113,7 @@ def test_a_child_that_outlives_its_parent_may_finish_and_then_has_to_end(supervi
 @pytest.mark.parametrize("state", ["started", "absent"])
 def test_no_group(tmp_path: Path, state: str) -> None:
     """It needs no lock either."""
-    result = run_module("slot_processes", groups=[], state=state, run="r-test", lock=str(tmp_path / "lock"))
+    result = run_module("slot_processes", slots=[], state=state, run="r-test", lock=str(tmp_path / "lock"))
     assert (result["changed"], result["groups"]) == (False, [])
     assert not (tmp_path / "lock").exists()
 
@@ -123,7 +123,7 @@ def test_several_groups(supervisor: Supervisor, other: Supervisor) -> None:
     slots = [
         supervisor.write_slot("here", ["200", "200"]),
         supervisor.write_slot("beside", ["200"]),
-        {**other.write_slot("there", ["200"]), "socket": other.socket},
+        other.write_slot("there", ["200"]),
     ]
     names = [slot["group"] for slot in slots]
     supervisor.group(slots[0], "started")
@@ -137,7 +137,7 @@ def test_several_groups(supervisor: Supervisor, other: Supervisor) -> None:
 @pytest.mark.parametrize("answers", [True, False], ids=["ends at last", "its supervisord ends"])
 def test_groups_are_stopped_at_the_same_time(supervisor: Supervisor, other: Supervisor, answers: bool) -> None:
     """The first ends only when the second is gone."""
-    slow = {**other.write_slot("waits", ["stubborn"], stopwaitsecs="3600"), "socket": other.socket}
+    slow = other.write_slot("waits", ["stubborn"], stopwaitsecs="3600")
     quick = supervisor.write_slot("quick", ["200"])
     assert supervisor.groups([slow, quick], "started")["groups"] == [slow["group"], quick["group"]]
     assert other.health(slow, timeout=PATIENCE)["healthy"]
@@ -164,8 +164,8 @@ def test_groups_are_stopped_at_the_same_time(supervisor: Supervisor, other: Supe
 
 def test_what_fails_keeps_no_other_from_it(supervisor: Supervisor, tmp_path: Path) -> None:
     """All that is wrong is told."""
-    gone = {"group": "shop-gone", "socket": str(tmp_path / "none")}
-    unknown, slot = {"group": "shop-nowhere"}, supervisor.write_slot("fine", ["200"])
+    slot = supervisor.write_slot("fine", ["200"])
+    gone, unknown = {**slot, "group": "shop-gone", "socket": str(tmp_path / "none")}, {**slot, "group": "shop-nowhere"}
     started = supervisor.groups([gone, unknown, slot], "started")
     removed = supervisor.groups([gone, slot], "absent")
     for result, problems in (
@@ -238,7 +238,7 @@ def test_what_is_live_is_not_stopped(supervisor: Supervisor, tmp_path: Path) -> 
     slot = supervisor.write_slot("live", ["200"])
     supervisor.group(slot, "started")
     for name, flag in (("blue", tmp_path / "nowhere"), ("green", tmp_path)):
-        result = supervisor.group({**slot, "slot": name, "flag": str(flag)}, "absent")
+        result = supervisor.group({**slot, "name": name, "own": {"flag": str(flag)}}, "absent")
         assert result["failed"]
         assert result["msg"].endswith(f"is not stopped: the {name} slot is live")
     assert pids(supervisor, slot)
@@ -249,19 +249,11 @@ def test_nothing_is_stopped_beside_what_is_live(supervisor: Supervisor, tmp_path
     idle, live = (supervisor.write_slot(name, ["200"]) for name in ("idle", "serving"))
     supervisor.groups([idle, live], "started")
     before = wait_until(lambda: all(supervisor.pids().values()) and supervisor.pids(), "all processes")
-    result = supervisor.groups([idle, {**live, "slot": "green", "flag": str(tmp_path)}], "absent")
+    result = supervisor.groups([idle, {**live, "name": "green", "own": {"flag": str(tmp_path)}}], "absent")
     assert (result["failed"], result["changed"], result["groups"]) == (True, False, [])
     assert result["msg"] == f"{live['group']} is not stopped: the green slot is live"
     assert supervisor.pids() == before
     assert supervisor.groups([idle, live], "absent")["changed"]
-
-
-@pytest.mark.parametrize("given", [{}, {"slot": "blue"}, {"flag": "/nowhere"}])
-def test_slot_and_flag_are_needed_to_stop(given: Mapping[str, str]) -> None:
-    group = {"socket": "/nowhere", "group": "shop-blue", **given}
-    result = run_module("slot_processes", groups=[group], state="absent", run="r-test")
-    assert result["failed"]
-    assert result["msg"] == "state is absent but slot or flag is missing of shop-blue"
 
 
 def test_another_runs_group_is_not_stopped(supervisor: Supervisor) -> None:
@@ -277,17 +269,17 @@ def test_another_runs_group_is_not_stopped(supervisor: Supervisor) -> None:
 def test_check_mode(supervisor: Supervisor, bystander: Slot) -> None:
     slot = supervisor.write_slot("check", ["200"])
     for group, state, changed in (
-        (slot["group"], "started", True),
-        (slot["group"], "absent", False),
-        (bystander["group"], "started", False),
-        (bystander["group"], "absent", True),
+        (slot, "started", True),
+        (slot, "absent", False),
+        (bystander, "started", False),
+        (bystander, "absent", True),
     ):
-        assert supervisor.group({"group": group}, state, check=True)["changed"] == changed
+        assert supervisor.group(group, state, check=True)["changed"] == changed
     assert pids(supervisor, slot) == {}
 
 
 def test_group_without_a_file(supervisor: Supervisor) -> None:
-    result = supervisor.group({"group": "shop-nowhere"}, "started")
+    result = supervisor.group(make_slot(group="shop-nowhere", socket=supervisor.socket), "started")
     assert result["failed"]
     assert "refused started of shop-nowhere" in result["msg"]
     assert "configuration file is not among those that supervisord includes" in result["msg"]
@@ -309,7 +301,7 @@ def test_bad_file(supervisor: Supervisor, bad: str) -> None:
 
 def start_by(path: Path) -> dict[str, Any]:
     """What is told of a group whose supervisord is to listen there."""
-    return run_module("slot_processes", groups=[{"socket": str(path), "group": "shop-blue"}], state="started")
+    return run_module("slot_processes", slots=[make_slot(socket=str(path))], state="started", run="r-test")
 
 
 def test_no_socket(tmp_path: Path) -> None:
