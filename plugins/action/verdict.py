@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.controller import CollectionAction
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.fleet import Answers, NoResultError, reasons
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.fleet import Answers, NoResultError, messages, reasons
 
 
 class ActionModule(CollectionAction):
@@ -33,4 +33,4 @@ class ActionModule(CollectionAction):
         except NoResultError as problem:
             self.refuse([str(problem)])
         text = "\n".join(found.values())
-        return {"passed": not found, "reasons": found, "text": text}
+        return {"passed": not found, "reasons": found, "text": text, "messages": messages(found, [str(host) for host in reached])}

@@ -42,6 +42,14 @@ def reasons(
     return found
 
 
+def messages(found: Mapping[str, str], hosts: Iterable[str]) -> dict[str, str]:
+    """Host -> what it says when the fleet does not go on: its own reason or those whose hosts have one, and the reasons of lost hosts."""
+    reached = list(hosts)
+    lost = " ".join(reason for host, reason in found.items() if host not in reached)
+    others = f"Stopped because of {', '.join(found)}."
+    return {host: f"{found.get(host, others)} {lost}".strip() for host in reached} if found else {}
+
+
 def failure(result: Mapping[str, Any], host: str, label: str) -> str:
     """Why a result is not good; empty when it is. A step that was skipped is good, one without a message is not."""
     if result.get("skipped"):
