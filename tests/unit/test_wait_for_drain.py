@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.conftest import PATIENCE, run_module
+from tests.unit.conftest import PATIENCE, make_slot, run_module
 
 
 class Server:
@@ -43,9 +43,14 @@ def server(request: pytest.FixtureRequest, has_ipv6: bool) -> Iterator[Server]:
         yield Server(socket.AF_INET6 if request.param == "IPv6" else socket.AF_INET, stack)
 
 
-def drained(*addresses: str, timeout: float = 0, **options: Any) -> dict[str, Any]:
-    """What is told of one app that listens there."""
-    result = run_module("wait_for_drain", drains=[{"app": "shop", "addresses": list(addresses), "timeout": timeout}], **options)
+def slot(*addresses: str, app: str = "shop", timeout: int = 0) -> dict[str, Any]:
+    """A slot that listens there, with so many seconds for its connections."""
+    return make_slot(app, addresses=list(addresses), drain={"timeout": timeout})
+
+
+def drained(*addresses: str, timeout: int = 0, **options: Any) -> dict[str, Any]:
+    """What the module reports of one slot that listens there."""
+    result = run_module("wait_for_drain", slots=[slot(*addresses, timeout=timeout)], **options)
     assert not result.get("failed")
     assert not result["changed"]
     (found,) = result["apps"]
@@ -59,13 +64,13 @@ def test_nothing_to_wait_for(server: Server) -> None:
 
 
 def test_no_app_to_wait_for() -> None:
-    assert run_module("wait_for_drain", drains=[])["apps"] == []
+    assert run_module("wait_for_drain", slots=[])["apps"] == []
 
 
 def test_deadline_passes(server: Server) -> None:
     server.connect()
     server.connect()
-    result = drained(server.address, "localhost:1", timeout=0.3, interval=0.05)
+    result = drained(server.address, "localhost:1", timeout=1, interval=0.05)
     assert (result["drained"], result["connections"]) == (False, {server.address: 2})
 
 
@@ -74,7 +79,7 @@ def test_ends_with_the_last_connection(server: Server) -> None:
     closing = threading.Timer(0.3, server.close)
     closing.start()
     try:
-        result = drained(server.address, timeout=PATIENCE, interval=0.02)
+        result = drained(server.address, timeout=int(PATIENCE), interval=0.02)
     finally:
         closing.join()
     assert (result["drained"], result["connections"]) == (True, {})
@@ -86,15 +91,15 @@ def test_each_app_has_its_own_deadline(server: Server) -> None:
         leaving = Server(socket.AF_INET, stack)
         server.connect()
         leaving.connect()
-        drains = [
-            {"app": "stays", "addresses": [server.address], "timeout": 0.1},
-            {"app": "leaves", "addresses": [leaving.address], "timeout": PATIENCE},
-            {"app": "empty", "addresses": ["localhost:1"], "timeout": PATIENCE},
+        slots = [
+            slot(server.address, app="stays", timeout=1),
+            slot(leaving.address, app="leaves", timeout=int(PATIENCE)),
+            slot("localhost:1", app="empty", timeout=int(PATIENCE)),
         ]
-        closing = threading.Timer(0.5, leaving.close)
+        closing = threading.Timer(2, leaving.close)
         closing.start()
         try:
-            found = run_module("wait_for_drain", drains=drains, interval=0.02)["apps"]
+            found = run_module("wait_for_drain", slots=slots, interval=0.02)["apps"]
         finally:
             closing.join()
     assert [(app["app"], app["drained"], app["connections"]) for app in found] == [
@@ -103,6 +108,13 @@ def test_each_app_has_its_own_deadline(server: Server) -> None:
         ("empty", True, {}),
     ]
     assert found[2]["elapsed"] <= found[0]["elapsed"] <= found[1]["elapsed"]
+
+
+def test_both_slots_of_an_app_are_told_apart(server: Server) -> None:
+    """A run that was cut short may have left the one that a new run starts from."""
+    server.connect()
+    slots = [slot("localhost:1"), {**slot(server.address), "name": "green", "group": "shop-green"}]
+    assert [app["drained"] for app in run_module("wait_for_drain", slots=slots)["apps"]] == [True, False]
 
 
 def test_only_named_ports_count(server: Server) -> None:
@@ -115,6 +127,6 @@ def test_only_named_ports_count(server: Server) -> None:
 def test_check_mode_looks_once(server: Server) -> None:
     """It returns although nothing ever closes the connection."""
     server.connect()
-    result = drained(server.address, timeout=PATIENCE, check=True)
+    result = drained(server.address, timeout=int(PATIENCE), check=True)
     assert result["elapsed"] < PATIENCE
     assert (result["drained"], result["connections"]) == (False, {server.address: 1})
