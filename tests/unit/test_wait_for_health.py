@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.unit.loading import plugin
-from tests.unit.conftest import PATIENCE, Supervisor, process, run_module, utils
+from tests.unit.conftest import PATIENCE, Supervisor, make_slot, process, run_module, utils
 
 waiting = plugin("modules", "wait_for_health")
 
@@ -69,7 +69,7 @@ def test_all_healthy(supervisor: Supervisor, slots: Mapping[str, Slot]) -> None:
 
 
 def test_asks_for_the_path_of_the_host(supervisor: Supervisor, slots: Mapping[str, Slot]) -> None:
-    supervisor.health(slots["fine"], timeout=PATIENCE, path="/healthz?deep=1", host="shop.example.com")
+    supervisor.health(slots["fine"], timeout=PATIENCE, health={"path": "/healthz?deep=1", "timeout": 1}, host="shop.example.com")
     for port in slots["fine"]["ports"]:
         asked = (Path(slots["fine"]["cwd"]) / f"{port}.asked").read_text().splitlines()
         assert json.loads(asked[-1]) == {"path": "/healthz?deep=1", "host": "shop.example.com"}
@@ -98,6 +98,14 @@ def test_nobody_listens(supervisor: Supervisor, slots: Mapping[str, Slot]) -> No
     (process,) = by_port(result, slots["deaf"])
     assert (result["failed"], process["status"]) == (True, 0)
     assert "Connection refused" in process["error"]
+
+
+def test_a_slot_has_the_time_that_it_says_itself(supervisor: Supervisor, slots: Mapping[str, Slot]) -> None:
+    """Unless the call says another one."""
+    for timeout, own in ((0, {}), (5 * PATIENCE, {"timeout": 0})):
+        result = supervisor.health(slots["deaf"], health={"path": "/", "timeout": int(timeout)}, **own)
+        assert result["failed"]
+        assert result["elapsed"] < 5 * PATIENCE
 
 
 def test_one_hangs(supervisor: Supervisor, slots: Mapping[str, Slot]) -> None:
@@ -137,10 +145,14 @@ def test_what_answers_in_time_has_the_time_to_prove_itself(supervisor: Superviso
 
 
 def test_the_processes_of_before_are_still_there_or_not(supervisor: Supervisor, slots: Mapping[str, Slot]) -> None:
-    pids = [process["pid"] for process in supervisor.health(slots["fine"], timeout=PATIENCE)["processes"]]
+    before = supervisor.health(slots["fine"], timeout=PATIENCE)
+    pids = [process["pid"] for process in before["processes"]]
     assert [Path(f"/proc/{pid}").exists() for pid in pids] == [True] * 4
-    assert supervisor.health(slots["fine"], timeout=PATIENCE, pids=pids)["healthy"]
-    result = supervisor.health(slots["fine"], timeout=5 * PATIENCE, pids=[*pids[:3], NOBODY])
+    assert supervisor.health(slots["fine"], timeout=PATIENCE, passed=[before])["healthy"]
+    others = {"app": "another", "processes": [{**process, "pid": NOBODY} for process in before["processes"]]}
+    assert supervisor.health(slots["fine"], timeout=PATIENCE, passed=[others])["healthy"]
+    changed = {**before, "processes": [*before["processes"][:3], {**before["processes"][3], "pid": NOBODY}]}
+    result = supervisor.health(slots["fine"], timeout=5 * PATIENCE, passed=[changed])
     assert result["elapsed"] < 5 * PATIENCE
     *good, other = by_port(result, slots["fine"])
     assert [process["healthy"] for process in good] == [True] * 3
@@ -171,7 +183,7 @@ def test_supervisord_does_not_answer(supervisor: Supervisor, slots: Mapping[str,
 
 
 def test_workers_have_to_run(supervisor: Supervisor, slots: Mapping[str, Slot]) -> None:
-    result = supervisor.health(slots["working"], timeout=PATIENCE, workers=["worker.1"])
+    result = supervisor.health(slots["working"], timeout=PATIENCE)
     assert result["healthy"]
     assert [(process["name"], process["port"], process["state"]) for process in result["processes"]][1:] == [
         ("shop-working:worker.1", 0, "RUNNING")
@@ -179,7 +191,7 @@ def test_workers_have_to_run(supervisor: Supervisor, slots: Mapping[str, Slot]) 
 
 
 def test_a_worker_that_ends_is_told_with_its_log(supervisor: Supervisor, slots: Mapping[str, Slot]) -> None:
-    result = supervisor.health(slots["lazy"], timeout=5 * PATIENCE, workers=["worker.1"])
+    result = supervisor.health(slots["lazy"], timeout=5 * PATIENCE)
     web, worker = result["processes"]
     assert (web["healthy"], worker["healthy"], worker["state"]) == (True, False, "FATAL")
     assert worker["log"][-1] == "no queue"
@@ -195,11 +207,9 @@ def test_check_mode_asks_once(supervisor: Supervisor, slots: Mapping[str, Slot])
 def test_slots_of_several_apps_wait_side_by_side(supervisor: Supervisor, slots: Mapping[str, Slot]) -> None:
     """Each for as long as its app may take: the one that is given up does not end the other's wait, which ends by itself."""
     names = {"api": "crashing", "shop": "fine"}
-    common = {"socket": supervisor.socket, "timeout": PATIENCE}
-    result = run_module(
-        "wait_for_health",
-        slots=[{"app": app, **{key: slots[name][key] for key in ("group", "ports", "addresses")}, **common} for app, name in names.items()],
-    )
+    patience = {"path": "/", "timeout": int(PATIENCE)}
+    given = [{**slots[name], "app": app, "health": patience} for app, name in names.items()]
+    result = run_module("wait_for_health", slots=given)
     assert [(app["app"], app["healthy"]) for app in result["apps"]] == [("api", False), ("shop", True)]
     assert not result["healthy"]
     assert slots["crashing"]["group"] in result["msg"]
@@ -215,7 +225,7 @@ def test_no_slot_to_wait_for() -> None:
 
 def test_processes_that_share_a_port_have_to_listen_all(ports: Callable[[int], list[int]]) -> None:
     (port,) = ports(1)
-    slot = {"children": 0, "listeners": 2, "addresses": [f"127.0.0.1:{port}"]}
+    slot = make_slot(listen="shared", ports=[8000, 8001], addresses=[f"127.0.0.1:{port}"])
     with ExitStack() as stack:
         for expected in (f"1 of 2 processes listen on 127.0.0.1:{port}; reuse_port=True lets them share it", ""):
             listener = stack.enter_context(socket.socket())
@@ -223,15 +233,15 @@ def test_processes_that_share_a_port_have_to_listen_all(ports: Callable[[int], l
                 listener.setsockopt(socket.SOL_SOCKET, option, 1)
             listener.bind(("127.0.0.1", port))
             listener.listen()
-            assert waiting.short(slot, 0) == expected
+            assert waiting.missing(slot, 0) == expected
 
 
 def test_a_process_that_forks_has_to_have_its_children() -> None:
-    slot = {"children": 1, "listeners": 0, "addresses": ["127.0.0.1:1"]}
+    slot = make_slot(listen="fork", processes=1, ports=[8000], addresses=["127.0.0.1:1"])
     with process("sleep", "3600"):
-        assert waiting.short(slot, os.getpid()) == ""
-    assert waiting.short({**slot, "children": 9}, os.getpid()).startswith("it has forked ")
-    assert waiting.short(slot, 0) == "it has forked 0 of 1 processes"
+        assert waiting.missing(slot, os.getpid()) == ""
+    assert waiting.missing({**slot, "processes": 9}, os.getpid()).startswith("it has forked ")
+    assert waiting.missing(slot, 0) == "it has forked 0 of 1 processes"
 
 
 def test_a_process_is_asked_on_its_unix_socket(tmp_path: Path) -> None:
