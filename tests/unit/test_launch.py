@@ -14,7 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.loading import ROLE, plugin
+from tests.unit.loading import ROLE
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils import files
+from tests.unit.builders import SHOP, planned, release
 from tests.unit.conftest import PYTHON, process, utils
 
 # What the command tells of itself, in bytes as the kernel has them.
@@ -192,20 +194,10 @@ def test_program_that_cannot_start(folder: Path, program: str, reason: str) -> N
 
 def line(command: str, **environment: str) -> dict[str, Any]:
     """A record with this line of a Procfile for both types, and for the release."""
-    arguments = plugin("plugin_utils", "arguments")
-    app = {
-        "environments": "/e",
-        "argv": [],
-        "reloader": [],
-        "environment": {"TELL": TELL, "PYTHON": sys.executable, **environment},
-        "shared": "/tmp",
-        "name": "x",
-        "journal": False,
-    }
-    release = {"release": "r", "environment": "e", "commands": dict.fromkeys(("web", "worker", "release"), command)}
-    return dict(
-        arguments.slot_record(app, {"name": "blue", "group": "x-blue", "secrets": "/s", "addresses": [f"127.0.0.1:{PORT}"]}, release)
-    )
+    given = {"TELL": TELL, "PYTHON": sys.executable, **environment}
+    app = planned({"shop": {**SHOP, "command": None, "processes": 1, "port": int(PORT), "environment": given}})["shop"]
+    wanted = release("r", commands=dict.fromkeys(("web", "worker", "release"), command))
+    return files.record(app, app["slots"]["blue"], wanted)
 
 
 @pytest.mark.parametrize("kind", [PORT, "worker.2", "release"])

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,32 +11,15 @@ from ansible.errors import AnsibleFilterError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.loading import ROLE, plugin
-
-plan = plugin("plugin_utils", "plan")
-HOST = {
-    "name": "web-1",
-    "root": "/opt/tornado_app",
-    "nofile": 65536,
-    "slot_stride": 1000,
-    "ports": {},
-    "inventory": [],
-    "serial": "100%",
-    "bake": 0,
-    "bake_max_errors": 0.01,
-}
-DEFAULTS = {
-    **yaml.safe_load((ROLE / "defaults/main.yml").read_text())["tornado_app_defaults"],
-    # Ansible renders these two from the host's facts.
-    "processes": 4,
-    "server_names": ["web-1"],
-}
-SHOP = {"source": "files/app", "command": "{python} app.py --port={port}"}
+from tests.unit.loading import ROLE
+from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import SLOT
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils import plan
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import App
+from tests.unit.builders import DEFAULTS, HOST, SHOP, SHOP_PLAN
 
 
 def problems(apps: Any, **host: Any) -> list[str]:
-    found: list[str] = plan.plan_problems(apps, DEFAULTS, {**HOST, **host})
-    return found
+    return plan.plan_problems(apps, DEFAULTS, {**HOST, **host})
 
 
 def problem(**settings: Any) -> str:
@@ -177,6 +161,21 @@ def test_names_and_paths_follow_from_the_apps_name() -> None:
     assert app["slots"]["green"]["group"] == "shop-green"
     assert app["slots"]["green"]["upstream"] == "shop_green"
     assert app["argv"] == ["{python}", "app.py", "--port={port}"]
+
+
+def test_a_slot_is_whole_by_itself() -> None:
+    """The modules get it, and nothing else of the app."""
+    app = plan.plan({"shop": {**SHOP, "path": "/a/", "server_names": ["*.test"], "stop_timeout": 3}}, DEFAULTS, HOST)["shop"]
+    for name, slot in app["slots"].items():
+        assert set(slot) == set(SLOT)
+        for key in ("unit", "user", "socket", "flag", "listen", "processes", "host", "prefix", "health", "drain", "stop_timeout"):
+            assert slot[key] == app[key]
+        assert (slot["app"], slot["name"], slot["workers"], slot["access_log"]) == ("shop", name, {}, app["access_log"])
+        assert Path(slot["cwd"]).name == name
+
+
+def test_an_app_has_all_that_others_know_of_it() -> None:
+    assert set(SHOP_PLAN) == set(App.__annotations__)
 
 
 @pytest.mark.parametrize("name", ["Shop", "1shop", "shop.example", "../shop", "my shop", "", "-shop", "a" * 33, "nginx", "root", "café", 7])
@@ -373,7 +372,7 @@ def test_no_apps_are_refused(apps: Any) -> None:
     assert found.startswith("tornado_apps is empty")
 
 
-def test_all_problems_are_told_at_once() -> None:
+def test_all_problems_are_named_at_once() -> None:
     assert len(problems({"Shop": SHOP, "api": {**SHOP, "processes": 0}, "web": {**SHOP, "port": 1}}, nofile=10)) >= 4
 
 

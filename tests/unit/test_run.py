@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from tests.unit.loading import plugin
-from tests.unit.conftest import make_plan, process, utils, wait_until
-from tests.unit.test_slots import PLAN
+from tests.unit.loading import ROLE
+from ansible_collections.tornado_app.deploy.plugins.lookup.current_run import LookupModule
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils import run
+from tests.unit.builders import SHOP, planned
+from tests.unit.conftest import process, utils, wait_until
 
-run = plugin("plugin_utils", "run")
-lookup = plugin("lookup", "current_run").LookupModule()
+lookup = LookupModule()
 
 
 def told(*locks: dict[str, Any]) -> dict[str, Any]:
@@ -114,40 +116,42 @@ def test_a_holder_has_all_that_a_lock_tells() -> None:
         "machine": "build-1-0123456789ab",
         "user": "ana",
         "pid": 4711,
+        "operations": ["deploy"],
         "operation": "deploy",
         "since": "2026-01-02T03:04:05Z",
     }
 
 
 @pytest.mark.parametrize(
-    ("tags", "operation"), [(["all"], "site.yml"), (["deploy"], "deploy"), (["provision", "deploy"], "provision, deploy")]
+    ("operations", "shown"),
+    [
+        (["provision", "deploy", "verify"], "site.yml"),
+        (["deploy"], "deploy"),
+        (["provision", "deploy"], "provision, deploy"),
+        (["rollback"], "rollback"),
+    ],
 )
-def test_an_operation_is_what_was_typed(tags: list[str], operation: str) -> None:
-    assert run.holder(CONTROLLER, tags, NOW)["operation"] == operation
+def test_an_operation_is_what_was_typed(operations: list[str], shown: str) -> None:
+    assert run.holder(CONTROLLER, operations, NOW)["operation"] == shown
+
+
+def test_a_run_without_tags_is_called_by_its_playbook() -> None:
+    """The operations that are carried out then are the role's own default."""
+    defaults = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
+    assert run.holder(CONTROLLER, defaults["tornado_app_operations"], NOW)["operation"] == "site.yml"
 
 
 def test_a_run_says_of_itself_what_is_compared_later() -> None:
     """A lock's machine and process are those that the lookup compares."""
-    held = run.holder(told(), ["all"], NOW)
+    held = run.holder(told(), ["deploy"], NOW)
     assert (held["machine"], held["pid"]) == (told()["machine"], os.getpid())
 
 
 def test_a_lease_is_longer_than_what_the_apps_may_take() -> None:
-    assert run.lease({}, 0, 1) == run.LEASE + run.SWITCH
-    assert run.lease({}, 30, 20) > run.lease({}, 0, 20) + 20 * 30 - 1
-    two = make_plan(
-        {
-            "shop": {"source": "app", "command": "{python} {port}", "server_names": ["shop.test"]},
-            "api": {
-                "source": "app",
-                "command": "{python} {port}",
-                "port": 8100,
-                "server_names": ["api.test"],
-                "health": {"timeout": 300},
-                "drain": {"timeout": 3600},
-                "stop_timeout": 45,
-            },
-        }
-    )
-    assert run.lease(two, 0, 1) - run.lease({"shop": two["shop"]}, 0, 1) == 300 + 2 * (3600 + 45)
-    assert run.lease(PLAN, 0, 1) > run.LEASE + 60
+    """However many hosts there are: a run that waits for others is alive on those."""
+    assert run.lease({}, 0) == run.LEASE
+    assert run.lease({}, 30) == run.LEASE + 30
+    patient = {"health": {"timeout": 300}, "drain": {"timeout": 3600}, "stop_timeout": 45}
+    two = planned({"shop": SHOP, "api": {**SHOP, "port": 8100, "server_names": ["api.test"], **patient}})
+    assert run.lease(two, 30) == run.LEASE + 30 + 300 + 3600 + 45
+    assert run.lease({"shop": two["shop"]}, 0) == run.LEASE + 60 + 60 + 10

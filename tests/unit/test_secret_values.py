@@ -4,12 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.unit.loading import plugin
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils import secret_values as values
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.plan import plan
+from tests.unit.builders import DEFAULTS, HOST, SHOP
 from tests.unit.conftest import run_module
-from tests.unit.test_plan import DEFAULTS, HOST, SHOP
-
-values = plugin("plugin_utils", "secret_values")
-plan = plugin("plugin_utils", "plan").plan
 
 
 def planned(**settings: Any) -> dict[str, Any]:
@@ -60,12 +58,21 @@ def test_a_fleet_without_one_gets_a_new_one_each_app_its_own() -> None:
     assert all(len(secret) >= 43 for secret in one.values())
 
 
+def read(**files: Path) -> dict[str, Any]:
+    """What the module reads of apps whose secrets are in these files."""
+    return run_module("cookie_secrets_info", apps={name: {"cookie_secret": str(path)} for name, path in files.items()})
+
+
 def test_it_is_read_from_the_host(tmp_path: Path) -> None:
     (tmp_path / "shop").write_text("s3cret\n")
-    result = run_module("cookie_secrets_info", files={"shop": str(tmp_path / "shop"), "api": str(tmp_path / "api")})
+    result = read(shop=tmp_path / "shop", api=tmp_path / "api")
     assert (result["secrets"], result["changed"]) == ({"shop": "s3cret", "api": ""}, False)
 
 
 def test_a_damaged_one_is_none(tmp_path: Path) -> None:
     (tmp_path / "shop").write_bytes(b"\xff\xfe")
-    assert run_module("cookie_secrets", files={"shop": str(tmp_path / "shop")})["secrets"] == {"shop": ""}
+    assert read(shop=tmp_path / "shop")["secrets"] == {"shop": ""}
+
+
+def test_the_plan_says_where_it_is() -> None:
+    assert planned()["shop"]["cookie_secret"] == "/etc/shop/cookie_secret"

@@ -12,7 +12,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from supervisor.options import ServerOptions
 
-from tests.unit.loading import ROLE, plugin
+from tests.unit.loading import ROLE
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils import files
+from tests.unit.builders import release
 from tests.unit.conftest import make_plan, relocated, render
 
 TELL = "import json, os, sys; print(json.dumps([dict(os.environ), sys.argv[1:]]))"
@@ -49,12 +51,11 @@ def test_values_arrive_unchanged(root: Path, environment: Mapping[str, str], sec
     given = {"source": "files/app", "command": command, "environment": {**environment, "PORTS": "8000"}, "processes": 2}
     app = relocated(make_plan({"shop": given})["shop"], root)
     slot = app["slots"]["blue"]
-    arguments = plugin("plugin_utils", "arguments")
-    record = arguments.slot_record(app, slot, {"release": "r1", "environment": "e1", "commands": {}})
-    Path(slot["record"]).write_text(arguments.text({**record, "python": sys.executable}))
-    Path(slot["secrets"]).write_text(arguments.text({"SECRET": secret}))
+    record = files.record(app, slot, release("r1"))
+    Path(slot["record"]).write_text(files.text({**record, "python": sys.executable}))
+    Path(slot["secrets"]).write_text(files.text({"SECRET": secret}))
     launcher = {"__tornado_app_launcher": str(ROLE / "files/launch.py")}
-    config = render("slot.conf.j2", {"app": app, "slot": slot, "workers": {}, "log_max_bytes": 7_000_000, **launcher})
+    config = render("slot.conf.j2", {"app": app, "slot": slot, "log_max_bytes": 7_000_000, **launcher})
     for port, (argv, given_by_supervisord) in zip(slot["ports"], processes(config, root), strict=True):
         done = subprocess.run(argv, env=given_by_supervisord, capture_output=True, text=True, check=True)
         found, rest = json.loads(done.stdout)
