@@ -204,7 +204,7 @@ def test_check_mode_asks_once(supervisor: Supervisor, slots: Mapping[str, Slot])
     assert (result["failed"], result["healthy"]) == (True, False)
 
 
-def test_slots_of_several_apps_wait_side_by_side(supervisor: Supervisor, slots: Mapping[str, Slot]) -> None:
+def test_slots_of_several_apps_wait_side_by_side(slots: Mapping[str, Slot]) -> None:
     """Each for as long as its app may take: the one that is given up does not end the other's wait, which ends by itself."""
     names = {"api": "crashing", "shop": "fine"}
     patience = {"path": "/", "timeout": int(PATIENCE)}

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.unit.loading import plugin
-from tests.unit.conftest import PATIENCE, run_module
+from tests.unit.conftest import PATIENCE, make_slot, run_module
 
 SHORT = 0.05  # seconds of a watch that ends by itself: it looks once more when they are over
 Meanwhile = Callable[..., None]
@@ -70,8 +70,8 @@ def end(path: Path) -> None:
 
 def watch(*logs: Path, seconds: float = PATIENCE, max_errors: float = 0.1, check: bool = False) -> dict[str, Any]:
     """Run the module, with a long time as it is."""
-    given = [{"app": log.name.split(".")[0], "path": str(log), "slot": "green"} for log in logs]
-    return run_module("watch_errors", check=check, logs=given, seconds=seconds, max_errors=max_errors, interval=0.01)
+    given = [make_slot(log.name.split(".")[0], "green", access_log=str(log)) for log in logs]
+    return run_module("watch_errors", check=check, slots=given, seconds=seconds, max_errors=max_errors, interval=0.01)
 
 
 def counts(result: dict[str, Any]) -> list[tuple[int, int]]:
