@@ -1,6 +1,6 @@
 PYTHON ?= python3
 .DEFAULT_GOAL := help
-.PHONY: release help demo demo-down test test-crash test-rolling lint unit molecule lock docs bench-converge bench-switch clean setup
+.PHONY: release help demo demo-down test test-crash test-rolling lint unit molecule lock docs bench-converge bench-fleet bench-switch clean setup
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Molecule keeps its state here: two clones of one name share none. Sockets stay where their paths are short.
@@ -59,8 +59,11 @@ lock: setup ## Write each requirements.txt anew from the requirements.in beside 
 docs: setup ## Write the reference of variables from the argument specs
 	python tools/docs.py
 
-bench-converge: setup ## Measure how long a run of the play takes
-	python -m bench.converge
+bench-converge: setup ## Measure runs of site.yml against a play that changes nothing; takes half an hour
+	@python -m bench.converge
+
+bench-fleet: setup ## Measure what a host costs the controller, in fleets of SIZES="4 40 200" hosts
+	@python -m bench.fleet $(SIZES)
 
 bench-switch: setup ## Compare three ways to bring a new version live on 256 processes; takes half an hour and 12 GB of memory
 	@python -m pip install --quiet --require-hashes --no-deps --disable-pip-version-check --requirement bench/requirements.txt

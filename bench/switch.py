@@ -72,7 +72,7 @@ class Bench:
 
     def play(self, *arguments: str) -> float:
         """Run site.yml; return the seconds it took."""
-        return play(self.inventory, "site.yml", "--extra-vars", f"tornado_app_bench_source={self.source}", *arguments)
+        return play(self.inventory, "site.yml", "--extra-vars", f"tornado_app_bench_source={self.source}", *arguments).seconds
 
     def deploy(self) -> float:
         """Let the role deploy changed code; return the seconds it took."""

@@ -1,0 +1,67 @@
+"""What the benchmarks make of the output of a run, and of the seconds that it took."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.converge import ratio, told
+from bench.fleet import fleet, further
+from bench.hosts import Run
+
+OUTPUT = """
+TASK [Gathering Facts] *********************************************************
+<10.0.0.1> ESTABLISH SSH CONNECTION FOR USER: deploy
+<10.0.0.1> SSH: EXEC ssh -o ControlMaster=auto 10.0.0.1 '/bin/sh -c '"'"'/usr/bin/python3 && sleep 0'"'"''
+<10.0.0.2> SSH: EXEC ssh -o ControlMaster=auto 10.0.0.2 '/bin/sh -c '"'"'/usr/bin/python3 && sleep 0'"'"''
+<10.0.0.1> (0, b'<10.0.0.1> SSH: EXEC is what a host says', b'')
+ok: [web-1]
+TASK [shop : Write a file] *****************************************************
+<10.0.0.2> PUT /tmp/a TO /tmp/b
+<10.0.0.2> SSH: EXEC sftp -b - '[10.0.0.2]'
+skipping: [web-1] => {
+    "msg": "skipping: not at the start of a line"
+}
+skipping: [web-1] => (item=one)
+ok: [web-2]
+
+PLAY RECAP *********************************************************************
+web-1                      : ok=12   changed=2    unreachable=0    failed=0    skipped=3    rescued=0    ignored=0
+web-2                      : ok=13   changed=30   unreachable=0    failed=0    skipped=1    rescued=0    ignored=0
+"""
+
+
+def test_calls_are_those_of_the_host_that_has_the_most() -> None:
+    assert Run(1, 1, OUTPUT).calls() == 2
+    assert Run(1, 1, "").calls() == 0
+
+
+def test_skipping_counts_at_the_start_of_a_line() -> None:
+    assert Run(1, 1, OUTPUT).skipped() == 2
+
+
+def test_changes_of_all_hosts_count() -> None:
+    assert Run(1, 1, OUTPUT).changed() == 32
+
+
+def test_the_ratio_is_that_to_the_mean_of_the_yardsticks_around_it() -> None:
+    assert ratio(10.0, 30.0, 20.0) == pytest.approx(2.0)
+
+
+def test_each_ratio_is_told_with_their_median() -> None:
+    line = " ".join(told("restart", [3.0, 1.0, 2.5], [60.0, 20.0, 50.0]).split())
+    assert line == "restart 2.50 of 3.00 1.00 2.50 (60.0 20.0 50.0 s here)"
+
+
+def test_a_fleet_is_many_names_of_the_test_hosts_with_a_connection_each() -> None:
+    addresses: dict[str, dict[str, Any]] = {"web-1": {"ansible_host": "10.0.0.1"}, "web-2": {"ansible_host": "10.0.0.2"}}
+    found = fleet(addresses, 3, Path("/run/bench"))
+    assert [host["ansible_host"] for host in found.values()] == ["10.0.0.1", "10.0.0.2", "10.0.0.1"]
+    assert len({host["ansible_control_path"] for host in found.values()}) == len(found) == 3
+
+
+def test_a_further_host_costs_what_a_larger_fleet_takes_more() -> None:
+    expected = "each further host costs 1.50 s from 4 to 40 hosts, 2.00 s from 40 to 200 hosts"
+    assert further({200: 384.0, 4: 10.0, 40: 64.0}) == expected
