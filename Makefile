@@ -1,6 +1,6 @@
 PYTHON ?= python3
 .DEFAULT_GOAL := help
-.PHONY: release help demo demo-down test test-crash test-rolling lint unit molecule lock docs bench-converge bench-fleet bench-switch clean setup
+.PHONY: help demo demo-down test parts test-crash test-rolling lint unit molecule lock docs bench-converge bench-fleet bench-switch release clean setup
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Molecule keeps its state here: two clones of one name share none. Sockets stay where their paths are short.
@@ -10,6 +10,8 @@ export ANSIBLE_SSH_CONTROL_PATH_DIR := ~/.ansible/cp
 export MOLECULE_COMMAND_BORDERS := false
 # Where the scenarios are; without it Molecule warns that those of a collection could be elsewhere.
 export MOLECULE_GLOB := molecule/*/molecule.yml
+# Notes the minutes of a part for the table of `make test`.
+TIMED := $(PYTHON) -m tools.minutes
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -23,8 +25,11 @@ demo: setup ## Two hosts in containers, serving the example app; a second run go
 demo-down: ## Remove all that the demo made
 	@$(PYTHON) -m tools.demo down
 
-test: ## Linters, unit tests, every Molecule scenario
-	@$(MAKE) --no-print-directory setup
+test: ## Linters, unit tests, every Molecule scenario; at the end, the minutes that each took
+	@$(TIMED) whole $(MAKE) --no-print-directory parts
+
+parts:
+	@$(TIMED) set-up $(MAKE) --no-print-directory setup
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line lint unit
 	@$(MAKE) --no-print-directory molecule
 
@@ -35,15 +40,15 @@ test-rolling: setup ## Ten deploys, five rollbacks, five restarts and more under
 	@TORNADO_APP_OPERATIONS=all PYTEST_ADDOPTS="-k test_operations_under_load" python -m tools.scenarios rolling
 
 lint: setup ## Linters, formatters, types
-	yamllint --strict .
-	ansible-lint --offline --strict
-	ruff check .
-	ruff format --check .
-	mypy
+	$(TIMED) lint yamllint --strict .
+	$(TIMED) lint ansible-lint --offline --strict
+	$(TIMED) lint ruff check .
+	$(TIMED) lint ruff format --check .
+	$(TIMED) lint mypy
 
 unit: setup ## Unit tests of plugins, templates and the example app
 	@$(PYTHON) tools/bootstrap.py --with-nginx
-	pytest tests/unit files/app/tests
+	$(TIMED) unit pytest tests/unit files/app/tests
 
 molecule: setup ## Every Molecule scenario, or those in SCENARIOS="default ..."
 	@python -m tools.scenarios $(SCENARIOS)

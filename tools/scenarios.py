@@ -3,10 +3,32 @@
 `python -m tools.scenarios [NAME...]`
 """
 
+import re
 import sys
 import time
 
+from tools.minutes import note
 from tools.process import ROOT, interruptible, run, undisturbed
+
+# What Molecule prints when it begins a step, between codes for colours.
+STEP = re.compile(r"➜ (?P<step>[a-z_]+): Executing$")
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def test(scenario: str) -> int:
+    """Run a scenario, and note how long each of its steps took."""
+    steps: list[tuple[str, float]] = []
+
+    def watch(line: str) -> None:
+        if found := STEP.search(COLOUR.sub("", line).rstrip()):
+            steps.append((found["step"], time.monotonic()))
+
+    try:
+        return run("molecule", "test", "--scenario-name", scenario, errors=watch, TORNADO_APP_KEEP_IMAGES="1")
+    finally:
+        ends = [*(begin for _, begin in steps[1:]), time.monotonic()]
+        for (step, begin), end in zip(steps, ends, strict=True):
+            note(scenario, step, end - begin)
 
 
 def main() -> int:
@@ -19,7 +41,7 @@ def main() -> int:
             print(f"==> Scenario {name}", flush=True)
             started.append(name)
             begin = time.monotonic()
-            code = run("molecule", "test", "--scenario-name", name, TORNADO_APP_KEEP_IMAGES="1")
+            code = test(name)
             results[name] = f"{'failed' if code else 'passed'} after {time.monotonic() - begin:.0f} s"
     except KeyboardInterrupt:
         results["(interrupted)"] = "failed"
