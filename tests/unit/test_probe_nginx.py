@@ -1,4 +1,4 @@
-"""ask_nginx, of a server on a port of the test."""
+"""probe_nginx, of a server on a port of the test."""
 
 from __future__ import annotations
 
@@ -10,18 +10,37 @@ from typing import Any
 
 import pytest
 
-from tests.unit.conftest import make_plan, render, run_module
-from tests.unit.loading import load
+from tests.unit.loading import plugin
+from tests.unit.conftest import make_plan, make_slot, render, run_module
+
+probe = plugin("modules", "probe_nginx")
+YEAR = "public, max-age=31536000, immutable"
+# Path -> how long it may be kept.
+STATIC = {
+    "/static/good.css?v=1": YEAR,
+    "/static/good.css": "no-cache",
+    "/static/a%20%C3%BC%23.css?v=1": "max-age=315360000",
+    "/static/a%20%C3%BC%23.css": "max-age=3600",
+    "/static/forgotten.css?v=1": "no-cache",
+    "/static/forgotten.css": "no-cache",
+    "/static/bare.css?v=1": "",
+    "/static/bare.css": "",
+    "/static/stale.css?v=1": YEAR,
+    "/static/stale.css": "max-age=315360000",
+}
 
 
 class Answers(BaseHTTPRequestHandler):
-    """/<status>: that status; the host's name is what it says of the slot."""
+    """/<status>: that status; /static/: a file; the host's name is what it says of the slot."""
 
     def do_GET(self) -> None:  # the name is the base class's
         host = self.headers["Host"]
-        asked = self.path == "/.tornado_app/slot"
-        self.send_response(200 if asked else int(self.path[1:]))
-        self.send_header("Cache-Control", f"for {host}")
+        asked = self.path.endswith("/.tornado_app/slot")
+        if asked or self.path in STATIC:
+            self.send_response(200)
+        else:
+            self.send_response(404 if "/static/" in self.path else int(self.path[-3:]))
+        self.send_header("Cache-Control", STATIC.get(self.path, f"for {host} at {self.path}"))
         self.send_header("Location", "/500")
         self.end_headers()
         self.wfile.write(host.encode() if asked else b"")
@@ -39,15 +58,21 @@ def port() -> Iterator[int]:
 
 
 def ask(port: int, *paths: str, host: str = "green") -> dict[str, Any]:
-    """Ask for these paths, meant to be answered by green."""
-    return run_module("probe_nginx", requests=[{"app": "shop", "host": host, "path": path, "slot": "green"} for path in paths], port=port)
+    """Ask for these health paths, meant to be answered by green."""
+    return run_module("probe_nginx", slots=[healthy_at(path, host=host) for path in paths], port=port)
+
+
+def healthy_at(path: str, **changed: Any) -> dict[str, Any]:
+    """A green slot with this health path."""
+    return make_slot(name="green", health={"path": path, "timeout": 1}, **changed)
 
 
 def test_each_request_gets_the_answer_to_its_path_and_host(port: int) -> None:
     paths = [f"/{200 + number}" for number in range(20)]
     result = ask(port, *paths)
     assert [(answer["path"], answer["status"]) for answer in result["answers"]] == [(path, int(path[1:])) for path in paths]
-    assert {(answer["slot"], answer["cache_control"], answer["error"]) for answer in result["answers"]} == {("green", "for green", "")}
+    assert [answer["cache_control"] for answer in result["answers"]] == [f"for green at {path}" for path in paths]
+    assert {(answer["slot"], answer["error"]) for answer in result["answers"]} == {("green", "")}
     assert not result["changed"]
 
 
@@ -81,9 +106,67 @@ def test_a_site_that_does_not_name_the_slot_is_no_failure(port: int) -> None:
     assert ask(port, "/200", host="a page of the app")["answers"][0]["slot"] == ""
 
 
-def test_the_slot_is_asked_for_where_one_is_meant(port: int) -> None:
-    (answer,) = run_module("probe_nginx", requests=[{"app": "shop", "host": "blue", "path": "/200"}], port=port)["answers"]
-    assert (answer["slot"], answer["error"]) == ("", "")
+# Static files
+
+
+def ask_static(port: int, file: str) -> dict[str, Any]:
+    """Ask for an app of which green is live, and for a static file of it."""
+    return run_module("probe_nginx", slots=[healthy_at("/200", host="green")], static_files={"shop": file, "api": "x.css"}, port=port)
+
+
+@pytest.mark.parametrize(("file", "url"), [("good.css", "good.css"), ("a ü#.css", "a%20%C3%BC%23.css")])
+def test_a_static_file_is_asked_for_with_a_version_and_without(port: int, file: str, url: str) -> None:
+    """It may belong to either slot: only the health path has one that is meant."""
+    result = ask_static(port, file)
+    assert not result.get("failed")
+    assert [(answer["path"], answer["slot"], answer["cache_control"]) for answer in result["answers"]] == [
+        ("/200", "green", "for green at /200"),
+        (f"/static/{url}?v=1", "", STATIC[f"/static/{url}?v=1"]),
+        (f"/static/{url}", "", STATIC[f"/static/{url}"]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("file", "said"),
+    [
+        ("forgotten.css", "/static/forgotten.css?v=1 has Cache-Control 'no-cache', too short"),
+        ("bare.css", "/static/bare.css?v=1 has Cache-Control '', too short"),
+        ("stale.css", "/static/stale.css has Cache-Control 'max-age=315360000', too long"),
+    ],
+)
+def test_a_static_file_that_is_kept_too_short_or_too_long_is_named(port: int, file: str, said: str) -> None:
+    result = ask_static(port, file)
+    assert result["failed"]
+    assert result["msg"] == f"shop through nginx (Host: green): {said}"
+
+
+def test_a_static_file_that_is_not_there_is_named_whatever_its_header(port: int) -> None:
+    result = ask_static(port, "gone.css")
+    assert result["msg"].splitlines() == [
+        f"shop through nginx (Host: green): /static/gone.css{version} answered 404" for version in ("?v=1", "")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("header", "age"),
+    [
+        (YEAR, 31536000),
+        ("max-age=60", 60),
+        ("no-cache", 0),
+        ("", 0),
+        ("s-maxage=60", 0),
+        ("max-age=soon", 0),
+        ("max-age", 0),
+        ("private,max-age=5", 5),
+    ],
+)
+def test_max_age(header: str, age: int) -> None:
+    assert probe.max_age(header) == age
+
+
+def test_the_paths_of_an_app_are_below_its_prefix(port: int) -> None:
+    (answer,) = run_module("probe_nginx", slots=[healthy_at("/200", prefix="/shop", host="green")], port=port)["answers"]
+    assert (answer["path"], answer["cache_control"], answer["slot"]) == ("/200", "for green at /shop/200", "green")
 
 
 def test_nobody_answers() -> None:
@@ -95,16 +178,15 @@ def test_nobody_answers() -> None:
 
 
 def test_nothing_to_ask_for() -> None:
-    assert run_module("probe_nginx", requests=[], port=1)["answers"] == []
+    assert run_module("probe_nginx", slots=[], port=1)["answers"] == []
 
 
 # Somebody else's site that has the name of an app
 
 
-def ask_beside(port: int, sites: Path, host: str = "a page", **request: str) -> dict[str, Any]:
+def ask_beside(port: int, sites: Path, host: str = "a page") -> dict[str, Any]:
     """Ask for shop, whose site is one of these."""
-    requests = [{"app": "shop", "host": host, "path": "/200", "slot": "green", **request}]
-    return run_module("probe_nginx", requests=requests, port=port, sites=str(sites))
+    return run_module("probe_nginx", slots=[healthy_at("/200", host=host)], port=port, sites=str(sites))
 
 
 def test_a_site_that_would_name_the_slot_and_does_not_answer_is_named(port: int, tmp_path: Path) -> None:
@@ -127,8 +209,7 @@ def test_a_site_that_several_apps_share_is_that_of_each(tmp_path: Path) -> None:
     shared = {"source": "a", "server_names": ["x.test"]}
     plan = make_plan({"shop": shared, "api": {**shared, "path": "/api/"}})
     (tmp_path / "shop.conf").write_text(render("nginx_site.conf.j2", {"apps": list(plan.values())}))
-    names_slot = plugin("modules", "probe_nginx").names_slot
-    assert names_slot(tmp_path, "shop", "/.tornado_app/slot")
-    assert names_slot(tmp_path, "api", "/api/.tornado_app/slot")
-    assert not names_slot(tmp_path, "api", "/elsewhere/.tornado_app/slot")
-    assert not names_slot(tmp_path, "ap", "/api/.tornado_app/slot")
+    assert probe.names_slot(tmp_path, "shop", "/.tornado_app/slot")
+    assert probe.names_slot(tmp_path, "api", "/api/.tornado_app/slot")
+    assert not probe.names_slot(tmp_path, "api", "/elsewhere/.tornado_app/slot")
+    assert not probe.names_slot(tmp_path, "ap", "/api/.tornado_app/slot")
