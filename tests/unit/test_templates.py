@@ -18,13 +18,16 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from tornado.httpclient import HTTPRequest
 from tornado.websocket import websocket_connect
 
-from tests.unit.loading import ROLE, plugin
+from tests.unit.loading import ROLE
+from ansible_collections.tornado_app.deploy.plugins.modules.watch_errors import Log
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.files import sites
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import Apps
 from tests.unit.conftest import (
     PATIENCE,
     facts,
@@ -68,17 +71,17 @@ def plan(request: pytest.FixtureRequest) -> Plan:
 
 
 def nginx_files(plan: Plan, *, cpus: int = 1, ipv6: bool = True) -> dict[str, str]:
-    """The files of nginx by path, as tasks/nginx.yml and tasks/slot.yml write them."""
+    """The files of nginx by path, as the actions nginx_files and slot_files write them."""
     common = {"ansible_facts": facts(cpus, ipv6)}
     files = {
         "nginx.conf": render("nginx.conf.j2", common),
         "conf.d/tornado_app.conf": render("nginx_default.conf.j2", common),
     }
-    for variables in plugin("plugin_utils", "arguments").site_variables(plan):
-        files[variables["apps"][0]["site_config"]] = render("nginx_site.conf.j2", {**common, **variables})
+    for apps in sites(cast(Apps, plan)):
+        files[apps[0]["site_config"]] = render("nginx_site.conf.j2", {**common, "apps": apps})
     for app in plan.values():
         for slot in app["slots"].values():
-            files[slot["upstream_config"]] = render("nginx_upstream.conf.j2", {**common, "app": app, "slot": slot})
+            files[slot["upstream_config"]] = render("nginx_upstream.conf.j2", {**common, "slot": slot})
     return files
 
 
@@ -88,7 +91,7 @@ def supervisord_files(app: Mapping[str, Any], workers: Mapping[str, int] | None 
     return {
         app["config"]: render("supervisord.conf.j2", {"app": app}),
         **{
-            slot["config"]: render("slot.conf.j2", {"app": app, "slot": slot, "workers": workers or {}, "log_max_bytes": 7_000_000})
+            slot["config"]: render("slot.conf.j2", {"app": app, "slot": {**slot, "workers": workers or {}}, "log_max_bytes": 7_000_000})
             for slot in slots
         },
     }
@@ -556,13 +559,14 @@ def test_flag_switches_static_files(site: Site) -> None:
 
 
 def test_the_site_names_the_slot_that_gets_requests(site: Site) -> None:
-    def told(slot: str) -> Any:
-        return run_module("probe_nginx", port=site.port, requests=[{"app": "shop", "host": "shop.example.com", "path": "/", "slot": slot}])
+    def said(name: str) -> Any:
+        slot = site.shop["slots"][name]
+        return run_module("probe_nginx", port=site.port, slots=[slot], static_files={"shop": "a b.css"})
 
-    assert told("blue")["answers"][0] == {**told("blue")["answers"][0], "slot": "blue", "error": ""}
-    assert "the slot blue instead of green" in told("green")["msg"]
+    assert [(answer["slot"], answer["error"]) for answer in said("blue")["answers"]] == [("blue", ""), ("", ""), ("", "")]
+    assert "the slot blue instead of green" in said("green")["msg"]
     with site.green():
-        assert told("green")["answers"][0]["error"] == ""
+        assert [answer["error"] for answer in said("green")["answers"]] == ["", "", ""]
 
 
 def essence(body: bytes) -> object:
@@ -616,15 +620,13 @@ def test_drained_slot_has_no_connection(site: Site) -> None:
     for _ in range(4):
         site.tell()
 
-    def drained(timeout: float) -> bool:
-        (shop,) = run_module(
-            "wait_for_drain", drains=[{"app": "shop", "addresses": [f"127.0.0.1:{port}" for port in blue], "timeout": timeout}]
-        )["apps"]
+    def drained(timeout: int) -> bool:
+        (shop,) = run_module("wait_for_drain", slots=[{**site.shop["slots"]["blue"], "drain": {"timeout": timeout}}])["apps"]
         return bool(shop["drained"])
 
     assert not drained(0)
     with site.green():
-        assert drained(PATIENCE)
+        assert drained(int(PATIENCE))
         assert site.tell()["port"] not in blue
 
 
@@ -815,7 +817,7 @@ def test_watched_log_is_rotated(site: Site) -> None:
 
     ask(500, path)
     with ExitStack() as stack:
-        watched = plugin("modules", "watch_errors").Log(stack, "shop", str(path), "blue")
+        watched = Log(stack, "shop", str(path), "blue")
         ask(200, path)
         ask(500, path)
         path.rename(old)
@@ -992,7 +994,7 @@ def test_a_name_without_an_app_at_its_root_answers_404(tmp_path: Path, nginx: Pa
 def every_file(**variables: Any) -> dict[str, str]:
     """All templates, rendered."""
     app = make_plan({"shop": {**SHOP, "processes": 1}})["shop"]
-    more = {"app": app, "apps": [app], "slot": app["slots"]["blue"], "workers": WORKERS, "log_max_bytes": 7_000_000, **variables}
+    more = {"app": app, "apps": [app], "slot": {**app["slots"]["blue"], "workers": WORKERS}, "log_max_bytes": 7_000_000, **variables}
     return {path.name: render(path.name, more) for path in sorted((ROLE / "templates").glob("*.j2"))}
 
 
