@@ -1,9 +1,8 @@
-"""app_facts: what it reads of made-up directories, of a real supervisord and of this machine."""
+"""state_info: what it reads of made-up directories, of a real supervisord and of this machine."""
 
 from __future__ import annotations
 
 import getpass
-import grp
 import json
 import os
 import resource
@@ -19,9 +18,11 @@ from typing import Any
 import pytest
 
 from tests.unit.loading import plugin
-from tests.unit.conftest import PATIENCE, PYTHON, Supervisor, make_plan, process, relocated, run_module, utils, wait_until
+from tests.unit.conftest import PATIENCE, PYTHON, Supervisor, make_plan, process, relocated, render, run_module, utils, wait_until
 
-app_facts = plugin("modules", "state_info")
+apps = plugin("module_utils", "app_state")
+hosts = plugin("module_utils", "host_state")
+things = plugin("module_utils", "things")
 
 App = dict[str, Any]
 
@@ -53,12 +54,12 @@ def install(app: App, release: str, note: str | None = None, files: Mapping[str,
 
 
 def run(app: App, **arguments: Any) -> dict[str, Any]:
-    """The facts of the one app."""
-    result = run_module("state_info", plan={"shop": app}, **arguments)
+    """The state of the one app."""
+    result = run_module("state_info", apps={"shop": app}, **arguments)
     assert not result.get("failed")
     assert not result["changed"]
-    facts: dict[str, Any] = result["apps"]["shop"]
-    return facts
+    found: dict[str, Any] = result["apps"]["shop"]
+    return found
 
 
 # The state of an app
@@ -66,7 +67,7 @@ def run(app: App, **arguments: Any) -> dict[str, Any]:
 
 def test_fresh_host(app: App) -> None:
     """Green counts as live, so that the first release goes to blue; nothing is made."""
-    facts = run(app)
+    state = run(app)
     empty = {
         "deployed": False,
         "release": "",
@@ -77,15 +78,14 @@ def test_fresh_host(app: App) -> None:
         "connections": 0,
         "sequence": 0,
     }
-    assert facts == {
-        "unprepared": [directory["path"] for directory in app["directories"]],
+    assert state == {
         "foreign_user": False,
         "foreign_unit": "",
         "foreign_paths": [],
         "fresh": True,
         "live": "green",
         "provisioned": False,
-        "needs_reload": False,
+        "flagged": False,
         "supervisord": None,
         "sockets": False,
         "slots": {"blue": empty, "green": empty},
@@ -114,8 +114,8 @@ def test_a_directory_that_is_gone_does_not_make_a_host_fresh(app: App) -> None:
     provision(app)
     Path(app["slots"]["blue"]["cwd"]).symlink_to(install(app, "aaa", "{}"))
     shutil.rmtree(app["shared"])
-    facts = run(app)
-    assert (facts["provisioned"], facts["fresh"], facts["live"]) == (False, False, "blue")
+    state = run(app)
+    assert (state["provisioned"], state["fresh"], state["live"]) == (False, False, "blue")
 
 
 def test_what_is_there_before_the_user_is_not_the_roles(app: App) -> None:
@@ -130,19 +130,18 @@ def test_provisioned_needs_every_directory(app: App) -> None:
     assert not run(app)["provisioned"]
 
 
-def test_a_directory_is_prepared_when_it_is_the_owners_with_its_mode(app: App) -> None:
+def test_provisioned_needs_the_unit(app: App) -> None:
     provision(app)
-    own = {"owner": getpass.getuser(), "group": grp.getgrgid(os.getegid()).gr_name, "mode": "0750"}
-    directories = [{"path": app[key], **own} for key in ("home", "etc", "releases", "shared", "environments")]
-    for directory in directories:
-        Path(directory["path"]).chmod(0o750)
-    assert run({**app, "directories": directories})["unprepared"] == []
-    Path(app["etc"]).chmod(0o755)
-    directories[2]["group"] = "no-such-group"
-    directories[3]["owner"] = "no-such-user"
-    Path(app["environments"]).rmdir()
-    Path(app["environments"]).symlink_to(app["home"])
-    assert run({**app, "directories": directories})["unprepared"] == [app["etc"], app["releases"], app["shared"], app["environments"]]
+    Path(app["unit_file"]).unlink()
+    assert not run(app)["provisioned"]
+
+
+def test_the_flag_of_a_fresh_host_is_told(app: App) -> None:
+    """Without it green counts as live, and blue would be at the next run."""
+    provision(app)
+    assert (run(app)["fresh"], run(app)["flagged"]) == (True, False)
+    Path(app["flag"]).touch()
+    assert (run(app)["fresh"], run(app)["flagged"]) == (True, True)
 
 
 def test_releases_are_those_that_were_unpacked_to_their_end(app: App) -> None:
@@ -167,9 +166,9 @@ def test_a_release_is_told_with_its_environment_when_that_is_whole(app: App) -> 
         (Path(app["environments"]) / environment).mkdir()
     for environment in ("e1", "e3"):
         (Path(app["environments"]) / environment / ".complete").touch()
-    facts = run(app)
-    assert facts["releases"] == {"aaa": "e1", "bbb": "", "ccc": "", "ddd": ""}
-    assert facts["environments"] == ["e1", "e3"]
+    state = run(app)
+    assert state["releases"] == {"aaa": "e1", "bbb": "", "ccc": "", "ddd": ""}
+    assert state["environments"] == ["e1", "e3"]
 
 
 def serve(app: App, slot: str, *releases: str, sequence: int = 1) -> None:
@@ -189,13 +188,13 @@ def test_the_history_is_that_of_the_live_slot(app: App) -> None:
     provision(app)
     serve(app, "blue", "bbb", "aaa", sequence=2)
     serve(app, "green", "ccc", "bbb", "aaa", sequence=3)
-    facts = run(app)
-    assert [entry["release"] for entry in facts["history"]] == ["bbb", "aaa"]
-    assert (facts["previous"], facts["slots"]["blue"]["sequence"], facts["slots"]["green"]["sequence"]) == ("aaa", 2, 3)
+    state = run(app)
+    assert [entry["release"] for entry in state["history"]] == ["bbb", "aaa"]
+    assert (state["previous"], state["slots"]["blue"]["sequence"], state["slots"]["green"]["sequence"]) == ("aaa", 2, 3)
     Path(app["flag"]).touch()
-    facts = run(app)
-    assert [entry["release"] for entry in facts["history"]] == ["ccc", "bbb", "aaa"]
-    assert facts["previous"] == "bbb"
+    state = run(app)
+    assert [entry["release"] for entry in state["history"]] == ["ccc", "bbb", "aaa"]
+    assert state["previous"] == "bbb"
 
 
 def test_a_rollback_does_not_go_to_a_release_that_is_not_whole(app: App) -> None:
@@ -213,12 +212,12 @@ def test_a_slot_without_a_proper_history_never_was_live(app: App, text: str | No
     path.unlink()
     if text is not None:
         path.write_text(text)
-    facts = run(app)
-    assert (facts["history"], facts["previous"], facts["slots"]["blue"]["sequence"]) == ([], "", 0)
+    state = run(app)
+    assert (state["history"], state["previous"], state["slots"]["blue"]["sequence"]) == ([], "", 0)
 
 
 @pytest.mark.parametrize("absolute", [True, False])
-def test_slot_facts(app: App, absolute: bool) -> None:
+def test_slot_state(app: App, absolute: bool) -> None:
     provision(app)
     release = install(app, "aaa", json.dumps({"release": "aaa", "environment": "eee"}))
     slot = app["slots"]["blue"]
@@ -233,17 +232,17 @@ def test_slot_facts(app: App, absolute: bool) -> None:
         "connections": 0,
         "sequence": 0,
     }
-    assert app_facts.slot_facts(slot, Path(app["releases"]), []) == expected
+    assert apps.slot_state(slot, Path(app["releases"]), []) == expected
     Path(slot["config"]).touch()
-    assert app_facts.slot_facts(slot, Path(app["releases"]), []) == {**expected, "deployed": True}
+    assert apps.slot_state(slot, Path(app["releases"]), []) == {**expected, "deployed": True}
 
 
 @pytest.mark.parametrize("note", [None, "", "[", "{}"])
 def test_slot_of_a_release_without_a_proper_note(app: App, note: str | None) -> None:
     provision(app)
     Path(app["slots"]["blue"]["cwd"]).symlink_to(install(app, "aaa", note))
-    facts = app_facts.slot_facts(app["slots"]["blue"], Path(app["releases"]), [])
-    assert (facts["release"], facts["environment"]) == ("aaa", "")
+    state = apps.slot_state(app["slots"]["blue"], Path(app["releases"]), [])
+    assert (state["release"], state["environment"]) == ("aaa", "")
 
 
 @pytest.mark.parametrize(
@@ -259,8 +258,8 @@ def test_static_file(tmp_path: Path, files: list[str], first: str) -> None:
     for name in files:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    assert app_facts.static_file(tmp_path) == first
-    assert app_facts.static_file(tmp_path / "nowhere") == ""
+    assert apps.static_file(tmp_path) == first
+    assert apps.static_file(tmp_path / "nowhere") == ""
 
 
 def test_static_file_is_the_live_slots(app: App) -> None:
@@ -276,9 +275,9 @@ def test_static_file_is_the_live_slots(app: App) -> None:
 
 def test_foreign_user(app: App) -> None:
     """A user of the app's name is the role's own when it lives where the role puts it."""
-    assert not app_facts.foreign_user({**app, "user": "no-such-user"})
-    assert app_facts.foreign_user({**app, "user": getpass.getuser()})
-    assert not app_facts.foreign_user({"user": getpass.getuser(), "home": os.path.expanduser("~" + getpass.getuser())})
+    assert not apps.foreign_user({**app, "user": "no-such-user"})
+    assert apps.foreign_user({**app, "user": getpass.getuser()})
+    assert not apps.foreign_user({"user": getpass.getuser(), "home": os.path.expanduser("~" + getpass.getuser())})
 
 
 def test_foreign_ports(app: App) -> None:
@@ -287,10 +286,8 @@ def test_foreign_ports(app: App) -> None:
         listening.listen()
         port = listening.getsockname()[1]
         app["slots"]["green"]["addresses"] = [f"127.0.0.1:{port}"]
-        assert app_facts.foreign_ports({**app, "user": "no-such-user"}) == {
-            str(port): f"{utils('proc').name(os.getpid())} (pid {os.getpid()})"
-        }
-        assert app_facts.foreign_ports({**app, "user": getpass.getuser()}) == {}
+        assert apps.foreign_ports({**app, "user": "no-such-user"}) == {str(port): f"{utils('proc').name(os.getpid())} (pid {os.getpid()})"}
+        assert apps.foreign_ports({**app, "user": getpass.getuser()}) == {}
 
 
 # What runs
@@ -303,21 +300,21 @@ def test_running_app(supervisor: Supervisor) -> None:
     for slot in (blue, green):
         supervisor.group(slot, "started")
     assert supervisor.health(blue, timeout=PATIENCE)["healthy"]
-    facts = run({**supervisor.app, "user": getpass.getuser(), "slots": {"blue": blue, "green": green}})
+    state = run({**supervisor.app, "user": getpass.getuser(), "slots": {"blue": blue, "green": green}})
     pids = supervisor.pids()
-    assert [(found["name"], found["port"], found["pid"]) for found in facts["slots"]["blue"]["processes"]] == [
+    assert [(found["name"], found["port"], found["pid"]) for found in state["slots"]["blue"]["processes"]] == [
         (f"shop-blue:{port}", port, pids[f"shop-blue:{port}"]) for port in blue["ports"]
     ]
-    assert facts["supervisord"]["pid"] == supervisor.pid
-    for found in (*facts["slots"]["blue"]["processes"], facts["supervisord"]):
+    assert state["supervisord"]["pid"] == supervisor.pid
+    for found in (*state["slots"]["blue"]["processes"], state["supervisord"]):
         assert found["uid"] == os.getuid()
         assert found["nofile"] == resource.prlimit(found["pid"], resource.RLIMIT_NOFILE)[0]
         assert found["uptime"] >= 0
-    assert {found["state"] for found in facts["slots"]["blue"]["processes"]} == {"RUNNING"}
-    (crashed,) = facts["slots"]["green"]["processes"]
+    assert {found["state"] for found in state["slots"]["blue"]["processes"]} == {"RUNNING"}
+    (crashed,) = state["slots"]["green"]["processes"]
     assert crashed["state"] in ("STARTING", "BACKOFF", "FATAL")
-    assert facts["slots"]["blue"]["deployed"]
-    assert facts["foreign_ports"] == {}
+    assert state["slots"]["blue"]["deployed"]
+    assert state["foreign_ports"] == {}
 
 
 def test_connections_are_those_to_the_processes_of_a_slot(supervisor: Supervisor) -> None:
@@ -350,14 +347,14 @@ def test_process_that_does_not_run() -> None:
         "unit": "",
         "uptime": 0,
     }
-    assert app_facts.process_facts(info, {}) == expected
+    assert apps.process_state(info, {}) == expected
 
 
 def test_process_that_ended_meanwhile() -> None:
     with process(sys.executable, "-c", "pass") as short:
         short.wait()
-    facts = app_facts.process_facts({"group": "shop-blue", "name": "8000", "statename": "RUNNING", "pid": short.pid}, {})
-    assert (facts["pid"], facts["state"]) == (0, "RUNNING")
+    state = apps.process_state({"group": "shop-blue", "name": "8000", "statename": "RUNNING", "pid": short.pid}, {})
+    assert (state["pid"], state["state"]) == (0, "RUNNING")
 
 
 def test_socket_without_a_supervisord(app: App) -> None:
@@ -371,12 +368,14 @@ def test_socket_without_a_supervisord(app: App) -> None:
 
 
 def test_host(app: App) -> None:
-    host = run_module("state_info", plan={"shop": app}, packages=["no-such-package"])["host"]
+    result = run_module("state_info", apps={"shop": app}, things=[{"kind": "package", "name": "no-such-package", "check": "package"}])
+    host = result["host"]
     version = subprocess.run(
         [PYTHON, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"], capture_output=True, text=True, check=True
     )
     assert host["python"] == version.stdout.strip()
-    assert host["missing_packages"] == ["no-such-package"]
+    assert host["pythons"][host["python"]] == PYTHON
+    assert result["differences"] == [{"kind": "package", "name": "no-such-package", "reason": "not installed"}]
     assert (host["nofile_ceiling"], host["nofile_raisable"]) == utils("proc").nofile_ceiling()
     assert host["sysctls"]["fs.nr_open"] == Path("/proc/sys/fs/nr_open").read_text().strip()
     assert host["free_bytes"] > 0
@@ -385,48 +384,75 @@ def test_host(app: App) -> None:
 
 def test_the_lock_is_told_with_the_host(tmp_path: Path) -> None:
     lock = tmp_path / "run/lock"
-    assert run_module("state_info", plan={}, lock=str(lock))["host"]["lock"] == {}
+    assert run_module("state_info", apps={}, lock=str(lock))["host"]["lock"] == {}
     assert not lock.parent.exists()
     run_module("run_lock", path=str(lock), run="r1", holder={"user": "ana"})
-    found = run_module("state_info", plan={}, lock=str(lock))["host"]["lock"]
+    found = run_module("state_info", apps={}, lock=str(lock))["host"]["lock"]
     assert (found["run"], found["user"]) == ("r1", "ana")
 
 
 def test_sysctls_have_no_tabs() -> None:
     """The kernel writes a range with a tab; Ansible's sysctl module compares with a space."""
     first, last = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
-    assert app_facts.sysctls()["net.ipv4.ip_local_port_range"] == f"{first} {last}"
+    assert hosts.sysctls()["net.ipv4.ip_local_port_range"] == f"{first} {last}"
 
 
 @pytest.mark.skipif(not shutil.which("dpkg-query"), reason="no dpkg here")
 def test_missing_packages() -> None:
-    assert app_facts.missing_packages(["dpkg", "no-such-package", "base-files", "n"]) == ["no-such-package", "n"]
-    assert app_facts.missing_packages([]) == []
+    assert things.missing_packages(["dpkg", "no-such-package", "base-files", "n"]) == ["no-such-package", "n"]
+    assert things.missing_packages([]) == []
 
 
 def test_output_of_both_streams_and_of_nothing() -> None:
-    assert app_facts.output("sh", "-c", "echo out; echo err >&2; exit 3") == "out\nerr\n"
-    assert app_facts.output("no-such-command") == ""
+    assert things.output("sh", "-c", "echo out; echo err >&2; exit 3") == "out\nerr\n"
+    assert things.output("no-such-command") == ""
 
 
 def test_nearest(tmp_path: Path) -> None:
-    assert app_facts.nearest(tmp_path / "a/b/c") == tmp_path
-    assert app_facts.nearest(tmp_path) == tmp_path
+    assert hosts.nearest(tmp_path / "a/b/c") == tmp_path
+    assert hosts.nearest(tmp_path) == tmp_path
 
 
 def test_user_id() -> None:
-    assert app_facts.user_id(getpass.getuser()) == os.getuid()
-    assert app_facts.user_id("no-such-user") == -1
+    assert apps.user_id(getpass.getuser()) == os.getuid()
+    assert apps.user_id("no-such-user") == -1
+
+
+def test_sysctl_file(tmp_path: Path) -> None:
+    """As Ansible's module writes it, and as a person might."""
+    path = tmp_path / "10-tornado_app.conf"
+    assert hosts.sysctl_file(path) == {}
+    text = "# a = 1\n; b = 2\nfs.nr_open=1048576\n net.ipv4.ip_local_port_range = 32768\t60999 \n\nno setting\n"
+    path.write_bytes(text.encode() + b"# f\xfcr\n")
+    assert hosts.sysctl_file(path) == {"fs.nr_open": "1048576", "net.ipv4.ip_local_port_range": "32768 60999"}
+
+
+def test_the_apps_of_a_host_are_known_by_their_units(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    below(tmp_path, monkeypatch)
+    assert hosts.installed_units() == []
+    units = tmp_path / "etc/systemd/system"
+    units.mkdir(parents=True)
+    app = make_plan({"shop": {"source": "app", "command": "{python} app.py {port}"}})["shop"]
+    unit = render("app.service.j2", {"app": app})
+    (units / "shop.service").write_text(unit)
+    (units / "other.service").write_bytes(b"[Unit]\nDescription=f\xfcr Tornado app mail (supervisord\n")
+    (units / "directory.service").mkdir()
+    assert hosts.installed_units() == ["shop"]
 
 
 # What others have written, in whatever encoding
 
 
+def below(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the files of the host below a directory."""
+    monkeypatch.setattr(hosts, "Path", lambda *parts: root.joinpath(*(str(part).lstrip("/") for part in parts)))
+
+
 def test_a_site_that_is_not_utf_8_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app_facts, "Path", lambda *parts: tmp_path.joinpath(*(str(part).lstrip("/") for part in parts)))
+    below(tmp_path, monkeypatch)
     (tmp_path / "etc/nginx/conf.d").mkdir(parents=True)
     (tmp_path / "etc/nginx/conf.d/shop.conf").write_bytes(b"# f\xfcr alle\nlog_format tornado_app_shop x;\n    server_name a.test;\n")
-    assert app_facts.sites(["shop"]) == [{"server_names": ["a.test"], "apps": ["shop"]}]
+    assert hosts.sites(["shop"]) == [{"server_names": ["a.test"], "apps": ["shop"]}]
 
 
 def test_names_and_records_that_are_not_utf_8_are_nobodys(app: App) -> None:
@@ -445,10 +471,10 @@ def test_names_and_records_that_are_not_utf_8_are_nobodys(app: App) -> None:
     for path in (Path(app["slots"]["blue"]["history"]), Path(app["slots"]["blue"]["record"]), Path(app["releases"]) / "aaa.json"):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b'{"environment": "f\xfcr"}')
-    facts = run(app)
-    assert (facts["releases"], facts["environments"], facts["static_file"]) == ({"aaa": ""}, [], "app.css")
-    assert (facts["slots"]["blue"]["environment"], facts["slots"]["blue"]["sequence"]) == ("", 0)
+    state = run(app)
+    assert (state["releases"], state["environments"], state["static_file"]) == ({"aaa": ""}, [], "app.css")
+    assert (state["slots"]["blue"]["environment"], state["slots"]["blue"]["sequence"]) == ("", 0)
 
 
 def test_output_that_is_not_utf_8() -> None:
-    assert app_facts.output("printf", r"f\374r") == "f\ufffdr"
+    assert things.output("printf", r"f\374r") == "f\ufffdr"
