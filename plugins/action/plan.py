@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils import plan
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils import layout, plan
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.controller import CollectionAction
 
 
@@ -22,4 +22,4 @@ class ActionModule(CollectionAction):
         """Fail with all that cannot work, or return the plan."""
         apps, defaults, host = (arguments[key] for key in ("apps", "defaults", "host"))
         self.refuse(plan.plan_problems(apps, defaults, host))
-        return {"apps": plan.plan(apps, defaults, host), "absent": plan.absent(apps), "host": host}
+        return {"apps": plan.plan(apps, defaults, host), "absent": layout.absent(apps), "host": host}

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.unit.loading import ROLE
 from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import SLOT
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils import plan
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils import layout, plan, setting_types, settings
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import App
 from tests.unit.builders import DEFAULTS, HOST, SHOP, SHOP_PLAN
 
@@ -33,7 +33,7 @@ def ports(planned: Mapping[str, Any]) -> list[int]:
 
 
 def is_free(name: str) -> bool:
-    return name not in plan.RESERVED_NAMES
+    return name not in settings.RESERVED_NAMES
 
 
 names = st.from_regex(r"[a-z][a-z0-9_-]{0,31}", fullmatch=True).filter(is_free)
@@ -411,8 +411,8 @@ def test_purge_alone_removes_nothing() -> None:
 
 
 def test_what_is_removed_of_an_app() -> None:
-    (kept,) = plan.absent({"old": {"state": "absent"}, "shop": SHOP}).values()
-    (purged,) = plan.absent({"old": {"state": "absent", "purge": "yes"}}).values()
+    (kept,) = layout.absent({"old": {"state": "absent"}, "shop": SHOP}).values()
+    (purged,) = layout.absent({"old": {"state": "absent", "purge": "yes"}}).values()
     assert kept["user"] == ""
     assert "/srv/old" not in kept["paths"]
     assert not any("shared" in path for path in kept["paths"])
@@ -493,7 +493,9 @@ def test_what_yaml_does_not_read_as_it_was_written_is_refused(written: str, said
 
 
 @pytest.mark.parametrize(
-    "option", [*((name, option) for name, option in plan.APP_OPTIONS.items() if option["type"] == "str")], ids=lambda option: option[0]
+    "option",
+    [*((name, option) for name, option in setting_types.APP_OPTIONS.items() if option["type"] == "str")],
+    ids=lambda option: option[0],
 )
 def test_no_text_of_an_app_takes_a_number_with_a_point(option: tuple[str, Any]) -> None:
     assert f"tornado_apps.shop.{option[0]} is 1.1, a number: write it in quotes" in problems({"shop": {**SHOP, option[0]: 1.10}})
@@ -527,7 +529,9 @@ def test_an_input_of_the_role_that_yaml_does_not_read_as_it_was_written_is_refus
 def test_the_inputs_of_the_role_are_looked_at_as_they_were_given() -> None:
     """All that are text or a number, by their own names, with no filter between."""
     looked_at = yaml.safe_load((ROLE / "vars/main.yml").read_text())["__tornado_app_host"]["inputs"]
-    assert looked_at == {name: f"{{{{ {name} }}}}" for name, option in plan.INPUTS.items() if option["type"] in ("str", "int", "float")}
+    assert looked_at == {
+        name: f"{{{{ {name} }}}}" for name, option in setting_types.INPUTS.items() if option["type"] in ("str", "int", "float")
+    }
     defaults = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
     assert problems({"shop": SHOP}, inputs={name: defaults[name] for name in looked_at}) == []
 
@@ -552,6 +556,6 @@ def test_a_message_names_setting_value_and_way_out(settings: dict[str, Any], sai
 
 def test_each_rule_is_of_a_setting_and_lets_the_defaults_pass() -> None:
     app = plan.plan({"shop": SHOP}, DEFAULTS, HOST)["shop"]
-    for setting, is_wrong, message in plan.RULES:
-        assert setting.split(".")[0] in plan.APP_OPTIONS
-        assert not is_wrong(plan._value(app, setting), app), message
+    for setting, is_wrong, message in settings.RULES:
+        assert setting.split(".")[0] in setting_types.APP_OPTIONS
+        assert not is_wrong(settings._value(app, setting), app), message

@@ -1,0 +1,228 @@
+"""The layout of apps on a host: ports, addresses, paths, names, and what apps do to each other."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations, permutations
+from typing import Any
+
+from ansible.module_utils.parsing.convert_bool import boolean
+
+from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import Slot
+
+SLOTS = ("blue", "green")
+COOKIE_SECRET = "COOKIE_SECRET"
+FIRST_PORT, PORT_STEP = 8000, 100  # of the ports that the plan gives out: room for as many processes without moving anybody
+PORTS = range(1024, 65536)  # below 1024 a process that is not root cannot listen
+# Below its own prefix an app has these URLs for itself.
+OWN_PATHS = ("static/", ".tornado_app/", "favicon.ico/", "robots.txt/", "apple-touch-icon.png/")
+
+
+def slot_ports(app: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str, range]:
+    """Slot -> the ports of its processes, one for each that supervisord starts; those that listen elsewhere are named by it alone."""
+    first, count = app["port"], 1 if app["listen"] == "fork" else app["processes"]
+    return {slot: range(start, start + count) for slot, start in zip(SLOTS, (first, first + host["slot_stride"]), strict=True)}
+
+
+def with_ports(apps: Mapping[str, dict[str, Any]], known: Mapping[str, int], host: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The apps, each with a port: the one that is given, else the one that it has on the host, else one that nobody has there.
+
+    ``known`` is app -> port of those on the host, also of those that are not listed any more or are to be absent.
+    """
+    stride = max(1, host["slot_stride"])
+    ports = {name: app["port"] or known.get(name, 0) for name, app in apps.items()}
+    # Where an app was before this run it still is when another one starts.
+    taken = [(port, apps[name]["processes"] if name in apps else 1) for name, port in (*known.items(), *ports.items()) if port]
+
+    def free(port: int, count: int) -> bool:
+        mine = [range(start, start + max(count, PORT_STEP)) for start in (port, port + stride)]
+        theirs = [range(start, start + size) for first, size in taken for start in (first, first + stride)]
+        return not any(one.start < other.stop and other.start < one.stop for one in mine for other in theirs)
+
+    for name in (name for name, port in ports.items() if not port):
+        count = apps[name]["processes"]
+        # A block of the blue slots, then one of the green ones, and so on; an app that fills more than a step begins where it can.
+        candidates = (port for port in range(FIRST_PORT, PORTS[-1], PORT_STEP) if (port - FIRST_PORT) // stride % 2 == 0)
+        ports[name] = next((port for port in candidates if free(port, count)), FIRST_PORT)
+        taken.append((ports[name], count))
+    return {name: {**app, "port": ports[name]} for name, app in apps.items()}
+
+
+def cross_problems(apps: Mapping[str, Mapping[str, Any]], host: Mapping[str, Any]) -> Iterator[str]:
+    """What two slots or two apps of a host do to each other."""
+    ranges = []
+    for name, app in apps.items():
+        for slot, ports in slot_ports(app, host).items():
+            if ports and (ports[0] not in PORTS or ports[-1] not in PORTS):
+                yield (
+                    f"tornado_apps.{name}.port {app['port']}: the {slot} slot would use {ports[0]}-{ports[-1]} on {host['name']}, "
+                    f"outside {PORTS[0]}-{PORTS[-1]}"
+                )
+            ranges.append((name, slot, ports))
+    for (one, _, mine), (other, slot, theirs) in combinations(ranges, 2):
+        if mine and theirs and mine[0] <= theirs[-1] and theirs[0] <= mine[-1]:
+            setting = f"tornado_apps.{other}.port {apps[other]['port']}" + (f" ({slot} slot: {theirs[0]})" if slot == "green" else "")
+            yield f"{setting} overlaps {one}'s {mine[0]}-{mine[-1]} on {host['name']}"
+    for one, other in combinations(apps, 2):
+        ours, others = ({name.lower() for name in apps[app]["server_names"]} for app in (one, other))
+        names, path = f"tornado_apps.{other}.server_names", apps[other]["path"]
+        if ours & others and path == apps[one]["path"]:
+            common = ", ".join(sorted(ours & others))
+            yield f"{names}: {common}{path} on {host['name']} is {one}'s already; give each app its own server_names, or its own path"
+        elif ours & others and any(
+            short["path"] + own == long["path"] for short, long in permutations((apps[one], apps[other])) for own in OWN_PATHS
+        ):
+            taken = apps[one]["path"]
+            yield f"tornado_apps.{other}.path {path!r} meets what nginx serves itself for {one}, which has {taken}; choose another"
+        elif ours & others and ours != others:
+            yield f"{names} has some of {one}'s names on {host['name']} and not others; apps that share names, by path, share all of them"
+        if _variable(one) == _variable(other):
+            yield f"tornado_apps.{other}: nginx cannot tell its name from {one}, which differs in - and _ only; rename one of them"
+
+
+def _variable(name: str) -> str:
+    """The variable of nginx that has the slot of an app; its name may have no hyphen."""
+    return f"slot_{name.replace('-', '_')}"
+
+
+def _reloader(name: str, settings: Mapping[str, Any], root: str) -> list[str]:
+    """What a command is run by for development: a command that runs it anew when a file changes."""
+    if not settings["debug"]:
+        return []
+    watched = [f"--watch={path}" for path in settings["watch"]]
+    return ["/usr/bin/python3", "-I", "-S", f"{root}/reload.py", f"--source=/usr/local/src/{name}", *watched, "--"]
+
+
+def _argv(settings: Mapping[str, Any], root: str) -> list[str]:
+    """What starts a web process; empty when the Procfile of the source says it."""
+    if settings["wsgi"]:
+        return [
+            "{python}",
+            f"{root}/wsgi.py",
+            settings["wsgi"],
+            "--socket={socket}" if settings["listen"] == "sockets" else "--port={port}",
+        ]
+    return shlex.split(settings["command"])
+
+
+def _addresses(listen: str, run: str, ports: Sequence[int]) -> list[str]:
+    """Where nginx finds the processes of a slot, in its own words; of processes that share a port there is one."""
+    if listen == "sockets":
+        return [f"unix:{run}/sockets/{port}.sock" for port in ports]
+    return [f"127.0.0.1:{port}" for port in (ports if listen == "ports" else ports[:1])]
+
+
+def absent(apps: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The apps that are to be removed, and what of each: its unit, nginx's files, its own files, and with ``purge`` its user."""
+    found = {}
+    for name, app in apps.items():
+        if app.get("state") == "absent":
+            home, purge = f"/srv/{name}", boolean(app.get("purge") or False)
+            kept = [home] if purge else [f"{home}/{part}" for part in ("releases", "environments", "slots", "live")]
+            found[name] = {
+                "name": name,
+                "unit": f"{name}.service",
+                "unit_file": f"/etc/systemd/system/{name}.service",
+                "nginx": [f"conf.d/{name}.conf", *(f"conf.d/{name}.{slot}.conf" for slot in SLOTS)],
+                "access_logs": f"{name}.access.log*",
+                "paths": [
+                    *kept,
+                    *(f"/etc/{name}", f"/var/log/{name}", f"/etc/security/limits.d/{name}.conf", f"/run/lock/tornado_app.{name}"),
+                ],
+                "user": name if purge else "",
+            }
+    return found
+
+
+def _host_header(server_names: Sequence[str]) -> str:
+    """The name by which nginx is asked for an app: one that it has, or that its first wildcard matches."""
+    return next((name for name in server_names if "*" not in name), server_names[0].replace("*", "tornado-app"))
+
+
+def _slots(name: str, settings: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str, Slot]:
+    home, etc, run = f"/srv/{name}", f"/etc/{name}", f"/run/{name}"
+    return {
+        slot: Slot(
+            app=name,
+            name=slot,
+            group=f"{name}-{slot}",
+            unit=f"{name}.service",
+            user=name,
+            socket=f"{run}/supervisor.sock",
+            flag=f"{home}/live/green",
+            ports=list(ports),
+            addresses=_addresses(settings["listen"], run, ports),
+            workers={},
+            listen=settings["listen"],
+            processes=settings["processes"],
+            host=_host_header(settings["server_names"]),
+            prefix=settings["path"].rstrip("/"),
+            health=settings["health"],
+            drain=settings["drain"],
+            stop_timeout=settings["stop_timeout"],
+            access_log=f"/var/log/nginx/{name}.access.log",
+            cwd=f"{home}/slots/{slot}",
+            releases=f"{home}/releases",
+            config=f"{etc}/slots/{slot}.conf",
+            record=f"{etc}/slots/{slot}.json",
+            secrets=f"{etc}/slots/{slot}.secrets.json",
+            history=f"{home}/slots/{slot}.history.json",
+            upstream=f"{name}_{slot}",
+            upstream_config=f"conf.d/{name}.{slot}.conf",
+        )
+        for slot, ports in slot_ports(settings, host).items()
+    }
+
+
+def planned(name: str, settings: dict[str, Any], host: Mapping[str, Any]) -> Any:
+    home, etc, run = f"/srv/{name}", f"/etc/{name}", f"/run/{name}"
+    return {
+        **settings,
+        "name": name,
+        "user": name,
+        "prefix": settings["path"].rstrip("/"),
+        "variable": _variable(name),
+        "unit": f"{name}.service",
+        "unit_file": f"/etc/systemd/system/{name}.service",
+        "host": _host_header(settings["server_names"]),
+        "nofile": host["nofile"],
+        "argv": _argv(settings, host["root"]),
+        "reloader": _reloader(name, settings, host["root"]),
+        "static": "" if settings["debug"] else settings["static"],
+        "environment": {str(key): str(value) for key, value in settings["environment"].items()},
+        "secrets": sorted({*settings["secrets"], *([] if COOKIE_SECRET in settings["environment"] else [COOKIE_SECRET])}),  # no values
+        "cookie_secret": f"{etc}/cookie_secret",
+        "home": home,
+        "releases": f"{home}/releases",
+        "environments": f"{home}/environments",
+        "flag": f"{home}/live/green",
+        "shared": f"{home}/shared",
+        "etc": etc,
+        "config": f"{etc}/supervisord.conf",
+        "run": run,
+        "sockets": f"{run}/sockets",
+        "socket": f"{run}/supervisor.sock",
+        "logs": f"/var/log/{name}",
+        "journal": settings["logs"] == "journal",
+        "access_log": f"/var/log/nginx/{name}.access.log",
+        "site_config": f"conf.d/{name}.conf",
+        "slots": _slots(name, settings, host),
+        "runtime_directories": [
+            {"path": run, "owner": name, "group": name, "mode": "0751"},
+            {"path": f"{run}/sockets", "owner": name, "group": "www-data", "mode": "2750"},
+        ],
+        "directories": [
+            {"path": path, "owner": owner, "group": group, "mode": mode}
+            for path, owner, group, mode in (
+                (home, "root", "root", "0755"),
+                (f"{home}/releases", "root", "root", "0755"),
+                (f"{home}/environments", "root", "root", "0755"),
+                (f"{home}/slots", "root", "root", "0755"),
+                (f"{home}/live", "root", "root", "0755"),
+                (f"{home}/shared", name, name, "0750"),
+                (etc, "root", name, "0750"),
+                (f"{etc}/slots", "root", name, "0750"),
+            )
+        ],
+    }
