@@ -47,7 +47,7 @@ SHOP: dict[str, Any] = {"source": "files/app", "command": "{python} app.py --por
 
 def planned(apps: Mapping[str, Any], **host: Any) -> Apps:
     """The plan of these settings."""
-    return cast(Apps, plan.plan(apps, DEFAULTS, {**HOST, **host}))
+    return plan.plan(apps, DEFAULTS, {**HOST, **host})
 
 
 PLAN = planned({"shop": {**SHOP, "processes": 2}})

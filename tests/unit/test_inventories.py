@@ -1,39 +1,78 @@
-"""What a newcomer types first: the example inventory is valid, and a mistyped one is an error."""
+"""What a newcomer types first: the example inventory is valid, every operation is there, and a mistyped inventory is an error."""
 
 import json
+import re
 import subprocess
+from typing import Any
 
 import pytest
+import yaml
 
-from tests.unit.loading import ROOT, plugin
-from tests.unit.test_plan import DEFAULTS, HOST
+from tests.unit.loading import ROOT
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils import plan, setting_types
+from tests.unit.builders import DEFAULTS, HOST
+
+SWITCHING = ["Begin", "Fill the idle slots", "Switch", "Finish", "End"]
+# What each operation is made of.
+OPERATIONS = {
+    "provision": ["Begin", "Provision", "End"],
+    "deploy": SWITCHING,
+    "restart": SWITCHING,
+    "rollback": SWITCHING,
+    "stop": ["Begin", "Stop", "End"],
+    "start": ["Begin", "Start", "End"],
+    "status": ["Begin", "Status"],
+    "verify": ["Begin", "End"],
+}
 
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
+def plays(*arguments: str) -> list[str]:
+    """The plays of site.yml that have a task to carry out."""
+    listed = run("ansible-playbook", "site.yml", "-i", "prod", "--list-tasks", *arguments)
+    assert listed.returncode == 0
+    found = re.split(r"^  play #\d+ \(tornado\): ", listed.stdout, flags=re.MULTILINE)[1:]
+    return [play.split("\t")[0] for play in found if " : " in play.split("tasks:", 1)[1]]
+
+
+def playbook(name: str) -> list[dict[str, Any]]:
+    """The plays that a playbook imports."""
+    found: list[dict[str, Any]] = yaml.safe_load((ROOT / "playbooks" / name).read_text(encoding="utf-8"))
+    return found
+
+
+def parts(imports: list[dict[str, Any]]) -> list[str]:
+    return [play["ansible.builtin.import_playbook"] for play in imports]
+
+
 def test_the_example_fleet_has_a_group_and_a_valid_app() -> None:
     listed = json.loads(run("ansible-inventory", "-i", "prod", "--list").stdout)
     assert listed["tornado"]["hosts"]
     for host in listed["tornado"]["hosts"]:
-        assert plugin("plugin_utils", "plan").plan_problems(listed["_meta"]["hostvars"][host]["tornado_apps"], DEFAULTS, HOST) == []
+        assert plan.plan_problems(listed["_meta"]["hostvars"][host]["tornado_apps"], DEFAULTS, HOST) == []
 
 
-@pytest.mark.parametrize("tag", ["provision", "deploy", "restart", "rollback", "status", "verify", "stop", "start"])
-def test_every_operation_is_a_tag_that_selects_tasks(tag: str) -> None:
-    listed = run("ansible-playbook", "site.yml", "-i", "prod", "--list-tasks", "--tags", tag)
-    assert listed.returncode == 0
-    assert f"TAGS: [{tag}" in listed.stdout or f", {tag}]" in listed.stdout
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_every_operation_is_a_tag_that_selects_its_plays(operation: str) -> None:
+    assert plays("--tags", operation) == OPERATIONS[operation]
 
 
 def test_a_bare_run_provisions_deploys_and_verifies_and_stops_nothing() -> None:
-    listed = run("ansible-playbook", "site.yml", "-i", "prod", "--list-tasks").stdout
-    tasks = [line for line in listed.splitlines() if " : " in line]
-    for step in ("Host | Install", "Slot | Wait until", "Verify | Report"):
-        assert any(step in task for task in tasks)
-    for step in ("Stop | Stop", "Start | Start", "Restart | Take", "Rollback | Take", "Status | Show"):
-        assert not any(step in task for task in tasks)
+    assert plays() == ["Begin", "Provision", *SWITCHING[1:]]
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_every_operation_has_a_playbook_of_its_own_that_does_the_same(operation: str) -> None:
+    own = playbook(f"{operation}.yml")
+    assert own[0]["vars"]["tornado_app_operations"] == [operation]
+    assert parts(own) == parts([play for play in playbook("site.yml") if {operation, "always"} & set(play["tags"])])
+
+
+def test_the_operations_are_those_that_the_role_knows() -> None:
+    assert set(setting_types.INPUTS["tornado_app_operations"]["choices"]) == set(OPERATIONS)
 
 
 def test_a_mistyped_inventory_is_an_error() -> None:
