@@ -56,7 +56,7 @@ molecule: setup ## Every Molecule scenario, or those in SCENARIOS="default ..."
 LOCK := uv pip compile --quiet --upgrade --universal --python-version 3.11 --fork-strategy requires-python \
   --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
-lock: setup ## Write each requirements.txt anew from the requirements.in beside it
+lock: setup ## Write each requirements.txt again from the requirements.in beside it
 	$(LOCK) requirements.in --output-file requirements.txt
 	$(LOCK) bench/requirements.in --output-file bench/requirements.txt
 	$(LOCK) molecule/apps/sources/pages/requirements.in --output-file molecule/apps/sources/pages/requirements.txt

@@ -31,7 +31,7 @@ def archive_entries(source: Path) -> list[Entry]:
     try:
         found = {entry.path: entry for entry in (zip_entries if zipfile.is_zipfile(source) else tar_entries)(source)}
     except BROKEN as problem:
-        raise SourceError(f"source {source} is no archive that can be read: {problem}") from problem
+        raise SourceError(f"source {source} is not an archive that can be read: {problem}") from problem
     found = without_root(with_parents(without_litter(found)))
     for entry in found.values():
         if entry.target and leads_out(entry.path, found):

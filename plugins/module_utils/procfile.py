@@ -13,7 +13,7 @@ VARIABLE = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)([^}]?))", re.ASCII)
 
 
 class ProcfileError(Exception):
-    """The file is no Procfile; the message names the line."""
+    """The file is not a Procfile; the message names the line."""
 
 
 def processes(text: str) -> dict[str, dict[str, Any]]:

@@ -47,8 +47,12 @@ def units(names: list[str]) -> dict[str, dict[str, str]]:
     if not names:
         return {}
     properties = ",".join(("Id", *SYSTEMD))
-    said = output("systemctl", "show", f"--property={properties}", *names)
-    blocks = (dict(line.partition("=")[::2] for line in block.splitlines() if "=" in line) for block in said.split("\n\n"))
+    return by_unit(output("systemctl", "show", f"--property={properties}", *names))
+
+
+def by_unit(shown: str) -> dict[str, dict[str, str]]:
+    """Unit -> its properties, out of what systemctl shows of several: blocks of lines, with an empty line between."""
+    blocks = (dict(line.partition("=")[::2] for line in block.splitlines() if "=" in line) for block in shown.split("\n\n"))
     return {block["Id"]: block for block in blocks if "Id" in block}
 
 
@@ -138,6 +142,11 @@ def service_problem(thing: Thing, known: Mapping[str, Mapping[str, str]]) -> str
     return ", ".join(problems)
 
 
+def reload_problem(thing: Thing, known: Mapping[str, Mapping[str, str]]) -> str:
+    """Whether systemd knows a unit otherwise than it is on disk."""
+    return "changed on disk" if known.get(thing["unit"], {}).get("NeedDaemonReload") == "yes" else ""
+
+
 def differences(things: Iterable[Thing]) -> list[Difference]:
     """What is not as it should be, in the order of the things."""
     listed = list(things)
@@ -152,7 +161,7 @@ def differences(things: Iterable[Thing]) -> list[Difference]:
         "absent": absent_problem,
         "loaded": loaded_problem,
         "service": lambda thing: service_problem(thing, known),
-        "reload": lambda thing: "changed on disk" if known.get(thing["unit"], {}).get("NeedDaemonReload") == "yes" else "",
+        "reload": lambda thing: reload_problem(thing, known),
     }
     found = ((thing, problems[thing["check"]](thing)) for thing in listed)
     return [{"kind": thing["kind"], "name": thing["name"], "reason": problem} for thing, problem in found if problem]

@@ -160,7 +160,7 @@ def check_host(file: File, later: bool) -> None:
     if later or file.state == "absent":
         return
     if not path.parent.is_dir():
-        raise RefusedError(f"{path} cannot be made: {path.parent} is no directory")
+        raise RefusedError(f"{path} cannot be made: {path.parent} is not a directory")
     if file.state == "file" and group_id(file) < 0:
         raise RefusedError(f"{path} cannot be made: there is no group {file.group}")
 

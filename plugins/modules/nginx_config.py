@@ -9,9 +9,9 @@ short_description: Install nginx configuration files as a whole, and have nginx 
 description:
   - Puts the files into a copy of the configuration tree, lets C(nginx -t) judge the whole of it, and moves them into place only when it
     passes. The configuration that was there stays otherwise.
-  - Reloads nginx when what is on disk is not what it last loaded, whoever changed it and whenever, and waits until the new workers serve.
+  - Reloads nginx when what is on disk is not what it last loaded, and waits until the new workers serve.
   - A reload cuts the idle connections of clients, and a request that is sent at that moment with them. So before it O(closing) is there,
-    upon which the sites are expected to ask clients to close their connections, until the connections of before have ended.
+    upon which the sites are expected to ask clients to close their connections, until the earlier connections have ended.
   - Of a server name that several sites of an address have, nginx takes the first site and no more than warns of the others. That is
     refused for the names of a file with O(files[].app), whichever of the two would win.
   - Include directives of the files should be relative, so that the copy includes its own files.

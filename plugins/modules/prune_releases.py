@@ -82,7 +82,7 @@ def obsolete(home: Path, keep: int) -> list[Path]:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, or a directory in one step: what is left of it when this is interrupted is no release and no environment any more."""
+    """Remove a file, or a directory in one step: what is left of it when this is interrupted is neither a release nor an environment."""
     if path.is_symlink() or not path.is_dir():
         path.unlink()
         return

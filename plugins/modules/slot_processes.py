@@ -152,7 +152,7 @@ def stop(groups: Sequence[Group], timeout: float, problems: list[str]) -> list[G
                         removed.append(group)
                         continue
                 else:
-                    # Told again each time: supervisord may just have been starting one anew that had died.
+                    # Repeat the stop: supervisord may just have restarted a process that had died.
                     supervisor.stopProcessGroup(name, False)
                 if late:
                     problems.append(f"{name} was still running {timeout:.0f} s after it was told to stop")

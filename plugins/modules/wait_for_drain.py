@@ -9,7 +9,7 @@ short_description: Wait until slots have no established connection
 description:
   - Counts the established connections to the addresses of the slots, over IPv4, IPv6 and unix sockets, until there are none or the
     drain timeout of the slot has passed; all slots at the same time.
-  - A deadline that passes is no failure, the result says what was left.
+  - A deadline that passes is not a failure. The result says what was left.
   - Reads F(/proc/net/tcp), F(/proc/net/tcp6) and F(/proc/net/unix) of the host; opens no connection itself.
 extends_documentation_fragment: [tornado_app.deploy.slots]
 options:

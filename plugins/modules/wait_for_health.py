@@ -100,7 +100,7 @@ from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import SLO
 from ansible_collections.tornado_app.deploy.plugins.module_utils.supervisor import UNANSWERED, connect, processes
 
 LOG_LINES = 20
-DEATHS = 3  # as often as supervisord starts one anew that does not live as long as startsecs
+DEATHS = 3  # supervisord restarts a process as often that lives shorter than startsecs
 REQUEST_TIMEOUT = 5.0  # seconds; a health path that takes longer is asked again
 
 # A slot with what this call asks of it: `timeout` and `steady` in seconds, `pids` by name of the processes that passed before.

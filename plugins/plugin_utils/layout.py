@@ -87,7 +87,7 @@ def _variable(name: str) -> str:
 
 
 def _reloader(name: str, settings: Mapping[str, Any], root: str) -> list[str]:
-    """What a command is run by for development: a command that runs it anew when a file changes."""
+    """What a command is run by for development: one that runs it again when a file changes."""
     if not settings["debug"]:
         return []
     watched = [f"--watch={path}" for path in settings["watch"]]

@@ -84,7 +84,7 @@ def typed(where: str, app: Mapping[str, Any], defaults: Mapping[str, Any]) -> tu
     problems = list(unknown_keys(where, app, APP_OPTIONS))
     app = {key: value for key, value in app.items() if value is not None}  # a key without a value is not given
     missing = [key for key, option in APP_OPTIONS.items() if key not in app and not option.get("required") and key not in defaults]
-    problems += [f"tornado_app_defaults.{key} is missing: whoever replaces tornado_app_defaults gives every key" for key in missing]
+    problems += [f"tornado_app_defaults.{key} is missing: a tornado_app_defaults of your own has every key" for key in missing]
     problems += [f"{where}.{key} is missing" for key, option in APP_OPTIONS.items() if option.get("required") and not app.get(key)]
     if problems:
         return {}, problems

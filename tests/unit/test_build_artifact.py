@@ -341,7 +341,7 @@ def test_missing_source(tmp_path: Path) -> None:
 
 def test_source_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    assert refusal(tmp_path / "file", tmp_path / "dest").startswith(f"source {tmp_path}/file is no archive that can be read: ")
+    assert refusal(tmp_path / "file", tmp_path / "dest").startswith(f"source {tmp_path}/file is not an archive that can be read: ")
 
 
 @pytest.mark.parametrize("files", [[], [".git/HEAD"], ["a.pyc", "deep/b.pyc"], [".deployignore"]])
