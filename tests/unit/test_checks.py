@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.state import State
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils import checks, files, plan
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils import checks, files, layout
 from tests.unit.builders import (
     HOST,
     PLAN,
@@ -278,7 +278,7 @@ def test_names_of_an_app_that_nobody_lists_any_more_are_taken() -> None:
 
 
 def test_what_is_to_be_absent_is_removed_where_something_is_left() -> None:
-    kept, purged = (plan.absent({"old": {"state": "absent", "purge": purge}}) for purge in (False, True))
+    kept, purged = (layout.absent({"old": {"state": "absent", "purge": purge}}) for purge in (False, True))
     assert [app["name"] for app in checks.removals(kept, host_with("old"))] == ["old"]
     assert checks.removals(kept, host_with(users=("old",))) == []
     assert [app["name"] for app in checks.removals(purged, host_with(users=("old",)))] == ["old"]
