@@ -18,7 +18,7 @@ ROLE = ROOT / "roles/tornado_app"
 PAGE = ROOT / "docs/variables.md"
 WIDTH = 120
 
-# Defaults that are Jinja expressions, and what they mean. Keyed by the expression: whoever changes one says it anew.
+# Defaults that are Jinja expressions, and what they mean. Keyed by the expression: whoever changes one says it again.
 MEANINGS = {
     "{{ ansible_facts['processor_nproc'] }}": "one for each CPU that the host may use",
     "{{ [inventory_hostname, ansible_facts['fqdn']] + ansible_facts['all_ipv4_addresses'] }}": (
@@ -32,19 +32,20 @@ HEAD = """\
 <!-- Made by tools/docs.py from roles/tornado_app/meta/argument_specs.yml: change that file, then run `make docs`. -->
 
 Every input has its type and description in `roles/tornado_app/meta/argument_specs.yml` and its default in
-`roles/tornado_app/defaults/main.yml`. A value that is not of its type, and a key of an app that is not known, end a run
-before it changes anything.
+`roles/tornado_app/defaults/main.yml`. A value of another type ends a run before it changes anything. So does an unknown
+key of an app.
 """
 HOST = """\
 ## Inputs of a host
 
-They go wherever Ansible looks for variables: `inventories/prod/group_vars/tornado/`, `host_vars/`, the inventory.
+Write them where Ansible looks for variables: `inventories/prod/group_vars/tornado/`, `host_vars/`, the inventory.
+[Operations](operations.md#options) lists those of the command line.
 """
 APP = """\
 ## Keys of an app
 
-Each entry of [`tornado_apps`](#tornado_apps) takes these. What an entry does not give comes from
-[`tornado_app_defaults`](#tornado_app_defaults); `health` and `drain` are merged with it key by key.
+Each entry of [`tornado_apps`](#tornado_apps) takes these. [`tornado_app_defaults`](#tornado_app_defaults) gives the keys
+that an entry has not. Keys of `health` and `drain` are taken one by one.
 
 ```yaml
 tornado_apps:

@@ -22,15 +22,15 @@ def load(path: Path) -> ModuleType:
 
 
 docs = load(ROOT / "tools/docs.py")
-PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "roles/tornado_app/README.md", *(ROOT / "docs").glob("*.md")])
 SPECS = docs.load("meta/argument_specs.yml")["argument_specs"]
-# The role itself and its filters.
-NO_INPUTS = {"tornado_app", "tornado_app_plan"}
+# The collection's namespace, which is the role's name too.
+NO_INPUTS = {"tornado_app"}
 
 
 def named(pattern: str) -> list[tuple[str, str]]:
     """Page and word for all that matches on the pages."""
-    return sorted({(page.name, word) for page in PAGES for word in re.findall(pattern, page.read_text(encoding="utf-8"))})
+    return sorted({(str(page.relative_to(ROOT)), word) for page in PAGES for word in re.findall(pattern, page.read_text(encoding="utf-8"))})
 
 
 def anchors(page: Path) -> set[str]:
@@ -80,7 +80,7 @@ def test_lines_break_between_words_only() -> None:
 def test_link_leads_somewhere(page: str, link: str) -> None:
     if link.startswith("https://"):
         return
-    source = next(path for path in PAGES if path.name == page)
+    source = ROOT / page
     path, _, fragment = link.partition("#")
     target = (source.parent / path).resolve() if path else source
     assert target.exists()
