@@ -122,6 +122,28 @@ def test_a_host_that_is_down_stops_a_deploy_but_not_a_look_at_the_others(fleet: 
     assert " 2/2 " in done.stdout
 
 
+def test_a_deploy_goes_on_without_as_many_hosts_as_may_be_missing(fleet: Fleet, tmp_path: Path) -> None:
+    down = tmp_path / "down.yml"
+    down.write_text("tornado: {hosts: {web-9: {ansible_host: 127.0.0.1, ansible_port: 9}}}\n")
+    before = fleet.release()
+    fleet.change("deployed to the others")
+    with fleet.unnoticed():
+        done = fleet.run("-i", str(down), "--tags", "deploy", "-e", "tornado_app_max_missing=1")
+    assert "This run goes on without web-9" in done.stdout
+    assert fleet.release() != before
+    assert fleet.leftovers() == {}
+    # A host that was missing serves another release than the fleet, and the next run brings it there.
+    behind = [name for name in fleet.hosts if name != "web-1"]
+    fleet.change("deployed to one host")
+    fleet.play("--tags", "deploy", "--limit", "web-1")
+    output = " ".join(fleet.play("--tags", "status").split())
+    for name in behind:
+        assert f"{name} is behind: it serves" in output
+    fleet.play("--tags", "deploy")
+    assert fleet.release() == fleet.state()["web-1"].release
+    assert "is behind" not in fleet.play("--tags", "status")
+
+
 def test_an_inventory_that_is_not_there() -> None:
     done = subprocess.run(["ansible-playbook", "site.yml", "-i", "prd"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode != 0

@@ -80,6 +80,13 @@ def test_the_lock_of_another_controller_holds_until_it_is_taken_over(shop: Fleet
     assert not any(locks(shop).values())
 
 
+def test_a_run_waits_for_the_lock_of_another_one_when_it_is_told_to(shop: Fleet, foreign: Callable[[float], None]) -> None:
+    foreign(15)
+    shop.change("after a lock that ends soon")
+    shop.play("--tags", "deploy", "-e", "tornado_app_lock_wait=300")
+    assert not any(locks(shop).values())
+
+
 def test_a_lock_that_has_expired_is_taken_without_a_question(shop: Fleet, foreign: Callable[[float], None]) -> None:
     foreign(-1)
     shop.change("after a lock that has expired")
