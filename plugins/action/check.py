@@ -34,8 +34,9 @@ class ActionModule(CollectionAction):
         reached = self.variables["ansible_play_hosts"]
         missing = [str(host) for host in self.variables["ansible_play_hosts_all"] if host not in reached]
         plans, fleet = self.of_each_host(arguments["plan"]), self.fleet(arguments["plan"], arguments["state"])
-        problems = checks.missing_problems(missing, arguments["max_missing"], arguments["group"])
-        if operations & {"provision", "deploy", "restart", "rollback"}:
+        problems: list[str] = []
+        if operations & {"provision", "deploy", "restart", "rollback"}:  # who stops or starts apps does so where they can be reached
+            problems += checks.missing_problems(missing, arguments["max_missing"], arguments["group"])
             for host in fleet:
                 problems += checks.host_problems(host.apps, host.state, plans[host.name]["host"])
                 if not operations & {"restart", "rollback"}:

@@ -63,8 +63,9 @@ def compared(apps: Apps, state: State, environment: str, sysctls: Mapping[str, s
     if environment not in host["environments"]:
         yield {"kind": "environment", "name": environment, "reason": "missing"}
     for key, value in sysctls.items():
-        if host["sysctls"].get(key) != value or host["sysctl_file"].get(key) != value:
-            yield {"kind": "sysctl", "name": key, "reason": f"{host['sysctls'].get(key) or 'missing'} instead of {value}"}
+        wrong = [found.get(key) or "missing" for found in (host["sysctls"], host["sysctl_file"]) if found.get(key) != value]
+        if wrong:
+            yield {"kind": "sysctl", "name": key, "reason": f"{wrong[0]} instead of {value}"}
     for name, app in apps.items():
         own = state["apps"][name]
         if own["supervisord"] and own["supervisord"]["nofile"] < app["nofile"]:
