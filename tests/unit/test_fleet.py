@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.fleet import Answers, NoResultError, reasons
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.fleet import Answers, NoResultError, messages, reasons
 
 LOST = "failed or cannot be reached, see above; what it serves is for the next run to find out"
 SKIPPED = {"skipped": True, "changed": False}
@@ -128,6 +128,21 @@ def test_a_host_that_could_not_be_reached_for_a_moment_did_not_switch_as_it_shou
 
 def test_all_hosts_that_hold_the_fleet_are_said() -> None:
     assert said({"failed": True, "msg": "one"}, {"failed": True, "msg": "two"}) == {"web-1": "one", "web-2": "two"}
+
+
+# What each host says then
+
+
+def test_each_host_says_why_it_stops() -> None:
+    """Its own reason, or whose it is; what became of hosts that say nothing themselves is said by all."""
+    found = {"web-2": "refused", "web-4": "web-4 was lost."}
+    assert messages(found, ["web-1", "web-2", "web-3"]) == {
+        "web-1": "Stopped because of web-2, web-4. web-4 was lost.",
+        "web-2": "refused web-4 was lost.",
+        "web-3": "Stopped because of web-2, web-4. web-4 was lost.",
+    }
+    assert messages({"web-2": "refused"}, ["web-1", "web-2"]) == {"web-1": "Stopped because of web-2.", "web-2": "refused"}
+    assert messages({}, ["web-1"]) == {}
 
 
 # Commands
