@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -75,12 +76,17 @@ def wait_until(condition: Callable[[], Any], what: str) -> Any:
 # Settings and templates
 
 
+@cache
+def role_variables() -> dict[str, Any]:
+    """The role's defaults and variables, as Ansible reads them."""
+    files = [str(ROLE / "defaults/main.yml"), str(ROLE / "vars/main.yml")]
+    defaults, own = (DataLoader().load_from_file(file, trusted_as_template=True) for file in files)
+    return {**defaults, **own, "ansible_search_path": [str(ROLE)]}
+
+
 def templar(variables: Settings) -> Any:
     """Ansible's own template engine, with the role's variables and search path."""
-    loader = DataLoader()
-    own = loader.load_from_file(str(ROLE / "vars/main.yml"), trusted_as_template=True)
-    defaults = loader.load_from_file(str(ROLE / "defaults/main.yml"), trusted_as_template=True)
-    return Templar(loader=loader, variables={**defaults, **own, "ansible_search_path": [str(ROLE)], **variables})
+    return Templar(loader=DataLoader(), variables={**role_variables(), **variables})
 
 
 def facts(cpus: int = 1, ipv6: bool = True) -> dict[str, Any]:
@@ -118,8 +124,19 @@ def make_slot(app: str = "shop", name: str = "blue", **changed: Any) -> dict[str
     return {**slots[name], **changed}
 
 
+RENDERED: dict[tuple[str, str], str] = {}
+
+
 def render(template: str, variables: Settings) -> str:
-    """Render a template of the role as its tasks do."""
+    """Render a template of the role as its tasks do; of the same variables once, as many tests look at one file."""
+    wanted = (template, repr(variables))
+    if wanted not in RENDERED:
+        RENDERED[wanted] = rendered(template, variables)
+    return RENDERED[wanted]
+
+
+def rendered(template: str, variables: Settings) -> str:
+    """What Ansible makes of a template."""
     common = {
         "ansible_facts": facts(),
         "tornado_app_nofile": 4096,

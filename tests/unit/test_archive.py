@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from tests.unit.test_build_artifact import Tree, build, folders, members, refusal, trees, write
 
@@ -63,6 +63,7 @@ def test_an_archive_is_the_release_that_its_directory_is(
     assert (one["files"], one["release"]) == (other["files"], other["release"])
 
 
+@settings(max_examples=20)  # each builds two archives
 @given(tree=trees)
 def test_so_does_an_archive_of_any_tree(folders: Iterator[Path], tree: Tree) -> None:
     """The tar file of a build is an archive, too."""

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.loading import ROOT
@@ -94,6 +94,7 @@ def source(tmp_path: Path) -> Path:
 # What the release depends on, and what not
 
 
+@settings(max_examples=20)  # each builds an archive or two, and asks git
 @given(tree=trees)
 def test_bytes_depend_on_the_tree_alone(folders: Iterator[Path], tree: Tree) -> None:
     """Neither on where it lies, nor on times, nor on the order in which the files came, nor on modes beside the executable bit."""
@@ -108,6 +109,7 @@ def test_bytes_depend_on_the_tree_alone(folders: Iterator[Path], tree: Tree) -> 
     assert first["files"] == len(tree)
 
 
+@settings(max_examples=20)  # each builds an archive or two, and asks git
 @given(tree=trees, data=st.data())
 def test_any_change_is_another_release(folders: Iterator[Path], tree: Tree, data: st.DataObject) -> None:
     path = data.draw(st.sampled_from(sorted(tree)), "changed path")
@@ -123,6 +125,7 @@ def test_any_change_is_another_release(folders: Iterator[Path], tree: Tree, data
     assert build(before, next(folders))["release"] != build(after, next(folders))["release"]
 
 
+@settings(max_examples=20)  # each builds an archive or two, and asks git
 @given(tree=trees)
 def test_times_follow_contents(folders: Iterator[Path], tree: Tree) -> None:
     """Web servers make ETags of size and time: equal contents have equal times, different ones different times."""
@@ -133,6 +136,7 @@ def test_times_follow_contents(folders: Iterator[Path], tree: Tree) -> None:
         assert (found[one] == found[other]) == (tree[one][0] == tree[other][0])
 
 
+@settings(max_examples=20)  # each builds an archive or two, and asks git
 @given(tree=trees)
 def test_unpacked_it_is_the_tree(folders: Iterator[Path], tree: Tree) -> None:
     result, target = build(write(next(folders), tree), next(folders)), next(folders)

@@ -63,7 +63,7 @@ SHAPES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture(params=SHAPES)
+@pytest.fixture(params=SHAPES, scope="module")
 def plan(request: pytest.FixtureRequest) -> Plan:
     """Plans of two apps each."""
     shape = dict(SHAPES[request.param])
@@ -305,8 +305,9 @@ def test_nginx_takes_its_files(
 
 def test_nginx_refuses_what_is_wrong(plan: Plan, tmp_path: Path, nginx: Path, ports: Callable[[int], list[int]]) -> None:
     """The judge above does look into each of the files."""
-    for path, text in nginx_files(plan, ipv6=False).items():
-        config = nginx_tree(tmp_path, {**nginx_files(plan, ipv6=False), path: f"{text}\nnonsense;\n"}, ports(1)[0])
+    files = nginx_files(plan, ipv6=False)
+    for path, text in files.items():
+        config = nginx_tree(tmp_path, {**files, path: f"{text}\nnonsense;\n"}, ports(1)[0])
         passed, words = nginx_test(nginx, config)
         assert not passed
         assert 'unknown directive "nonsense"' in words
