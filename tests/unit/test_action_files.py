@@ -1,0 +1,193 @@
+"""The actions that put files and things together for a module, in process: what they hand over, and what they make of its result."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ansible.parsing.dataloader import DataLoader
+
+from tests.unit.loading import COLLECTION, ROLE
+from ansible_collections.tornado_app.deploy.plugins.module_utils.state import State
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.changes import fleet_changes, live_slots
+from tests.unit.builders import DEFAULTS, HOST, PLAN, SHOP, SHOP_PLAN, A, B, host, planned, release, state, unfinished
+from tests.unit.conftest import facts, templar
+
+GREEN = SHOP_PLAN["slots"]["green"]
+SETTINGS = {"shop": {**SHOP, "processes": 2, "secrets": {"TOKEN": "hunter2"}}}
+SECRET = planned(SETTINGS)
+RUN = {"run": "r-9", "since": "2026-01-03T00:00:00Z", "user": "ana", "controller": "build-1"}
+
+
+class Handed:
+    """An action, and what it has handed to modules, each of which returns what is given for it."""
+
+    def __init__(self, action: str, *results: Mapping[str, Any], **arguments: Any) -> None:
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+        given = iter(results)
+        variables = {"ansible_facts": facts(), "inventory_hostname": "web-1", "tornado_app_nofile": 65536}
+        # As the role's own variables have them where state.yml has run.
+        engine = templar({**variables, "__tornado_app_state": {"host": {"python": "3.11"}}})
+        task = SimpleNamespace(args=arguments, async_val=0, check_mode=False, action=action)
+        connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir="/nowhere"))
+        plugin = importlib.import_module(f"{COLLECTION}.plugins.action.{action}")
+
+        class Action(plugin.ActionModule):  # type: ignore[misc, name-defined]  # known when it runs
+            """The action, without a host to send a module to."""
+
+            def _execute_module(own, module_name: str, module_args: dict[str, Any], task_vars: Any) -> Any:  # noqa: ARG002, N805
+                self.calls.append((module_name.removeprefix("tornado_app.deploy."), module_args))
+                return dict(next(given, {}))
+
+        self.result = Action(task, connection, None, DataLoader(), engine, None).run(task_vars=engine.available_variables)
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Those of the one module that was called."""
+        ((_, found),) = self.calls
+        return found
+
+    def files(self) -> dict[str, dict[str, Any]]:
+        """Path -> file."""
+        return {file["path"]: file for file in self.arguments["files"]}
+
+
+# slot_files
+
+
+def slot_files(*results: Mapping[str, Any], plan: Any = SECRET, **arguments: Any) -> Handed:
+    common = {"plan": {"apps": plan, "absent": {}, "host": HOST}, "run": "r-9", "settings": SETTINGS, "defaults": DEFAULTS}
+    return Handed("slot_files", *results, **{**common, "releases": {"shop": release(B)}, "cookie_secrets": {"shop": "c00kie"}, **arguments})
+
+
+def test_a_slot_that_is_to_start_gets_all_of_its_files() -> None:
+    (own,) = fleet_changes([host(state(), {"shop": release(B)}, ("shop",), apps=SECRET)], "deploy", RUN).values()
+    handed = slot_files(changes=own["changes"], noted={"old": 8300})
+    assert (handed.calls[0][0], handed.arguments["run"]) == ("install_files", "r-9")
+    files = handed.files()
+    launcher, fact, *rest = files
+    assert files[launcher]["content"] == (ROLE / "files/launch.py").read_text()
+    assert json.loads(files[fact]["content"]) == {"old": 8300, "shop": 8000}
+    assert set(rest) == {GREEN[key] for key in ("record", "secrets", "config", "cwd", "history")} | {"/etc/shop/cookie_secret"}
+    assert json.loads(files[GREEN["secrets"]]["secret"]) == {"TOKEN": "hunter2", "COOKIE_SECRET": "c00kie"}
+    assert files[GREEN["cwd"]]["target"] == f"/srv/shop/releases/{B}"
+    assert files["/etc/shop/cookie_secret"]["secret"] == "c00kie"
+    assert launcher in files[GREEN["config"]]["content"]
+    assert "program:shop-green" in files[GREEN["config"]]["content"]
+    assert "hunter2" not in "".join(str(file.get("content")) for file in files.values())
+
+
+def test_a_slot_that_runs_already_gets_none() -> None:
+    (own,) = fleet_changes([host(unfinished(), {"shop": release(B)}, apps=SECRET)], "deploy", RUN).values()
+    (change,) = own["changes"]
+    assert change["running"]
+    assert not {GREEN[key] for key in ("record", "secrets", "config", "cwd", "history")} & set(slot_files(changes=own["changes"]).files())
+
+
+@pytest.mark.parametrize("key", ["record", "config", "secrets"])
+def test_an_app_differs_when_a_file_of_its_live_slot_does(key: str) -> None:
+    live = live_slots(SECRET, state())
+    blue, green = (SECRET["shop"]["slots"][name] for name in ("blue", "green"))
+    assert slot_files({"paths": [blue[key]]}, state="compared", slots=live).result["apps"] == ["shop"]  # type: ignore[literal-required]
+    assert slot_files({"paths": [green[key]]}, state="compared", slots=live).result["apps"] == []  # type: ignore[literal-required]
+
+
+def test_what_is_compared_is_what_would_be_written_now_whatever_the_slot_has() -> None:
+    """Its ports, its workers, and nothing that is no slot's own."""
+    found = state()
+    found["apps"]["shop"]["slots"]["blue"]["processes"].pop()
+    wanted = {"shop": release(A, commands={"worker": "python work.py"})}
+    files = slot_files(state="compared", slots=live_slots(SECRET, found), releases=wanted).files()
+    blue = SECRET["shop"]["slots"]["blue"]
+    assert set(files) == {blue[key] for key in ("record", "secrets", "config")}
+    assert "numprocs = 2" in files[blue["config"]]["content"]
+    assert "shop-blue-worker" in files[blue["config"]]["content"]
+
+
+def test_of_a_slot_that_goes_nothing_stays_but_its_link() -> None:
+    gone = slot_files(state="absent", slots=[{**GREEN, "ports": [9000, 9001, 9002]}], plan=PLAN).arguments["files"]
+    assert {file["state"] for file in gone} == {"absent"}
+    assert {file["path"] for file in gone} >= {GREEN["config"], GREEN["record"], GREEN["secrets"], "/var/log/shop/9002.log"}
+    assert GREEN["cwd"] not in {file["path"] for file in gone}
+
+
+# nginx_files
+
+
+def test_nginx_gets_all_sites_and_upstreams_in_one_call() -> None:
+    names = {"server_names": ["shop.test"]}
+    apps = planned({"shop": {**SHOP, **names}, "admin": {**SHOP, **names, "path": "/admin/"}})
+    absent = {"old": {"nginx": ["conf.d/old.conf"]}}
+    arguments = Handed("nginx_files", plan={"apps": apps, "absent": absent, "host": HOST}).arguments
+    files = {file["path"]: file for file in arguments["files"]}
+    upstreams = {slot["upstream_config"] for app in apps.values() for slot in app["slots"].values()}
+    assert set(files) == {"nginx.conf", "conf.d/tornado_app.conf", "conf.d/shop.conf", *upstreams}
+    assert (files["conf.d/shop.conf"]["app"], files["nginx.conf"]["app"]) == ("shop", "")
+    assert "location ^~ /admin/ {" in files["conf.d/shop.conf"]["content"]
+    # Those of a slot that runs are the slot's, whatever the plan has.
+    assert {path for path, file in files.items() if file.get("force") is False} == upstreams
+    assert arguments["absent"] == ["sites-enabled/default", "conf.d/admin.conf", "conf.d/old.conf"]
+
+
+def test_nginx_gets_the_upstreams_of_slots_as_they_start() -> None:
+    arguments = Handed("nginx_files", upstreams=[{**GREEN, "addresses": ["127.0.0.1:9007"]}]).arguments
+    (file,) = arguments["files"]
+    assert file["path"] == GREEN["upstream_config"]
+    assert "server 127.0.0.1:9007 " in file["content"]
+    assert "force" not in file
+    assert arguments["absent"] == []
+
+
+# state
+
+
+def look(*results: State, python: str = "3.11", plan: Any = PLAN) -> Handed:
+    own = {"plan": {"apps": plan, "absent": {}, "host": HOST}, "packages": ["nginx"], "own_files": ["wsgi.py"], "noted": {"old": 8300}}
+    return Handed("state", *results, python=python, **own)
+
+
+def test_a_host_is_compared_with_all_that_it_is_to_have() -> None:
+    things = look(state()).arguments["things"]
+    assert {thing["kind"] for thing in things} == {
+        *("package", "directory", "service", "own_file", "ports", "limits", "supervisord", "unit_file", "user", "reload", "unit", "nginx")
+    }
+    names = {(thing["kind"], thing["name"]) for thing in things}
+    assert names >= {("own_file", "wsgi.py"), ("nginx", "conf.d/shop.conf"), ("nginx", "conf.d/shop.blue.conf"), ("unit", "shop")}
+
+
+def test_what_differs_comes_by_kind_with_what_only_the_controller_knows() -> None:
+    found = state()
+    found["differences"] = [{"kind": "directory", "name": "/srv/shop/live", "reason": "missing"}]
+    result = look(found).result
+    assert set(result["differs"]) == {"directory", "environment"}  # there is none of supervisord
+    assert [directory["path"] for directory in result["directories"]] == ["/srv/shop/live"]
+    assert result["reasons"][0] == "directory /srv/shop/live: missing"
+    assert [slot["name"] for slot in result["live"]] == ["blue"]
+    assert json.loads(result["ports"]) == {"old": 8300, "shop": 8000}
+    assert (result["unlisted"], result["removals"], result["sysctls"]) == ([], [], {})
+
+
+def test_a_host_whose_python_is_another_one_is_looked_at_again() -> None:
+    """The unit names the environment of supervisord, which is for one Python."""
+    other = state()
+    other["host"]["python"] = "3.13"
+    one, two = (call[1]["things"] for call in look(other, other).calls)
+    digests = [{thing["name"]: thing["sha256"] for thing in things if thing["kind"] == "unit_file"} for things in (one, two)]
+    assert digests[0] != digests[1]
+    assert len(look(state()).calls) == 1
+
+
+def test_a_look_that_failed_is_the_result() -> None:
+    handed = Handed(
+        "state",
+        {"failed": True, "msg": "no python"},
+        plan={"apps": PLAN, "absent": {}, "host": HOST},
+        python="3.11",
+        packages=[],
+        own_files=[],
+    )
+    assert handed.result == {"changed": False, "failed": True, "msg": "no python"}
