@@ -95,9 +95,6 @@ def test_every_argument_that_a_task_gives_to_an_action_is_one(action: str) -> No
         assert required <= {*arguments, "run"}
 
 
-@pytest.mark.xfail(
-    strict=True, reason="with tornado_app_serial and tornado_app_bake the second verdict of switch_slots.yml lacks so_far: true"
-)
 def test_where_hosts_come_in_batches_no_verdict_asks_for_those_that_have_not_had_their_turn() -> None:
     """The play of switch.yml has `serial`, and its verdicts look at all hosts of the play."""
     found = list(tasks(yaml.safe_load((ROLE / "tasks/switch_slots.yml").read_text(encoding="utf-8"))))
