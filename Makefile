@@ -59,7 +59,7 @@ LOCK := uv pip compile --quiet --upgrade --universal --python-version 3.11 --for
 lock: setup ## Write each requirements.txt again from the requirements.in beside it
 	$(LOCK) requirements.in --output-file requirements.txt
 	$(LOCK) bench/requirements.in --output-file bench/requirements.txt
-	$(LOCK) molecule/apps/sources/pages/requirements.in --output-file molecule/apps/sources/pages/requirements.txt
+	$(LOCK) molecule/shared/apps/pages/requirements.in --output-file molecule/shared/apps/pages/requirements.txt
 
 docs: setup ## Write the reference of variables from the argument specs
 	python tools/docs.py

@@ -77,10 +77,10 @@ class Fleet:
         """The apps as the inventory would have them, with other settings for all of them."""
         return {name: {"source": str(self.source), **app, **settings} for name, app in self.apps.items()}
 
-    def command(self, *arguments: str, apps: Mapping[str, Any] | None = None, **settings: Any) -> list[str]:
+    def command(self, *arguments: str, playbook: str = "site.yml", apps: Mapping[str, Any] | None = None, **settings: Any) -> list[str]:
         """The command of a run; settings are those of every app, or all apps are given."""
         extra = json.dumps({"tornado_apps": self.settings(**settings) if apps is None else apps})
-        return ["ansible-playbook", "site.yml", "-i", str(self.inventory), "--extra-vars", extra, *arguments]
+        return ["ansible-playbook", playbook, "-i", str(self.inventory), "--extra-vars", extra, *arguments]
 
     def run(
         self, *arguments: str, variables: Mapping[str, str] | None = None, root: Path = ROOT, **settings: Any

@@ -10,7 +10,7 @@ import pytest
 from tests.fleet import ROOT, Fleet
 from tests.repository import Repository
 
-SOURCES = Path(__file__).resolve().parents[1] / "sources"
+SOURCES = ROOT / "molecule/shared/apps"
 COMMON: dict[str, Any] = {"processes": 2, "health": {"path": "/healthz", "timeout": 60}, "drain": {"timeout": 20}}
 # No app but the first says goodbye to its websockets: nothing but their own end may end one.
 SOCKET_SECONDS = {"forking_app": 1, "sockets_app": 1, "shared_app": 1}

@@ -42,7 +42,7 @@ def play(tmp_path_factory: pytest.TempPathFactory) -> Play:
     run(BIN / "ansible-galaxy", "collection", "build", "--output-path", project, where=ROOT)
     (archive,) = project.glob("tornado_app-deploy-*.tar.gz")
     run(BIN / "ansible-galaxy", "collection", "install", "--offline", "--no-deps", "-p", "collections", archive)
-    app = f"source={ROOT}/molecule/oldest/app"
+    app = f"source={ROOT}/molecule/shared/apps/hello"
     settings = f"{{tornado_apps: {{hello: {{{app.replace('=', ': ')}, command: '{{python}} hello.py {{port}}'}}}}}}"
     inventory = ROOT / "molecule/oldest/inventory"
     return lambda playbook, *arguments: run(BIN / "ansible-playbook", playbook, "-i", inventory, "-e", settings, *arguments)

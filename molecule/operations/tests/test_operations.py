@@ -64,7 +64,8 @@ def test_hosts_can_be_switched_one_by_one_and_a_run_can_be_limited(fleet: Fleet)
     assert output.count("TASK [tornado_app.deploy.tornado_app : Switch | Make the idle slots live]") == 2
     between = fleet.state()
     assert all(not between[name].pids & before[name].pids for name in before)
-    fleet.play("--tags", "restart", "--limit", "web-1")
+    # Each playbook can be run by itself.
+    fleet.play("--limit", "web-1", playbook="playbooks/restart.yml")
     after = fleet.state()
     assert after["web-2"] == between["web-2"]
     assert not after["web-1"].pids & between["web-1"].pids
@@ -104,7 +105,7 @@ def test_a_setting_of_nginx_can_change_and_every_process_stays(fleet: Fleet) -> 
 
 def test_status_shows_what_runs(fleet: Fleet) -> None:
     state = fleet.state()
-    output = fleet.play("--tags", "status")
+    output = fleet.play(playbook="playbooks/status.yml")
     rows = {line.split()[0]: line.split() for line in output.splitlines() if re.match(r"\s+web-\d +shop ", line)}
     assert rows["web-1"][1:6] == ["shop", state["web-1"].slot, state["web-1"].release, "2/2", "16384"]
     assert rows["web-2"][4] == "1/1"

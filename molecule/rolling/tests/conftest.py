@@ -39,7 +39,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Fleet:
     """Begins with all apps live on all hosts."""
     source = tmp_path_factory.mktemp("source") / "app"
     shutil.copytree(ROOT / "files/app", source, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(HERE / "plain.py", source)
+    shutil.copy(ROOT / "molecule/shared/apps/plain.py", source)
     # Those two do not say goodbye to websockets: nothing but their own end may end one.
     fleet = Fleet(HERE / "inventory", source, APPS, socket_seconds={"stubborn": 2, "abrupt": 2})
     fleet.play()
