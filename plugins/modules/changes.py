@@ -68,7 +68,8 @@ hosts:
         - The apps that get another live slot. Each with C(app), C(release) (what it is going to run, see
           RV(tornado_app.deploy.releases#module:hosts)), C(before) (the release that it serves; empty when it serves none), C(slot) (what
           becomes live), C(former) (what is live now), C(running) (whether the slot runs already) and C(history) (what is noted of the
-      slot; none where all is written already). type: list
+          slot; none where all is written already).
+      type: list
       elements: dict
     slots: {description: The slots that become live., type: list, elements: dict}
     starting: {description: Those of them that have to be started., type: list, elements: dict}

@@ -31,7 +31,8 @@ options:
     default: ""
   built:
     description: The results of M(tornado_app.deploy.build_artifact), of a loop over the sources (see
-    P(tornado_app.deploy.sources#filter)). type: list
+      P(tornado_app.deploy.sources#filter)).
+    type: list
     elements: dict
     default: []
   project:
