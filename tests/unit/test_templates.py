@@ -118,7 +118,15 @@ def test_each_template_has_its_test() -> None:
     """A new template belongs into one of the functions here, which every parser below goes through."""
     tested = {"nginx.conf", "nginx_default.conf", "nginx_site.conf", "nginx_upstream.conf"}
     tested |= {"supervisord.conf", "slot.conf", "app.service", "limits.conf"}
-    assert {path.name for path in (ROLE / "templates").iterdir()} == {f"{name}.j2" for name in tested}
+    assert {path.name for path in (ROLE / "templates").glob("*.j2")} == {f"{name}.j2" for name in tested}
+
+
+def test_each_part_is_included() -> None:
+    """And so goes through the parsers with the template that includes it."""
+    folder = ROLE / "templates"
+    parts = {str(path.relative_to(folder)) for path in folder.glob("*/**/*") if path.is_file()}
+    included = {part for path in folder.glob("*.j2") for part in re.findall(r"{% include '([^']+)' %}", path.read_text())}
+    assert parts == included
 
 
 # limits.conf, the unit
@@ -1010,4 +1018,4 @@ def test_a_file_says_in_its_first_line_who_writes_it() -> None:
     first = {name: text.partition("\n")[0] for name, text in every_file().items()}
     ini = {"slot.conf.j2", "supervisord.conf.j2"}
     assert first == {name: "; Ansible managed" if name in ini else "# Ansible managed" for name in first}
-    assert not [path.name for path in (ROLE / "templates").iterdir() if "ansible_managed" in path.read_text()]
+    assert not [path.name for path in (ROLE / "templates").rglob("*.j2") if "ansible_managed" in path.read_text()]
