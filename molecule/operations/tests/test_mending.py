@@ -8,7 +8,7 @@ from tests.fleet import Fleet
 
 # What differs, as a run says it -> the command that breaks it, and a command that prints how it is.
 DRIFT = {
-    "directory /srv/shop/releases: mode is 0700 instead of 0755": ("chmod 0700 /srv/shop/releases", "stat -c %a /srv/shop/releases"),
+    "directory /srv/shop/releases: mode is 0775 instead of 0755": ("chmod 0775 /srv/shop/releases", "stat -c %a /srv/shop/releases"),
     "directory /srv/shop/shared: owner is 0 instead of shop": ("chown root /srv/shop/shared", "stat -c %U /srv/shop/shared"),
     "directory /etc/shop/slots: group is 0 instead of shop": ("chgrp root /etc/shop/slots", "stat -c %G /etc/shop/slots"),
     "user shop: shell is /bin/sh": ("sed -i '/^shop:/s#/usr/sbin/nologin#/bin/sh#' /etc/passwd", "grep ^shop: /etc/passwd"),
