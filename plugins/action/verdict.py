@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.controller import CollectionAction
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.fleet import Answers, NoResultError, messages, reasons
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.fleet import Answers, NoResultError, messages, reasons, text
 
 
 class ActionModule(CollectionAction):
@@ -32,5 +32,4 @@ class ActionModule(CollectionAction):
             found = reasons(answers, names, lost, arguments["label"], partial=arguments["so_far"])
         except NoResultError as problem:
             self.refuse([str(problem)])
-        text = "\n".join(found.values())
-        return {"passed": not found, "reasons": found, "text": text, "messages": messages(found, [str(host) for host in reached])}
+        return {"passed": not found, "reasons": found, "text": text(found), "messages": messages(found, [str(host) for host in reached])}

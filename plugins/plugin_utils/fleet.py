@@ -42,6 +42,14 @@ def reasons(
     return found
 
 
+def text(found: Mapping[str, str]) -> str:
+    """All reasons, each once, with the hosts that have it."""
+    hosts: dict[str, list[str]] = {}
+    for host, reason in found.items():
+        hosts.setdefault(reason, []).append(host)
+    return "\n".join(f"{', '.join(names)}: {reason}" for reason, names in hosts.items())
+
+
 def messages(found: Mapping[str, str], hosts: Iterable[str]) -> dict[str, str]:
     """Host -> what it says when the fleet does not go on: its own reason or those whose hosts have one, and the reasons of lost hosts."""
     reached = list(hosts)

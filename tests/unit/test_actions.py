@@ -329,7 +329,7 @@ def test_a_verdict_says_why_not() -> None:
     hosts: Hosts = {"web-1": {"gate": {"healthy": True}}, "web-2": {"gate": {"healthy": False, "msg": "refused"}}}
     found = act("verdict", hosts, ("web-3",), results=["gate"])
     assert (found["passed"], list(found["reasons"])) == (False, ["web-3", "web-2"])
-    assert found["text"].splitlines() == [found["reasons"]["web-3"], "refused"]
+    assert found["text"].splitlines() == [f"web-3: {found['reasons']['web-3']}", "web-2: refused"]
     assert set(found["messages"]) == {"web-1", "web-2"}
 
 
@@ -348,7 +348,7 @@ def test_hosts_that_were_missing_from_the_beginning_do_not_hold_the_fleet() -> N
 def test_a_verdict_calls_the_items_of_a_loop_by_its_label() -> None:
     hosts: Hosts = {"web-1": {"released": {"results": [{"item": {"app": "shop"}, "rc": 3, "stdout": "", "stderr": "no database"}]}}}
     found = act("verdict", hosts, results=["released"], label="tornado_apps.{item[app]}")
-    assert found["text"] == "tornado_apps.shop, on web-1, ended with 3: no database"
+    assert found["text"] == "web-1: tornado_apps.shop, on web-1, ended with 3: no database"
 
 
 # status, summary, cookie secrets
