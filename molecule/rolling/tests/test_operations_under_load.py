@@ -63,7 +63,7 @@ def test_no_client_notices_any_operation(fleet: Fleet, capsys: pytest.CaptureFix
             before = fleet.look()
             done = fleet.run(*operation.arguments, **operation.settings)
             assert done.returncode == 0, name
-            assert operation.same_processes or "Summary | " in done.stdout, name
+            assert operation.same_processes or "End | Show what was made live" in done.stdout, name
             after = fleet.look()
 
             release = fleet.release()
