@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-COOKIE_SECRET = "COOKIE_SECRET"
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.layout import COOKIE_SECRET
+
 BYTES = 32  # as many as Tornado's documentation makes one of
 
 
