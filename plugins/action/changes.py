@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.changes import fleet_changes
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.controller import CollectionAction
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.controller import Arguments, CollectionAction, Result, Spec
 
 
 class ActionModule(CollectionAction):
     """The action."""
 
-    SPEC: ClassVar[dict[str, Any]] = {
+    SPEC: ClassVar[Spec] = {
         "operation": {"type": "str", "required": True, "choices": ["deploy", "restart", "rollback"]},
         "run": {"type": "dict", "required": True},
         "plan": {"type": "str", "required": True},
@@ -21,7 +21,7 @@ class ActionModule(CollectionAction):
     }
     _requires_connection = False
 
-    def act(self, arguments: dict[str, Any]) -> dict[str, Any]:
+    def act(self, arguments: Arguments) -> Result:
         """Look at all hosts once."""
         operation = arguments["operation"]
         differing = self.of_each_host(arguments["compared"]) if arguments["compared"] else {}

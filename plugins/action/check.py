@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils import checks
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.changes import Host
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.controller import CollectionAction
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.controller import Arguments, CollectionAction, Result, Spec
 
 
 def was_touched(host: Host, lock: Mapping[str, Any]) -> bool:
@@ -18,7 +18,7 @@ def was_touched(host: Host, lock: Mapping[str, Any]) -> bool:
 class ActionModule(CollectionAction):
     """The action."""
 
-    SPEC: ClassVar[dict[str, Any]] = {
+    SPEC: ClassVar[Spec] = {
         "plan": {"type": "str", "required": True},
         "state": {"type": "str", "required": True},
         "operations": {"type": "list", "elements": "str", "required": True},
@@ -28,7 +28,7 @@ class ActionModule(CollectionAction):
     }
     _requires_connection = False
 
-    def act(self, arguments: dict[str, Any]) -> dict[str, Any]:
+    def act(self, arguments: Arguments) -> Result:
         """Fail with all that stands against the run on any host."""
         operations = set(arguments["operations"])
         reached = self.variables["ansible_play_hosts"]

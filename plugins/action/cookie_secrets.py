@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils import secret_values
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.controller import CollectionAction
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.controller import Arguments, CollectionAction, Result, Spec
 
 
 class ActionModule(CollectionAction):
     """The action."""
 
-    SPEC: ClassVar[dict[str, Any]] = {
+    SPEC: ClassVar[Spec] = {
         "plan": {"type": "str", "required": True},
         "found": {"type": "str", "required": True},
         "elsewhere": {"type": "list", "elements": "dict", "default": []},
     }
     _requires_connection = False
 
-    def act(self, arguments: dict[str, Any]) -> dict[str, Any]:
+    def act(self, arguments: Arguments) -> Result:
         """Take the secret that most hosts have, or make one."""
         plans = [plan["apps"] for plan in self.of_each_host(arguments["plan"]).values()]
         found = [

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.controller import CollectionAction
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.controller import Arguments, CollectionAction, Result, Spec
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.files import nginx_absent, sites
 
 
 class ActionModule(CollectionAction):
     """The action."""
 
-    SPEC: ClassVar[dict[str, Any]] = {
+    SPEC: ClassVar[Spec] = {
         "plan": {"type": "dict"},
         "upstreams": {"type": "list", "elements": "dict", "default": []},
     }
 
-    def act(self, arguments: dict[str, Any]) -> dict[str, Any]:
+    def act(self, arguments: Arguments) -> Result:
         """Render all files and hand them to the module nginx_config in one call."""
         files: list[dict[str, Any]] = []
         absent: list[str] = []

@@ -7,14 +7,14 @@ from typing import Any, ClassVar
 
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils import checks, files, releases
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.changes import Fleet, Host
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.controller import CollectionAction
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.controller import Arguments, CollectionAction, Result, Spec
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import Release
 
 
 class ActionModule(CollectionAction):
     """The action."""
 
-    SPEC: ClassVar[dict[str, Any]] = {
+    SPEC: ClassVar[Spec] = {
         "operation": {"type": "str", "required": True, "choices": ["deploy", "restart", "rollback"]},
         "plan": {"type": "str", "required": True},
         "state": {"type": "str", "required": True},
@@ -25,7 +25,7 @@ class ActionModule(CollectionAction):
     }
     _requires_connection = False
 
-    def act(self, arguments: dict[str, Any]) -> dict[str, Any]:
+    def act(self, arguments: Arguments) -> Result:
         """Look at all hosts once; fail with all that stands against it."""
         operation, fleet = arguments["operation"], self.fleet(arguments["plan"], arguments["state"])
         if operation == "deploy":
@@ -50,7 +50,7 @@ class ActionModule(CollectionAction):
             "hosts": {name: {"releases": own, "new": [], "environments": []} for name, own in wanted.items()},
         }
 
-    def deploy(self, fleet: Fleet, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    def deploy(self, fleet: Fleet, arguments: Arguments) -> Result:
         """The releases that the sources make, and what of them is not on each host yet."""
         if arguments["release"]:
             self.refuse(["tornado_app_release names a release for --tags rollback; a deploy makes its own from the source"])
@@ -67,7 +67,7 @@ class ActionModule(CollectionAction):
         hosts = {host.name: self.installed(host, artifacts[host.name]) for host in fleet}
         return {"any": any(own["new"] or own["environments"] for own in hosts.values()), "hosts": hosts}
 
-    def installed(self, host: Host, artifacts: Mapping[str, Any]) -> dict[str, Any]:
+    def installed(self, host: Host, artifacts: Mapping[str, Any]) -> Result:
         """What a host is to have of the releases that it shall run."""
         wanted: dict[str, Release] = releases.wanted_releases(host.apps, artifacts, host.state["host"]["python"])
         return {

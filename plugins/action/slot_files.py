@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import Slot
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils import files, things
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.changes import planned_slot
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.controller import CollectionAction
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.controller import Arguments, CollectionAction, Result, Spec
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.secret_values import secret_values
 
 
 class ActionModule(CollectionAction):
     """The action."""
 
-    SPEC: ClassVar[dict[str, Any]] = {
+    SPEC: ClassVar[Spec] = {
         "plan": {"type": "dict", "required": True},
         "run": {"type": "str", "required": True},
         "state": {"type": "str", "choices": ["present", "compared", "absent"], "default": "present"},
@@ -27,7 +27,7 @@ class ActionModule(CollectionAction):
         "noted": {"type": "dict", "default": {}},
     }
 
-    def act(self, arguments: dict[str, Any]) -> dict[str, Any]:
+    def act(self, arguments: Arguments) -> Result:
         """Put all files together, and hand them to the module install_files in one call."""
         if arguments["state"] == "absent":
             slots = arguments["slots"]
@@ -42,7 +42,7 @@ class ActionModule(CollectionAction):
         paths = result.get("paths", [])
         return {**result, "apps": [app for app, found in own.items() if any(file["path"] in paths for file in found)]}
 
-    def own_files(self, arguments: dict[str, Any], slots: list[Slot]) -> dict[str, list[files.File]]:
+    def own_files(self, arguments: Arguments, slots: list[Slot]) -> dict[str, list[files.File]]:
         """App -> what its slot runs, with which secrets, and how it is supervised, as planned for its release."""
         apps, releases = arguments["plan"]["apps"], arguments["releases"]
         secrets = secret_values(apps, arguments["settings"] or {}, arguments["defaults"], arguments["cookie_secrets"])
@@ -55,7 +55,7 @@ class ActionModule(CollectionAction):
             found[name] = files.own_files(app, slot, release, config, validate, secrets[name])
         return found
 
-    def shared_files(self, arguments: dict[str, Any], starting: list[Slot]) -> list[files.File]:
+    def shared_files(self, arguments: Arguments, starting: list[Slot]) -> list[files.File]:
         """What else is written before slots start: launcher, ports, links, histories, cookie secrets."""
         plan, releases = arguments["plan"], arguments["releases"]
         ports = files.noted_ports(plan["apps"], arguments["noted"], plan["absent"])

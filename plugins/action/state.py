@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from pathlib import PurePosixPath
-from typing import Any, ClassVar
+from typing import ClassVar
 
+from ansible_collections.tornado_app.deploy.plugins.module_utils.app import Apps
+from ansible_collections.tornado_app.deploy.plugins.module_utils.things import Thing
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils import checks, things
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.changes import live_slots
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.controller import CollectionAction
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.controller import Arguments, CollectionAction, Result, Spec
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.files import nginx_absent, noted_ports
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import Apps
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import Plan
 
 
 class ActionModule(CollectionAction):
     """The action."""
 
-    SPEC: ClassVar[dict[str, Any]] = {
+    SPEC: ClassVar[Spec] = {
         "plan": {"type": "dict", "required": True},
         "python": {"type": "str", "required": True},
         "packages": {"type": "list", "elements": "str", "required": True},
@@ -23,7 +25,7 @@ class ActionModule(CollectionAction):
         "noted": {"type": "dict", "default": {}},
     }
 
-    def act(self, arguments: dict[str, Any]) -> dict[str, Any]:
+    def act(self, arguments: Arguments) -> Result:
         """Look at the host, and once more where its Python is not the expected one."""
         python = arguments["python"]
         result = self.look(arguments, python)
@@ -32,13 +34,13 @@ class ActionModule(CollectionAction):
             result = self.look(arguments, python)
         return result if result.get("failed") else {**result, **self.judged(arguments, result, python)}
 
-    def look(self, arguments: dict[str, Any], python: str) -> dict[str, Any]:
+    def look(self, arguments: Arguments, python: str) -> Result:
         """The host as the module sees it."""
         plan = arguments["plan"]
         wanted = [*self.wanted(plan["apps"], arguments, python), *self.of_nginx(plan)]
         return self.module("state_info", apps=plan["apps"], things=wanted)
 
-    def wanted(self, apps: Apps, arguments: dict[str, Any], python: str) -> list[things.Thing]:
+    def wanted(self, apps: Apps, arguments: Arguments, python: str) -> list[Thing]:
         """What the host is to have, but nginx's configuration."""
         root = arguments["plan"]["host"]["root"]
         found = things.base(arguments["packages"], root)
@@ -53,17 +55,17 @@ class ActionModule(CollectionAction):
             ]
         return found + list(things.of_apps(apps))
 
-    def of_nginx(self, plan: dict[str, Any]) -> list[things.Thing]:
+    def of_nginx(self, plan: Plan) -> list[Thing]:
         """What nginx is to have; sites of apps that share one with another app, and of absent apps, are not to be."""
         apps: Apps = plan["apps"]
         once = [slot["upstream_config"] for app in apps.values() for slot in app["slots"].values()]
         return list(things.nginx(self.nginx_files(apps), once, nginx_absent(plan)))
 
-    def noted(self, arguments: dict[str, Any]) -> str:
+    def noted(self, arguments: Arguments) -> str:
         """The local fact that says which ports the apps have."""
         return noted_ports(arguments["plan"]["apps"], arguments["noted"], arguments["plan"]["absent"])
 
-    def judged(self, arguments: dict[str, Any], state: dict[str, Any], python: str) -> dict[str, Any]:
+    def judged(self, arguments: Arguments, state: Result, python: str) -> Result:
         """What follows from what the module has seen."""
         plan = arguments["plan"]
         apps, host, absent = plan["apps"], plan["host"], plan["absent"]
@@ -83,5 +85,6 @@ class ActionModule(CollectionAction):
             "sysctls": sysctls,
             "removals": removals,
             "unlisted": checks.unlisted(apps, absent, state),  # type: ignore[arg-type]
+            "provisioned": [name for name, app in state["apps"].items() if app["provisioned"]],
             "live": live_slots(apps, state),  # type: ignore[arg-type]
         }

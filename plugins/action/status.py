@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils import releases, status
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.controller import CollectionAction
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.controller import Arguments, CollectionAction, Result, Spec
 
 
 class ActionModule(CollectionAction):
     """The action."""
 
-    SPEC: ClassVar[dict[str, Any]] = {"plan": {"type": "str", "required": True}, "state": {"type": "str", "required": True}}
+    SPEC: ClassVar[Spec] = {"plan": {"type": "str", "required": True}, "state": {"type": "str", "required": True}}
     _requires_connection = False
 
-    def act(self, arguments: dict[str, Any]) -> dict[str, Any]:
+    def act(self, arguments: Arguments) -> Result:
         """Look at all hosts once, those that did not answer too."""
         fleet = self.fleet(arguments["plan"], arguments["state"])
         names = [str(host) for host in self.variables["ansible_play_hosts_all"]]

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.controller import CollectionAction
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.controller import Arguments, CollectionAction, Result, Spec
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.report import summary
 
 
 class ActionModule(CollectionAction):
     """The action."""
 
-    SPEC: ClassVar[dict[str, Any]] = {
+    SPEC: ClassVar[Spec] = {
         "changes": {"type": "dict", "required": True},
         "gate": {"type": "str", "required": True},
         "switched": {"type": "str", "required": True},
@@ -19,7 +19,7 @@ class ActionModule(CollectionAction):
     }
     _requires_connection = False
 
-    def act(self, arguments: dict[str, Any]) -> dict[str, Any]:
+    def act(self, arguments: Arguments) -> Result:
         """Look at the results of all hosts once."""
         changes = {host: own["changes"] for host, own in arguments["changes"].items()}
         results = (self.of_each_host(arguments[name]) for name in ("gate", "switched", "drained"))

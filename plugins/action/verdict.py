@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.controller import CollectionAction
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.controller import Arguments, CollectionAction, Result, Spec
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.fleet import Answers, NoResultError, messages, reasons, text
 
 
 class ActionModule(CollectionAction):
     """The action."""
 
-    SPEC: ClassVar[dict[str, Any]] = {
+    SPEC: ClassVar[Spec] = {
         "results": {"type": "list", "elements": "str", "required": True},
         "without": {"type": "list", "elements": "str", "default": []},
         "so_far": {"type": "bool", "default": False},
@@ -19,7 +19,7 @@ class ActionModule(CollectionAction):
     }
     _requires_connection = False
 
-    def act(self, arguments: dict[str, Any]) -> dict[str, Any]:
+    def act(self, arguments: Arguments) -> Result:
         """Look at the results of all hosts of the play that have been reached."""
         names: list[str] = arguments["results"]
         reached = self.variables["ansible_play_hosts"]

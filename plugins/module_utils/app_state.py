@@ -7,19 +7,22 @@ import os
 import pwd
 import stat
 from pathlib import Path
-from typing import Any
+from typing import cast
 
+from ansible_collections.tornado_app.deploy.plugins.module_utils.app import App
 from ansible_collections.tornado_app.deploy.plugins.module_utils.history import previous
 from ansible_collections.tornado_app.deploy.plugins.module_utils.history import read as read_history
 from ansible_collections.tornado_app.deploy.plugins.module_utils.proc import connections, describe, families, listeners
 from ansible_collections.tornado_app.deploy.plugins.module_utils.releases import names, record, whole_environments, with_environments
-from ansible_collections.tornado_app.deploy.plugins.module_utils.supervisor import UNANSWERED, connect, processes
+from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import Slot
+from ansible_collections.tornado_app.deploy.plugins.module_utils.state import AppState, ProcessState, SlotState, SupervisordState
+from ansible_collections.tornado_app.deploy.plugins.module_utils.supervisor import UNANSWERED, ProcessInfo, connect, processes
 from ansible_collections.tornado_app.deploy.plugins.module_utils.text import is_valid, valid
 
 UNIT_DIRECTORIES = ("/usr/lib/systemd/system", "/lib/systemd/system")
 
 
-def supervised(socket: str) -> tuple[int, list[dict[str, Any]]]:
+def supervised(socket: str) -> tuple[int, list[ProcessInfo]]:
     """supervisord's process id (0 when it does not answer) and its processes."""
     try:
         supervisor = connect(socket)
@@ -28,15 +31,15 @@ def supervised(socket: str) -> tuple[int, list[dict[str, Any]]]:
         return 0, []
 
 
-def process_state(info: dict[str, Any], families: dict[int, list[int]]) -> dict[str, Any]:
+def process_state(info: ProcessInfo, families: dict[int, list[int]]) -> ProcessState:
     """One process: supervisord's word for its state, and what the kernel says of it."""
     kernel = describe(info["pid"]) if info["pid"] else None
     facts = kernel._asdict() if kernel else {"pid": 0, "nofile": 0, "uid": -1, "unit": "", "uptime": 0}
     port = {"port": int(info["name"]), "children": len(families.get(info["pid"], []))} if info["name"].isdigit() else {}
-    return {"name": f"{info['group']}:{info['name']}", **port, "state": info["statename"], **facts}
+    return cast(ProcessState, {"name": f"{info['group']}:{info['name']}", **port, "state": info["statename"], **facts})
 
 
-def foreign_paths(app: dict[str, Any]) -> list[str]:
+def foreign_paths(app: App) -> list[str]:
     """What is there under the app's name though the role has not made its user yet: directories of the system, most likely."""
     if user_id(app["user"]) != -1:
         return []
@@ -51,7 +54,7 @@ def listens_on(record: Path) -> list[str]:
         return []
 
 
-def slot_state(slot: dict[str, Any], releases: Path, running: list[dict[str, Any]]) -> dict[str, Any]:
+def slot_state(slot: Slot, releases: Path, running: list[ProcessInfo]) -> SlotState:
     """One slot."""
     link = Path(slot["cwd"])
     release = valid(Path(os.readlink(link)).name) if link.is_symlink() else ""
@@ -71,7 +74,7 @@ def slot_state(slot: dict[str, Any], releases: Path, running: list[dict[str, Any
     }
 
 
-def foreign_ports(app: dict[str, Any]) -> dict[str, str]:
+def foreign_ports(app: App) -> dict[str, str]:
     """Ports of the plan on which another user's process listens."""
     tcp = (address for slot in app["slots"].values() for address in slot["addresses"] if not address.startswith("unix:"))
     ports = {int(address.rpartition(":")[2]) for address in tcp}
@@ -92,7 +95,7 @@ def user_id(user: str) -> int:
         return -1
 
 
-def foreign_user(app: dict[str, Any]) -> bool:
+def foreign_user(app: App) -> bool:
     """Whether there is a user of the app's name that the role did not make."""
     try:
         return pwd.getpwnam(app["user"]).pw_dir != str(app["home"])
@@ -100,7 +103,7 @@ def foreign_user(app: dict[str, Any]) -> bool:
         return False
 
 
-def app_state(app: dict[str, Any]) -> dict[str, Any]:
+def app_state(app: App) -> AppState:
     """One app."""
     releases = Path(app["releases"])
     pid, running = supervised(app["socket"])
@@ -122,7 +125,7 @@ def app_state(app: dict[str, Any]) -> dict[str, Any]:
         "fresh": fresh,
         "flagged": Path(app["flag"]).exists(),
         "provisioned": all(Path(path).exists() for path in (*(entry["path"] for entry in app["directories"]), app["unit_file"])),
-        "supervisord": supervisord._asdict() if supervisord else None,
+        "supervisord": cast(SupervisordState, supervisord._asdict()) if supervisord else None,
         "sockets": Path(app["sockets"]).is_dir() and bool(Path(app["run"]).stat().st_mode & stat.S_IXOTH),
         "slots": slots,
         "environments": whole_environments(Path(app["environments"])),

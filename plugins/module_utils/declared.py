@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
-from typing import Any
 
 import tomllib
 
-from ansible_collections.tornado_app.deploy.plugins.module_utils.procfile import ProcfileError, processes
+from ansible_collections.tornado_app.deploy.plugins.module_utils.procfile import Line, ProcfileError, processes
 from ansible_collections.tornado_app.deploy.plugins.module_utils.tree import Entry, SourceError
 
 RUNTIME = re.compile(r"python-(\d+\.\d+)(\.\d+)?")
@@ -30,13 +29,12 @@ def read(packed: Iterable[Entry], path: str) -> str | None:
     return followed(by_path[path], by_path).content.decode("utf-8-sig", "replace") if path in by_path else None
 
 
-def procfile(packed: Iterable[Entry]) -> dict[str, dict[str, Any]]:
+def procfile(packed: Iterable[Entry]) -> dict[str, Line]:
     """What each line of its Procfile says; SourceError when it is none."""
     try:
-        lines: dict[str, dict[str, Any]] = processes(read(packed, "Procfile") or "")
+        return processes(read(packed, "Procfile") or "")
     except ProcfileError as problem:
         raise SourceError(f"Procfile, {problem}") from None
-    return lines
 
 
 def python(packed: Iterable[Entry]) -> str:

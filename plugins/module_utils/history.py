@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+
+from ansible_collections.tornado_app.deploy.plugins.module_utils.state import History, HistoryEntry
 
 
-def read(path: Path) -> dict[str, Any]:
-    """The history of a slot: ``sequence``, higher the later the slot was filled, and ``releases``, the latest first."""
+def read(path: Path) -> History:
+    """The history of a slot; an empty one when it has none."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         return {"sequence": int(found["sequence"]), "releases": list(found["releases"])}
@@ -17,7 +18,12 @@ def read(path: Path) -> dict[str, Any]:
         return {"sequence": 0, "releases": []}
 
 
-def previous(history: dict[str, Any], live: str, present: Collection[str]) -> str:
+def never_live(release: str) -> HistoryEntry:
+    """What a history would say of a release that it does not have."""
+    return {"release": release, "at": "", "by": "", "version": "", "commit": "", "run": "", "withdrawn": False}
+
+
+def previous(history: History, live: str, present: Collection[str]) -> str:
     """What a rollback goes to: the latest release before the live one that is there and was not rolled back from; or an empty string."""
     found = (entry["release"] for entry in history["releases"] if not entry.get("withdrawn"))
     return next((release for release in found if release != live and release in present), "")

@@ -6,12 +6,13 @@ import pwd
 import re
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.lock import mark
 from ansible_collections.tornado_app.deploy.plugins.module_utils.lock import read as read_lock
 from ansible_collections.tornado_app.deploy.plugins.module_utils.proc import describe, listeners, nginx_workers, nofile_ceiling
 from ansible_collections.tornado_app.deploy.plugins.module_utils.releases import whole_environments
+from ansible_collections.tornado_app.deploy.plugins.module_utils.state import HostState, Site, SupervisordState
 from ansible_collections.tornado_app.deploy.plugins.module_utils.things import missing_packages, output
 
 SYSCTLS = (
@@ -45,9 +46,9 @@ def installed_users() -> list[str]:
     return sorted(user.pw_name for user in pwd.getpwall() if user.pw_gecos == f"Tornado app {user.pw_name}")
 
 
-def sites(apps: list[str]) -> list[dict[str, list[str]]]:
+def sites(apps: list[str]) -> list[Site]:
     """The names that nginx serves for each of these apps that has a file of its own, and all apps that it serves by these names."""
-    found = []
+    found: list[Site] = []
     for path in (Path("/etc/nginx/conf.d") / f"{app}.conf" for app in apps):
         content = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
         names = re.findall(r"^ *server_name (.*);$", content, re.MULTILINE)
@@ -63,13 +64,13 @@ def pythons() -> dict[str, str]:
     return dict(sorted(versions.items(), key=lambda item: int(item[0][2:])))
 
 
-def worker_states() -> list[dict[str, Any]]:
+def worker_states() -> list[SupervisordState]:
     """The worker processes that accept connections."""
     try:
         master = int(Path("/run/nginx.pid").read_text())
     except (OSError, ValueError):
         return []
-    return [worker._asdict() for worker in map(describe, nginx_workers(master)) if worker]
+    return [cast(SupervisordState, worker._asdict()) for worker in map(describe, nginx_workers(master)) if worker]
 
 
 def sysctls() -> dict[str, str]:
@@ -92,7 +93,7 @@ def sysctl_file(path: Path) -> dict[str, str]:
     return {key.strip(): " ".join(value.split()) for key, value in pairs}
 
 
-def host_state(lock: Path) -> dict[str, Any]:
+def host_state(lock: Path) -> HostState:
     """The part of the result that no app owns."""
     ceiling, raisable = nofile_ceiling()
     version = re.search(r"nginx/([\d.]+)", output("/usr/sbin/nginx", "-v"))

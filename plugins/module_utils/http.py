@@ -6,7 +6,17 @@ import http.client
 import socket
 import time
 from collections.abc import Iterable
-from typing import Any
+from typing import TypedDict
+
+
+class Answer(TypedDict):
+    """An answer: ``status`` is 0 when there was none, ``error`` is empty for a status of 200 to 399."""
+
+    status: int
+    latency_ms: float
+    error: str
+    headers: dict[str, str]
+    body: str
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -23,11 +33,10 @@ class UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
-def get(address: str, path: str, host: str, timeout: float, headers: Iterable[str] = (), size: int = 0) -> dict[str, Any]:
+def get(address: str, path: str, host: str, timeout: float, headers: Iterable[str] = (), size: int = 0) -> Answer:
     """Ask once, on a new connection, without following redirects; ``address`` is host:port or unix:path, as in nginx.
 
-    Returns ``status`` (0 when there was no answer), ``latency_ms``, ``error`` (empty for a status of 200 to 399), ``headers``, those of
-    the answer that are asked for, empty where it has none, and ``body``, its first ``size`` bytes as text.
+    ``headers`` has those of the answer that are asked for, empty where it has none; ``body`` its first ``size`` bytes as text.
     """
     start = time.monotonic()
     place, _, rest = address.rpartition(":")

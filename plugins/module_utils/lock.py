@@ -6,27 +6,27 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO, cast
 
-Lock = Mapping[str, Any]
+from ansible_collections.tornado_app.deploy.plugins.module_utils.state import Lock
 
 # The options of each module that acts under the lock; documented in doc_fragments/lock.py.
 LOCKED = {"run": {"type": "str", "required": True}, "lock": {"type": "path", "default": "/run/tornado_app/lock"}}
 
 
-def parse(text: str) -> dict[str, Any]:
+def parse(text: str) -> Lock:
     """What a lock file says; empty when nobody holds the lock. One that a crash left half-written is held by nobody."""
     try:
         found = json.loads(text)
     except ValueError:
         return {}
-    return found if isinstance(found, dict) and {"run", "expires"} <= found.keys() else {}
+    return cast(Lock, found) if isinstance(found, dict) and {"run", "expires"} <= found.keys() else {}
 
 
-def said(path: Path) -> dict[str, Any]:
+def said(path: Path) -> Lock:
     """What the lock file says just now, also when the lease is over; empty when nobody holds the lock."""
     try:
         return parse(path.read_text(encoding="utf-8", errors="replace"))
@@ -34,7 +34,7 @@ def said(path: Path) -> dict[str, Any]:
         return {}
 
 
-def read(path: Path) -> dict[str, Any]:
+def read(path: Path) -> Lock:
     """The lock as it is just now; empty when nobody holds it, or its lease is over."""
     found = said(path)
     return found if found and found["expires"] > time.time() else {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TypedDict
 
 LINE = re.compile(r"([A-Za-z0-9_-]+)\s*:\s*(.*)")
 # What ends one command and begins another; `>`, `2>&1` and the like do not.
@@ -12,17 +12,24 @@ OPERATOR = re.compile(r"(?<![<>])&[&>]?|\|[|&]?|;|[()]")
 VARIABLE = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)([^}]?))", re.ASCII)
 
 
+class Line(TypedDict):
+    """A line: ``command``; ``problem``, why it cannot be started, or an empty string; the ``variables`` that it cannot do without; all that
+    it ``mentions``.
+    """
+
+    command: str
+    problem: str
+    variables: list[str]
+    mentions: list[str]
+
+
 class ProcfileError(Exception):
     """The file is not a Procfile; the message names the line."""
 
 
-def processes(text: str) -> dict[str, dict[str, Any]]:
-    """Type of process -> what its line says, in their order. Empty lines and those that begin with # do not count.
-
-    ``command`` is the line; ``problem`` why it cannot be started, or an empty string; ``variables`` those that it cannot do without, and
-    ``mentions`` all that it names.
-    """
-    found: dict[str, dict[str, Any]] = {}
+def processes(text: str) -> dict[str, Line]:
+    """Type of process -> what its line says, in their order. Empty lines and those that begin with # do not count."""
+    found: dict[str, Line] = {}
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
@@ -35,7 +42,7 @@ def processes(text: str) -> dict[str, dict[str, Any]]:
     return found
 
 
-def process(line: str) -> dict[str, Any]:
+def process(line: str) -> Line:
     """What one line says after its type."""
     command = re.sub(r"^exec\s+", "", line)  # the program takes the shell's place in any case
     bare, expanded, closed = shell(command)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import cast
 
+from ansible_collections.tornado_app.deploy.plugins.module_utils.state import Record
 from ansible_collections.tornado_app.deploy.plugins.module_utils.text import is_valid
 
 
@@ -14,12 +15,13 @@ def names(releases: Path) -> list[str]:
     return sorted(path.name for path in releases.glob("*") if path.is_dir() and not path.name.startswith(".") and is_valid(path.name))
 
 
-def record(release: Path) -> dict[str, Any]:
-    """What the file beside a release says: at least ``environment``, the digest of what it needs, and ``commands``, of its Procfile."""
+def record(release: Path) -> Record:
+    """What the file beside a release says; empty values when it does not say them."""
+    empty: Record = {"commands": {}, "environment": ""}
     try:
-        return {"commands": {}, "environment": "", **json.loads(release.with_name(f"{release.name}.json").read_text(encoding="utf-8"))}
+        return cast(Record, {**empty, **json.loads(release.with_name(f"{release.name}.json").read_text(encoding="utf-8"))})
     except (OSError, ValueError, TypeError):
-        return {"commands": {}, "environment": ""}
+        return empty
 
 
 def whole_environments(environments: Path) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
     from typing import NotRequired  # 3.11; only the checker reads it
@@ -45,6 +45,15 @@ class SlotState(TypedDict):
     sequence: int
 
 
+class Record(TypedDict):
+    """What the file beside a release says: the digest of its environment, the lines of its Procfile, and where it came from."""
+
+    environment: str
+    commands: dict[str, str]
+    version: NotRequired[str]
+    commit: NotRequired[str]
+
+
 class HistoryEntry(TypedDict):
     """A release that was live: ``at`` is UTC, ``withdrawn`` whether it was rolled back from."""
 
@@ -55,6 +64,13 @@ class HistoryEntry(TypedDict):
     commit: str
     run: str
     withdrawn: bool
+
+
+class History(TypedDict):
+    """What a slot has served: ``sequence`` is higher the later it was filled, ``releases`` has the latest first."""
+
+    sequence: int
+    releases: list[HistoryEntry]
 
 
 class AppState(TypedDict):
@@ -73,10 +89,32 @@ class AppState(TypedDict):
     slots: dict[str, SlotState]
     environments: list[str]
     releases: dict[str, str]
-    records: dict[str, dict[str, Any]]
+    records: dict[str, Record]
     history: list[HistoryEntry]
     previous: str
     static_file: str
+
+
+class Lock(TypedDict, total=False):
+    """Who changes a host: ``since`` is UTC, ``expires`` seconds since 1970, ``lease`` seconds. Empty when nobody does."""
+
+    run: str
+    controller: str
+    machine: str
+    user: str
+    pid: int
+    operation: str
+    operations: list[str]
+    since: str
+    lease: float
+    expires: float
+
+
+class Site(TypedDict):
+    """A file of nginx's for apps: the names that it serves, and the apps that it serves by these."""
+
+    server_names: list[str]
+    apps: list[str]
 
 
 class HostState(TypedDict):
@@ -94,11 +132,11 @@ class HostState(TypedDict):
     environments: list[str]
     units: list[str]
     begun: list[str]
-    sites: list[dict[str, list[str]]]
+    sites: list[Site]
     users: list[str]
     port_80: str
     free_bytes: int
-    lock: dict[str, Any]
+    lock: Lock
     lock_mark: str
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import xmlrpc.client
-from typing import Any
+from typing import Any, TypedDict, cast
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.http import UnixConnection
 
@@ -12,6 +12,18 @@ from ansible_collections.tornado_app.deploy.plugins.module_utils.http import Uni
 BAD_NAME = 10
 # What a call raises when there is no supervisord that answers it: nobody listens, it is ending, it is something else.
 UNANSWERED = (OSError, http.client.HTTPException, xmlrpc.client.Error)
+
+
+class ProcessInfo(TypedDict):
+    """What supervisord says of a process (its own names)."""
+
+    group: str
+    name: str
+    statename: str
+    pid: int
+    spawnerr: str
+    description: str
+    stdout_logfile: str
 
 
 class _UnixTransport(xmlrpc.client.Transport):
@@ -33,7 +45,7 @@ def connect(path: str, timeout: float = 10.0) -> Any:
     return xmlrpc.client.ServerProxy("http://localhost", transport=_UnixTransport(path, timeout)).supervisor
 
 
-def processes(supervisor: Any, group: str = "") -> list[dict[str, Any]]:
+def processes(supervisor: Any, group: str = "") -> list[ProcessInfo]:
     """The processes that supervisord knows, those of one group when it is named, by port."""
-    infos = [info for info in supervisor.getAllProcessInfo() if not group or info["group"] == group]
+    infos = [info for info in cast("list[ProcessInfo]", supervisor.getAllProcessInfo()) if not group or info["group"] == group]
     return sorted(infos, key=lambda info: (info["group"], info["name"]))

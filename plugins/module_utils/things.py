@@ -16,12 +16,28 @@ import stat
 import subprocess
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.nginx import NGINX, STATE_FILE, RefusedError, loaded_digest
 from ansible_collections.tornado_app.deploy.plugins.module_utils.state import Difference
 
-Thing = Mapping[str, Any]
+
+class Thing(TypedDict, total=False):
+    """A thing, with what its ``check`` needs."""
+
+    kind: str
+    name: str
+    check: str
+    path: str
+    owner: str
+    group: str
+    mode: str
+    sha256: str
+    home: str
+    shell: str
+    comment: str
+    unit: str
+
 
 SYSTEMD = ("LoadState", "ActiveState", "UnitFileState", "NeedDaemonReload")
 
@@ -62,17 +78,21 @@ def user_problem(thing: Thing) -> str:
         found = pwd.getpwnam(thing["name"])
     except KeyError:
         return "missing"
-    wanted = {"home": thing["home"], "shell": thing["shell"], "comment": thing["comment"]}
-    actual = {"home": found.pw_dir, "shell": found.pw_shell, "comment": found.pw_gecos}
-    return ", ".join(f"{key} is {actual[key]}" for key in wanted if wanted[key] != actual[key])
+    fields = (
+        ("home", thing["home"], found.pw_dir),
+        ("shell", thing["shell"], found.pw_shell),
+        ("comment", thing["comment"], found.pw_gecos),
+    )
+    return ", ".join(f"{field} is {actual}" for field, wanted, actual in fields if wanted != actual)
 
 
 def owner_problem(thing: Thing, found: os.stat_result) -> str:
     """What is wrong with owner, group and mode of what is at a path; empty when nothing is."""
     problems = []
-    for key, lookup, actual in (("owner", _user_id, found.st_uid), ("group", _group_id, found.st_gid)):
-        if lookup(thing[key]) != actual:
-            problems.append(f"{key} is {actual} instead of {thing[key]}")
+    if _user_id(thing["owner"]) != found.st_uid:
+        problems.append(f"owner is {found.st_uid} instead of {thing['owner']}")
+    if _group_id(thing["group"]) != found.st_gid:
+        problems.append(f"group is {found.st_gid} instead of {thing['group']}")
     mode = stat.S_IMODE(found.st_mode)
     if mode != int(thing["mode"], 8):
         problems.append(f"mode is {mode:04o} instead of {thing['mode']}")

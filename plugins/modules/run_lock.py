@@ -76,11 +76,12 @@ mark:
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.tornado_app.deploy.plugins.module_utils.lock import Lock, holder, mark, opened, parse, said, write
+from ansible_collections.tornado_app.deploy.plugins.module_utils.lock import holder, mark, opened, parse, said, write
+from ansible_collections.tornado_app.deploy.plugins.module_utils.state import Lock
 
 
 def refusal(params: dict[str, Any], found: Lock) -> str:
@@ -96,14 +97,14 @@ def refusal(params: dict[str, Any], found: Lock) -> str:
     )
 
 
-def take(params: dict[str, Any], path: Path) -> tuple[str, dict[str, Any]]:
+def take(params: dict[str, Any], path: Path) -> tuple[str, Lock]:
     """Take the lock, unless there is a reason not to. That reason, and the lock that was there."""
     with opened(path) as stream:
         found = parse(stream.read())
         reason = refusal(params, found)
         if not reason:
             lease = params["lease"]
-            write(stream, {**params["holder"], "run": params["run"], "lease": lease, "expires": time.time() + lease})
+            write(stream, cast(Lock, {**params["holder"], "run": params["run"], "lease": lease, "expires": time.time() + lease}))
     return reason, {} if found.get("run") == params["run"] else found
 
 

@@ -100,6 +100,11 @@ unlisted:
   type: list
   elements: str
   returned: success
+provisioned:
+  description: Names of the apps that a provision has brought to the host.
+  type: list
+  elements: str
+  returned: success
 live:
   description: The live slot of each app that has a release, with the processes that it really has.
   type: list

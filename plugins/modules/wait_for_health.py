@@ -90,21 +90,63 @@ import time
 from collections import deque
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.tornado_app.deploy.plugins.module_utils.http import get
+from ansible_collections.tornado_app.deploy.plugins.module_utils.http import Answer, get
 from ansible_collections.tornado_app.deploy.plugins.module_utils.proc import children, listening
-from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import SLOTS, worker_names
-from ansible_collections.tornado_app.deploy.plugins.module_utils.supervisor import UNANSWERED, connect, processes
+from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import SLOTS, Slot, worker_names
+from ansible_collections.tornado_app.deploy.plugins.module_utils.supervisor import UNANSWERED, ProcessInfo, connect, processes
 
 LOG_LINES = 20
 DEATHS = 3  # supervisord restarts a process as often that lives shorter than startsecs
 REQUEST_TIMEOUT = 5.0  # seconds; a health path that takes longer is asked again
 
-# A slot with what this call asks of it: `timeout` and `steady` in seconds, `pids` by name of the processes that passed before.
-Asked = dict[str, Any]
+
+class Asked(Slot):
+    """A slot with what this call asks of it: ``timeout`` and ``steady`` are seconds, ``pids`` those that passed before, by name."""
+
+    timeout: float
+    steady: float
+    pids: dict[str, int]
+
+
+class Seen(TypedDict):
+    """One look at a process: ``port`` is 0 for a worker, ``log`` the path of its log."""
+
+    name: str
+    port: int
+    pid: int
+    state: str
+    answers: bool
+    status: int
+    latency_ms: float
+    errors: list[str]
+    log: str
+
+
+class Health(TypedDict):
+    """A process, judged: see RETURN."""
+
+    name: str
+    port: int
+    pid: int
+    state: str
+    status: int
+    latency_ms: float
+    healthy: bool
+    error: str
+    log: list[str]
+
+
+class AppHealth(TypedDict):
+    """The processes of an app's slot, judged."""
+
+    app: str
+    healthy: bool
+    elapsed: float
+    processes: list[Health]
 
 
 def last_lines(path: str, count: int = LOG_LINES) -> list[str]:
@@ -128,7 +170,7 @@ def journal_lines(unit: str, name: str, count: int = LOG_LINES) -> list[str]:
     return list(deque((str(entry.get("MESSAGE")) for entry in own), count))
 
 
-def supervised(socket: str, group: str) -> dict[str, dict[str, Any]]:
+def supervised(socket: str, group: str) -> dict[str, ProcessInfo]:
     """Name -> what supervisord says of the process; empty when supervisord does not answer."""
     try:
         return {info["name"]: info for info in processes(connect(socket), group)}
@@ -143,7 +185,7 @@ class Past:
         self.pids: list[int] = []
         self.since = math.inf
 
-    def add(self, process: dict[str, Any], moment: float) -> None:
+    def add(self, process: Seen, moment: float) -> None:
         """Take in one look."""
         if process["pid"] and process["pid"] not in self.pids:
             self.pids.append(process["pid"])
@@ -156,30 +198,46 @@ class Past:
         return max(0, len(self.pids) - 1)
 
 
-def look(slot: Asked, request_timeout: float, pool: Executor) -> list[dict[str, Any]]:
+def look(slot: Asked, request_timeout: float, pool: Executor) -> list[Seen]:
     """Ask every process of a slot once, all at the same time."""
     ports = slot["ports"]
     # Processes that share an address are asked as often as there are of them; which of them answers is the kernel's choice.
     addresses = slot["addresses"] * len(ports) if len(slot["addresses"]) == 1 else slot["addresses"]
     answers = list(pool.map(lambda address: get(address, slot["health"]["path"], slot["host"], request_timeout), addresses))
     infos = supervised(slot["socket"], slot["group"])
-    unknown = {"pid": 0, "statename": "UNKNOWN", "spawnerr": "", "description": f"no supervisord that answers on {slot['socket']} knows it"}
+    unknown: ProcessInfo = {
+        "group": slot["group"],
+        "name": "",
+        "statename": "UNKNOWN",
+        "pid": 0,
+        "spawnerr": "",
+        "description": f"no supervisord that answers on {slot['socket']} knows it",
+        "stdout_logfile": "",
+    }
     asked = [(str(port), port, answer) for port, answer in zip(ports, answers)]
-    silent = {"error": "", "status": 0, "latency_ms": 0.0}
-    found = []
+    silent: Answer = {"status": 0, "latency_ms": 0.0, "error": "", "headers": {}, "body": ""}
+    found: list[Seen] = []
     for name, port, answer in [*asked, *((worker, 0, silent) for worker in worker_names(slot))]:
         info = infos.get(name, unknown)
-        well = not answer["error"] and info["statename"] in ("RUNNING", "STARTING")
         errors = [answer["error"]] if answer["error"] else []
-        lacking = "" if answer is silent else missing(slot, info["pid"])
-        if lacking:
-            well = False
+        if answer is not silent and (lacking := missing(slot, info["pid"])):
             errors.append(lacking)
+        well = not errors and info["statename"] in ("RUNNING", "STARTING")
         if info["statename"] != "RUNNING":
             errors.append(f"supervisord: {info['statename']} {info['spawnerr'] or info['description']}".strip())
-        process = {"name": f"{slot['group']}:{name}", "port": port, "pid": info["pid"], "state": info["statename"], "answers": well}
-        said = {"status": answer["status"], "latency_ms": answer["latency_ms"], "errors": errors}
-        found.append({**process, **said, "log": info.get("stdout_logfile", "")})
+        found.append(
+            {
+                "name": f"{slot['group']}:{name}",
+                "port": port,
+                "pid": info["pid"],
+                "state": info["statename"],
+                "answers": well,
+                "status": answer["status"],
+                "latency_ms": answer["latency_ms"],
+                "errors": errors,
+                "log": info.get("stdout_logfile", ""),
+            }
+        )
     return found
 
 
@@ -194,9 +252,9 @@ def missing(slot: Asked, pid: int) -> str:
     return ""
 
 
-def judge(process: dict[str, Any], past: Past, wanted: int | None, steady: float, moment: float) -> dict[str, Any]:
+def judge(process: Seen, past: Past, wanted: int | None, steady: float, moment: float) -> Health:
     """Say of one look, in the light of those before, whether the process is healthy, or what is wrong."""
-    errors, answers = process.pop("errors"), process.pop("answers")
+    errors, answers = list(process["errors"]), process["answers"]
     healthy = process["state"] == "RUNNING" and answers and moment - past.since >= steady and wanted in (None, process["pid"])
     if past.deaths:
         errors.append(f"it died {'once' if past.deaths == 1 else f'{past.deaths} times'} meanwhile")
@@ -204,10 +262,20 @@ def judge(process: dict[str, Any], past: Past, wanted: int | None, steady: float
         errors.append(f"it is not process {wanted} any more")
     elif answers and not healthy and not errors:
         errors.append(f"it answers for less than {steady:g} s")
-    return {**process, "healthy": healthy, "error": "" if healthy else "; ".join(errors)}
+    return {
+        "name": process["name"],
+        "port": process["port"],
+        "pid": process["pid"],
+        "state": process["state"],
+        "status": process["status"],
+        "latency_ms": process["latency_ms"],
+        "healthy": healthy,
+        "error": "" if healthy else "; ".join(errors),
+        "log": [],
+    }
 
 
-def wait(slot: Asked, interval: float, pool: Executor) -> dict[str, Any]:
+def wait(slot: Asked, interval: float, pool: Executor) -> AppHealth:
     """Ask the processes of a slot until all are healthy, one is given up, or their time is over."""
     start = time.monotonic()
     deadline = start + slot["timeout"]
@@ -216,12 +284,12 @@ def wait(slot: Asked, interval: float, pool: Executor) -> dict[str, Any]:
     pasts = {name: Past() for name in names}
     while True:
         left = deadline - time.monotonic()
-        found = look(slot, min(REQUEST_TIMEOUT, max(left, 1.0)), pool)
+        seen = look(slot, min(REQUEST_TIMEOUT, max(left, 1.0)), pool)
         now = time.monotonic()
-        for process in found:
-            pasts[process["name"]].add(process, now)
-        late = now >= deadline and not all(process["answers"] for process in found)
-        found = [judge(process, pasts[process["name"]], pids.get(process["name"]), slot["steady"], now) for process in found]
+        for one in seen:
+            pasts[one["name"]].add(one, now)
+        late = now >= deadline and not all(one["answers"] for one in seen)
+        found = [judge(one, pasts[one["name"]], pids.get(one["name"]), slot["steady"], now) for one in seen]
         healthy = all(process["healthy"] for process in found)
         given_up = any(process["state"] == "FATAL" or pasts[process["name"]].deaths >= DEATHS for process in found)
         replaced = any(pids.get(process["name"], process["pid"]) != process["pid"] for process in found)
@@ -229,15 +297,13 @@ def wait(slot: Asked, interval: float, pool: Executor) -> dict[str, Any]:
         if healthy or given_up or replaced or late or now >= deadline + slot["steady"]:
             break
         time.sleep(interval)
-    for process in found:
-        if process["healthy"]:
-            process["log"] = []
-        else:
-            process["log"] = last_lines(process["log"]) if process["log"] else journal_lines(slot["unit"], process["name"])
+    for one, process in zip(seen, found):
+        if not process["healthy"]:
+            process["log"] = last_lines(one["log"]) if one["log"] else journal_lines(slot["unit"], process["name"])
     return {"app": slot["app"], "healthy": healthy, "elapsed": round(time.monotonic() - start, 3), "processes": found}
 
 
-def report(apps: list[dict[str, Any]]) -> str:
+def report(apps: list[AppHealth]) -> str:
     """What is wrong, for a person."""
     parts = []
     for app in apps:
@@ -248,12 +314,16 @@ def report(apps: list[dict[str, Any]]) -> str:
     return "\n".join(parts)
 
 
-def asked(slot: dict[str, Any], params: dict[str, Any], once: bool) -> Asked:
+def asked(slot: Slot, params: dict[str, Any], once: bool) -> Asked:
     """A slot with what this call asks of it."""
     timeout = slot["health"]["timeout"] if params["timeout"] is None else params["timeout"]
-    patience = {"timeout": 0, "steady": 0} if once else {"timeout": timeout, "steady": params["steady"]}
     before = (process for app in params["passed"] if app["app"] == slot["app"] for process in app["processes"])
-    return {**slot, **patience, "pids": {process["name"]: process["pid"] for process in before}}
+    return {
+        **slot,
+        "timeout": 0 if once else timeout,
+        "steady": 0 if once else params["steady"],
+        "pids": {process["name"]: process["pid"] for process in before},
+    }
 
 
 def main() -> None:

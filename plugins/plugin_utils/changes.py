@@ -6,18 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ansible_collections.tornado_app.deploy.plugins.module_utils.app import App, Apps, Directory
+from ansible_collections.tornado_app.deploy.plugins.module_utils.history import never_live
 from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import Slot, other
-from ansible_collections.tornado_app.deploy.plugins.module_utils.state import AppState, State
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import (
-    ALIVE,
-    NO_WORKERS,
-    App,
-    Apps,
-    Change,
-    Directory,
-    HostChanges,
-    Release,
-)
+from ansible_collections.tornado_app.deploy.plugins.module_utils.state import AppState, History, HistoryEntry, Lock, State
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import ALIVE, NO_WORKERS, Change, HostChanges, Release
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -167,22 +160,22 @@ def _change(host: Host, name: str, live: str, running: bool) -> Change:
     }
 
 
-def history(change: Change, state: AppState, operation: str, run: Mapping[str, Any]) -> dict[str, Any]:
+def history(change: Change, state: AppState, operation: str, run: Lock) -> History:
     """The history of a slot that is about to be live: ``sequence``, and ``releases`` with the latest first.
 
     A deploy puts its release on top. A restart leaves the history as it is. A rollback withdraws the release that it leaves, unless the
     one that it goes to was withdrawn itself: then it takes a rollback back. What is live again is not withdrawn any more.
     """
     release, left = change["release"]["release"], change["before"]
-    source = {key: change["release"].get(key, "") for key in ("version", "commit")}
-    past: dict[str, dict[str, Any]] = {entry["release"]: {**entry} for entry in state["history"] if entry["release"] in state["releases"]}
+    past: dict[str, HistoryEntry] = {entry["release"]: {**entry} for entry in state["history"] if entry["release"] in state["releases"]}
     if left:
-        past.setdefault(left, {"release": left, "at": "", "by": "", "version": "", "commit": "", "run": "", "withdrawn": False})
-    top = past.pop(release, {"release": release, **source, "withdrawn": False})
+        past.setdefault(left, never_live(left))
+    version, commit = change["release"].get("version", ""), change["release"].get("commit", "")
+    top = past.pop(release, {**never_live(release), "version": version, "commit": commit})
     if operation != "restart":
         top |= {"at": run["since"], "by": f"{run['user']}@{run['controller']}", "run": run["run"]}
     if operation == "deploy":
-        top |= source
+        top |= {"version": version, "commit": commit}
     if operation == "rollback" and not top["withdrawn"] and left in past:
         past[left]["withdrawn"] = True
     top["withdrawn"] = False
@@ -225,13 +218,13 @@ def _gets(change: Change, app: str, release: str) -> bool:
     return change["app"] == app and change["release"]["release"] == release
 
 
-def fleet_changes(fleet: Fleet, operation: str, run: Mapping[str, Any]) -> dict[str, HostChanges]:
+def fleet_changes(fleet: Fleet, operation: str, run: Lock) -> dict[str, HostChanges]:
     """Host -> what the run does to it."""
     wanted = {host.name: changes(host, fleet, operation) for host in fleet}
     return {host.name: _host_changes(host, fleet, operation, run, wanted) for host in fleet}
 
 
-def _host_changes(host: Host, fleet: Fleet, operation: str, run: Mapping[str, Any], wanted: Mapping[str, list[Change]]) -> HostChanges:
+def _host_changes(host: Host, fleet: Fleet, operation: str, run: Lock, wanted: Mapping[str, list[Change]]) -> HostChanges:
     own = wanted[host.name]
     for change in own:
         state = host.state["apps"][change["app"]]

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import product
 from typing import Any
 
+from ansible_collections.tornado_app.deploy.plugins.module_utils.app import App, Apps
 from ansible_collections.tornado_app.deploy.plugins.module_utils.state import HostState, State
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import App, Apps, Artifact, Release
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import Absent, Artifact, HostSettings, Release
 
 SUPPORTED = {"Debian": "11", "Ubuntu": "22.04"}  # the oldest
 PYTHON_MIN = (3, 9)
@@ -33,7 +34,7 @@ def dotted(numbers: Iterable[int]) -> str:
     return ".".join(str(number) for number in numbers)
 
 
-def host_problems(apps: Apps, state: State, host: Mapping[str, Any]) -> list[str]:
+def host_problems(apps: Apps, state: State, host: HostSettings) -> list[str]:
     """Why the plan cannot be carried out on a host.
 
     ``host`` has name, distribution, distribution_version, nofile and sysctl (whether the kernel's ceilings may be raised).
@@ -41,7 +42,7 @@ def host_problems(apps: Apps, state: State, host: Mapping[str, Any]) -> list[str
     return [f"{host['name']}: {problem}" for problem in (*_system_problems(state["host"], host), *_app_problems(apps, state))]
 
 
-def _system_problems(system: HostState, host: Mapping[str, Any]) -> Iterator[str]:
+def _system_problems(system: HostState, host: HostSettings) -> Iterator[str]:
     oldest = SUPPORTED.get(host["distribution"])
     if oldest is None or version(host["distribution_version"]) < version(oldest):
         known = ", ".join(f"{name} {release} or newer" for name, release in SUPPORTED.items())
@@ -100,12 +101,12 @@ def room_problems(apps: Apps, state: State, artifacts: Mapping[str, Artifact], h
     ]
 
 
-def unlisted(apps: Apps, absent: Mapping[str, Any], state: State) -> list[str]:
+def unlisted(apps: Apps, absent: Mapping[str, Absent], state: State) -> list[str]:
     """The apps that run on a host and that nobody lists any more."""
     return [name for name in state["host"]["begun"] if name not in apps and name not in absent]
 
 
-def name_problems(apps: Apps, absent: Mapping[str, Any], state: State, host: str) -> list[str]:
+def name_problems(apps: Apps, absent: Mapping[str, Absent], state: State, host: str) -> list[str]:
     """Which apps share a name with one that runs and that nobody lists any more: one of them would get no requests."""
     left = unlisted(apps, absent, state)
     found = []
@@ -121,7 +122,7 @@ def name_problems(apps: Apps, absent: Mapping[str, Any], state: State, host: str
     return found
 
 
-def removals(absent: Mapping[str, Mapping[str, Any]], state: State) -> list[Mapping[str, Any]]:
+def removals(absent: Mapping[str, Absent], state: State) -> list[Absent]:
     """Of the apps that are to be absent those of which something is on a host; a user that stays is nothing."""
     host = state["host"]
     return [app for name, app in absent.items() if name in host["begun"] or app["user"] in host["users"]]

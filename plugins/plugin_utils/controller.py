@@ -10,13 +10,18 @@ from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import lookup_loader
 from ansible.template import trust_as_template
 
+from ansible_collections.tornado_app.deploy.plugins.module_utils.app import Apps
 from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import Slot
 from ansible_collections.tornado_app.deploy.plugins.module_utils.state import State
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.changes import Host
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.files import sites
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import Apps
 
 COLLECTION = "tornado_app.deploy"
+
+# What Ansible hands over and takes back has no types of its own: an argument spec, arguments that it has checked, a task's result.
+Spec = dict[str, Any]
+Arguments = dict[str, Any]
+Result = dict[str, Any]
 
 
 def plain(value: Any) -> Any:
@@ -29,10 +34,10 @@ def plain(value: Any) -> Any:
 class CollectionAction(ActionBase):  # type: ignore[misc]  # Ansible carries no types
     """An action of this collection. A subclass says its options (``SPEC``) and what it does (``act``)."""
 
-    SPEC: ClassVar[dict[str, Any]] = {}
+    SPEC: ClassVar[Spec] = {}
     _supports_check_mode = True
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def run(self, tmp: str | None = None, task_vars: Arguments | None = None) -> Result:
         """Check the arguments and act."""
         super().run(tmp, task_vars)
         del tmp
@@ -40,7 +45,7 @@ class CollectionAction(ActionBase):  # type: ignore[misc]  # Ansible carries no 
         self.variables = task_vars or {}
         return {"changed": False, **self.act(plain(arguments))}
 
-    def act(self, arguments: dict[str, Any]) -> dict[str, Any]:
+    def act(self, arguments: Arguments) -> Result:
         """What the action is for; returns the task's result."""
         raise NotImplementedError
 
@@ -50,12 +55,12 @@ class CollectionAction(ActionBase):  # type: ignore[misc]  # Ansible carries no 
         if found:
             raise AnsibleActionFail("\n".join(found), result=result)
 
-    def module(self, name: str, **arguments: Any) -> dict[str, Any]:
+    def module(self, name: str, **arguments: Any) -> Result:
         """Run a module of the collection on the host."""
-        result: dict[str, Any] = self._execute_module(module_name=f"{COLLECTION}.{name}", module_args=arguments, task_vars=self.variables)
+        result: Result = self._execute_module(module_name=f"{COLLECTION}.{name}", module_args=arguments, task_vars=self.variables)
         return result
 
-    def of_each_host(self, name: str) -> dict[str, Any]:
+    def of_each_host(self, name: str) -> dict[str, Result]:
         """Host -> its variable of that name, of the hosts of the play that have not failed; without those that have none."""
         found = {}
         for host in self.variables["ansible_play_hosts"]:

@@ -6,8 +6,9 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, NotRequired, TypedDict
 
+from ansible_collections.tornado_app.deploy.plugins.module_utils.app import App, Apps
 from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import Slot
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import App, Apps, Release
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import Plan, Release
 
 LOG_FILE_MAX = 50_000_000  # bytes; nobody opens a larger one in an editor
 
@@ -104,7 +105,7 @@ def sites(apps: Apps) -> list[list[App]]:
     return list(found.values())
 
 
-def nginx_absent(plan: Mapping[str, Any]) -> list[str]:
+def nginx_absent(plan: Plan) -> list[str]:
     """What nginx's tree must not have: the default site, files of apps in the site of another one, and of apps that are to be absent."""
     shared = [app["site_config"] for together in sites(plan["apps"]) for app in together[1:]]
     return ["sites-enabled/default", *shared, *(path for app in plan["absent"].values() for path in app["nginx"])]

@@ -10,6 +10,8 @@ from typing import Any
 from ansible.module_utils.parsing.convert_bool import boolean
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import Slot
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import Absent, HostSettings
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.setting_types import Settings
 
 SLOTS = ("blue", "green")
 COOKIE_SECRET = "COOKIE_SECRET"
@@ -19,13 +21,13 @@ PORTS = range(1024, 65536)  # below 1024 a process that is not root cannot liste
 OWN_PATHS = ("static/", ".tornado_app/", "favicon.ico/", "robots.txt/", "apple-touch-icon.png/")
 
 
-def slot_ports(app: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str, range]:
+def slot_ports(app: Mapping[str, Any], host: HostSettings) -> dict[str, range]:
     """Slot -> the ports of its processes, one for each that supervisord starts; those that listen elsewhere are named by it alone."""
     first, count = app["port"], 1 if app["listen"] == "fork" else app["processes"]
     return {slot: range(start, start + count) for slot, start in zip(SLOTS, (first, first + host["slot_stride"]), strict=True)}
 
 
-def with_ports(apps: Mapping[str, dict[str, Any]], known: Mapping[str, int], host: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def with_ports(apps: Mapping[str, Settings], known: Mapping[str, int], host: HostSettings) -> dict[str, Settings]:
     """The apps, each with a port: the one that is given, else the one that it has on the host, else one that nobody has there.
 
     ``known`` is app -> port of those on the host, also of those that are not listed any more or are to be absent.
@@ -49,7 +51,7 @@ def with_ports(apps: Mapping[str, dict[str, Any]], known: Mapping[str, int], hos
     return {name: {**app, "port": ports[name]} for name, app in apps.items()}
 
 
-def cross_problems(apps: Mapping[str, Mapping[str, Any]], host: Mapping[str, Any]) -> Iterator[str]:
+def cross_problems(apps: Mapping[str, Mapping[str, Any]], host: HostSettings) -> Iterator[str]:
     """What two slots or two apps of a host do to each other."""
     ranges = []
     for name, app in apps.items():
@@ -113,9 +115,9 @@ def _addresses(listen: str, run: str, ports: Sequence[int]) -> list[str]:
     return [f"127.0.0.1:{port}" for port in (ports if listen == "ports" else ports[:1])]
 
 
-def absent(apps: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+def absent(apps: Mapping[str, Mapping[str, Any]]) -> dict[str, Absent]:
     """The apps that are to be removed, and what of each: its unit, nginx's files, its own files, and with ``purge`` its user."""
-    found = {}
+    found: dict[str, Absent] = {}
     for name, app in apps.items():
         if app.get("state") == "absent":
             home, purge = f"/srv/{name}", boolean(app.get("purge") or False)
@@ -140,7 +142,7 @@ def _host_header(server_names: Sequence[str]) -> str:
     return next((name for name in server_names if "*" not in name), server_names[0].replace("*", "tornado-app"))
 
 
-def _slots(name: str, settings: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str, Slot]:
+def _slots(name: str, settings: Mapping[str, Any], host: HostSettings) -> dict[str, Slot]:
     home, etc, run = f"/srv/{name}", f"/etc/{name}", f"/run/{name}"
     return {
         slot: Slot(
@@ -175,7 +177,7 @@ def _slots(name: str, settings: Mapping[str, Any], host: Mapping[str, Any]) -> d
     }
 
 
-def planned(name: str, settings: dict[str, Any], host: Mapping[str, Any]) -> Any:
+def planned(name: str, settings: Settings, host: HostSettings) -> Any:
     home, etc, run = f"/srv/{name}", f"/etc/{name}", f"/run/{name}"
     return {
         **settings,

@@ -1,85 +1,64 @@
-"""The vocabulary: what the plugins on the controller give to each other. What crosses the wire is in module_utils/slot.py and state.py."""
+"""The vocabulary: what the plugins on the controller give to each other. What crosses the wire is in module_utils: app, slot, state."""
 
 from __future__ import annotations
 
 from typing import Any, NotRequired, TypedDict
 
+from ansible_collections.tornado_app.deploy.plugins.module_utils.app import Apps, Directory
+from ansible_collections.tornado_app.deploy.plugins.module_utils.procfile import Line
 from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import Slot
+from ansible_collections.tornado_app.deploy.plugins.module_utils.state import History
 
 NO_WORKERS = ("web", "release")  # the lines of a Procfile that start no process beside the web processes
 ALIVE = ("RUNNING", "STARTING")
 
 
-class Directory(TypedDict):
-    """A directory that a host needs; ``mode`` is octal text."""
+class HostSettings(TypedDict):
+    """What the plan needs to know of a host: ``ports`` are those that its apps have there, ``inputs`` the role's inputs as given."""
 
-    path: str
-    owner: str
-    group: str
-    mode: str
-
-
-class App(TypedDict):
-    """An app as it is to be on one host: its settings with all defaults, and what follows from them. Sizes are bytes, times seconds."""
-
-    # Settings.
-    state: str
-    purge: bool
-    source: str
-    version: str
-    command: str
-    wsgi: str
-    debug: bool
-    watch: list[str]
-    scale: dict[str, int]
-    python: str
-    processes: int
-    listen: str
-    port: int
-    server_names: list[str]
-    path: str
-    environment: dict[str, str]
-    secrets: list[str]  # the names alone
-    requirements: str
-    static: str
-    health: dict[str, Any]
-    drain: dict[str, Any]
-    stop_timeout: int
-    log_budget: int
-    client_max_body_size: str
-    proxy_read_timeout: int
-    # Names, paths, commands.
     name: str
-    user: str
-    prefix: str
-    variable: str
+    root: str
+    distribution: str
+    distribution_version: str
+    nofile: int
+    slot_stride: int
+    ports: dict[str, int]
+    sysctl: bool
+    inventory: list[str]
+    serial: Any
+    bake: int
+    bake_max_errors: float
+    inputs: dict[str, Any]
+
+
+class Absent(TypedDict):
+    """What is to go with an app that is to be absent; ``user`` is empty when it stays."""
+
+    name: str
     unit: str
     unit_file: str
-    host: str
-    nofile: int
-    argv: list[str]
-    reloader: list[str]
-    cookie_secret: str
-    home: str
-    releases: str
-    environments: str
-    flag: str
-    shared: str
-    etc: str
-    config: str
-    run: str
-    sockets: str
-    socket: str
-    logs: str
-    journal: bool
-    access_log: str
-    site_config: str
-    slots: dict[str, Slot]
-    runtime_directories: list[Directory]
-    directories: list[Directory]
+    nginx: list[str]
+    access_logs: str
+    paths: list[str]
+    user: str
 
 
-Apps = dict[str, App]
+class Plan(TypedDict):
+    """A host as it is to be."""
+
+    apps: Apps
+    absent: dict[str, Absent]
+    host: HostSettings
+
+
+class Environment(TypedDict):
+    """A virtualenv that a host lacks: ``install`` are arguments of pip, run in ``chdir``."""
+
+    path: str
+    python: str
+    install: list[str]
+    chdir: str
+    setting: str
 
 
 class Release(TypedDict):
@@ -101,7 +80,7 @@ class Artifact(TypedDict):
     size: int
     requirements_digest: str
     dependencies: list[str]
-    processes: dict[str, dict[str, Any]]
+    processes: dict[str, Line]
     python: str
     version: str
     commit: str
@@ -119,7 +98,7 @@ class Change(TypedDict):
     slot: Slot
     former: Slot
     running: bool
-    history: dict[str, Any] | None
+    history: History | None
 
 
 class HostChanges(TypedDict):

@@ -7,13 +7,14 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
+from ansible_collections.tornado_app.deploy.plugins.module_utils.app import Apps
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.layout import cross_problems, planned, with_ports
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import Apps
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.setting_types import Problems, plain
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import HostSettings
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.setting_types import Problems, Settings, plain
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.settings import checked_app, host_problems
 
 
-def _checked(apps: Any, defaults: Mapping[str, Any], host: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], Problems]:
+def _checked(apps: Any, defaults: Mapping[str, Any], host: HostSettings) -> tuple[dict[str, Settings], Problems]:
     if not isinstance(apps, Mapping) or not apps:
         return {}, ["tornado_apps is empty: it is a dictionary with at least one app, as in inventories/prod"]
     problems, settings = list(host_problems(host)), {}
@@ -27,12 +28,12 @@ def _checked(apps: Any, defaults: Mapping[str, Any], host: Mapping[str, Any]) ->
     return settings, problems + list(cross_problems(settings, host))
 
 
-def plan_problems(apps: Any, defaults: Mapping[str, Any], host: Mapping[str, Any]) -> Problems:
+def plan_problems(apps: Any, defaults: Mapping[str, Any], host: HostSettings) -> Problems:
     """What cannot work in the settings of a host, one sentence each; empty when a plan can be made."""
     return _checked(apps, defaults, host)[1]
 
 
-def plan(apps: Any, defaults: Mapping[str, Any], host: Mapping[str, Any]) -> Apps:
+def plan(apps: Any, defaults: Mapping[str, Any], host: HostSettings) -> Apps:
     """What each app looks like on one host: slots, processes, ports, paths and names, with all defaults filled in."""
     settings, problems = _checked(apps, defaults, host)
     if problems:

@@ -8,9 +8,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.tornado_app.deploy.plugins.module_utils.app import App, Apps
 from ansible_collections.tornado_app.deploy.plugins.module_utils.state import AppState, State
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.changes import Fleet, Host, record_of, served
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import App, Apps, Artifact, Release
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import Artifact, Environment, Release
 
 # A URL, or what ssh and git take for one: user@host:path.
 REMOTE = re.compile(r"\w[\w+.-]*://|[\w.-]+@[\w.-]+:")
@@ -92,9 +93,9 @@ def new_releases(state: State, releases: Mapping[str, Release]) -> list[str]:
     return [name for name, release in releases.items() if release["release"] not in state["apps"][name]["releases"]]
 
 
-def new_environments(apps: Apps, state: State, releases: Mapping[str, Release], artifacts: Mapping[str, Artifact]) -> list[dict[str, Any]]:
+def new_environments(apps: Apps, state: State, releases: Mapping[str, Release], artifacts: Mapping[str, Artifact]) -> list[Environment]:
     """The environments that the releases need and that are not on the host yet, for tasks/environment.yml."""
-    found = []
+    found: list[Environment] = []
     for name, release in releases.items():
         app, directory = apps[name], f"{apps[name]['releases']}/{release['release']}"
         if release["environment"] not in state["apps"][name]["environments"]:

@@ -6,15 +6,16 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from ansible_collections.tornado_app.deploy.plugins.module_utils.app import App, Apps
 from ansible_collections.tornado_app.deploy.plugins.module_utils.state import AppState, HostState, State
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import App, Apps, Change
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.status import table
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import Change, Plan
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.status import table, worker_kinds
 
 
-def shortfalls(apps: Apps, state: State, health: Mapping[str, Any], nginx: Mapping[str, Any], host: str) -> list[str]:
+def shortfalls(plan: Plan, state: State, health: Mapping[str, Any], nginx: Mapping[str, Any]) -> list[str]:
     """What of the plan a host does not deliver. ``health`` is the result of wait_for_health, ``nginx`` that of probe_nginx."""
-    found = [*_nginx_shortfalls(apps, state["host"])]
-    for name, app in apps.items():
+    found = [*_nginx_shortfalls(plan["apps"], state["host"])]
+    for name, app in plan["apps"].items():
         found += _app_shortfalls(app, state["apps"][name])
     for result, what in ((health, "apps"), (nginx, "answers")):
         if what not in result:  # the module broke
@@ -22,7 +23,7 @@ def shortfalls(apps: Apps, state: State, health: Mapping[str, Any], nginx: Mappi
     for app_health in health.get("apps", []):
         found += [f"{process['name']}: {process['error']}" for process in app_health["processes"] if not process["healthy"]]
     found += [answer["error"] for answer in nginx.get("answers", []) if answer["error"]]
-    return [f"{host}: {finding}" for finding in found]
+    return [f"{plan['host']['name']}: {finding}" for finding in found]
 
 
 def _nginx_shortfalls(apps: Apps, system: HostState) -> Iterator[str]:
@@ -36,12 +37,6 @@ def _nginx_shortfalls(apps: Apps, system: HostState) -> Iterator[str]:
             yield f"nginx worker {worker['pid']} runs as root"
 
 
-def _commands(state: AppState) -> list[str]:
-    """The types of processes of the live release's Procfile that are neither web nor release."""
-    record = state["records"].get(state["slots"][state["live"]]["release"], {})
-    return [kind for kind in record.get("commands", {}) if kind not in ("web", "release")]
-
-
 def _app_shortfalls(app: App, state: AppState) -> Iterator[str]:
     slot = state["slots"][state["live"]]
     running = [process for process in slot["processes"] if process["state"] == "RUNNING"]
@@ -49,7 +44,7 @@ def _app_shortfalls(app: App, state: AppState) -> Iterator[str]:
         yield f"{app['name']} has no release yet; run --tags deploy"
     elif len(running) < (count := len(app["slots"][state["live"]]["ports"])):  # a rollback may have brought back a slot that has more
         yield f"{app['slots'][state['live']]['group']} has {len(running)} of {count} processes running"
-    for kind in _commands(state):
+    for kind in worker_kinds(state):
         up = [worker for worker in slot["workers"] if worker["state"] == "RUNNING" and f":{kind}." in worker["name"]]
         if slot["deployed"] and len(up) < (count := app["scale"].get(kind, 1)):
             yield f"{app['slots'][state['live']]['group']} has {len(up)} of {count} processes {kind} running"

@@ -6,22 +6,25 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import Apps
+from ansible_collections.tornado_app.deploy.plugins.module_utils.app import Apps
+from ansible_collections.tornado_app.deploy.plugins.module_utils.state import Lock
 
 LEASE = 900  # seconds for the longest step that is none of the apps': packages, environments
 EVERYTHING = ["provision", "deploy", "verify"]
 
 
-def holder(controller: Mapping[str, Any], operations: Iterable[str], now: datetime) -> dict[str, Any]:
+def holder(controller: Mapping[str, Any], operations: Iterable[str], now: datetime) -> Lock:
     """Who runs which operations since when (see the module run_lock), with the ``run`` that no other run has.
 
     ``controller`` is what the lookup current_run says, ``now`` is UTC.
     """
-    who = {key: controller[key] for key in ("controller", "machine", "user", "pid")}
     named = list(operations)
     return {
-        **who,
-        "run": f"{now:%Y%m%dT%H%M%SZ}-{who['controller']}-{who['pid']}",
+        "controller": controller["controller"],
+        "machine": controller["machine"],
+        "user": controller["user"],
+        "pid": controller["pid"],
+        "run": f"{now:%Y%m%dT%H%M%SZ}-{controller['controller']}-{controller['pid']}",
         "since": f"{now:%Y-%m-%dT%H:%M:%SZ}",
         "operations": named,
         "operation": "site.yml" if named == EVERYTHING else ", ".join(named),

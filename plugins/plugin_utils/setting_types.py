@@ -11,10 +11,11 @@ from typing import Any
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
+Settings = dict[str, Any]  # of an app, with all defaults, after their types are checked
+
 _SPECS = yaml.safe_load((Path(__file__).parents[2] / "roles/tornado_app/meta/argument_specs.yml").read_text(encoding="utf-8"))
 APP_OPTIONS: dict[str, Any] = _SPECS["argument_specs"]["app"]["options"]
 INPUTS: dict[str, Any] = _SPECS["argument_specs"]["main"]["options"]
-
 
 # What YAML makes of a word without quotes; the conversion of types would hide that it is not what was written.
 KINDS: dict[type, str] = {bool: "a boolean", float: "a number", datetime.date: "a date", list: "a list", Mapping: "a dictionary"}
@@ -79,7 +80,7 @@ def input_problems(inputs: Mapping[str, Any]) -> Iterator[str]:
             yield f"{name} is {value}, a number: write it in quotes"
 
 
-def typed(where: str, app: Mapping[str, Any], defaults: Mapping[str, Any]) -> tuple[dict[str, Any], Problems]:
+def typed(where: str, app: Mapping[str, Any], defaults: Mapping[str, Any]) -> tuple[Settings, Problems]:
     """Fill the defaults and convert the types of one app, by the role's argument specs."""
     problems = list(unknown_keys(where, app, APP_OPTIONS))
     app = {key: value for key, value in app.items() if value is not None}  # a key without a value is not given
@@ -89,7 +90,7 @@ def typed(where: str, app: Mapping[str, Any], defaults: Mapping[str, Any]) -> tu
     if problems:
         return {}, problems
     settings = {key: _merged(defaults.get(key), app[key]) if key in app else defaults[key] for key in APP_OPTIONS}
-    typed: dict[str, Any] = {}
+    typed: Settings = {}
     for key, option in APP_OPTIONS.items():  # one by one, so that a message can name its setting
         if misread := list(_misread(f"{where}.{key}", settings[key], option)):
             problems += misread

@@ -11,9 +11,11 @@ from typing import Any
 
 from ansible.module_utils.parsing.convert_bool import boolean
 
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import HostSettings
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.setting_types import (
     APP_OPTIONS,
     Problems,
+    Settings,
     input_problems,
     kind_of,
     plain,
@@ -174,7 +176,7 @@ def setting_problems(where: str, app: App, stride: int) -> Iterator[str]:
     yield from _variable_problems(where, app)
 
 
-def debug_problems(where: str, given: Mapping[str, Any], host: Mapping[str, Any]) -> Iterator[str]:
+def debug_problems(where: str, given: Mapping[str, Any], host: HostSettings) -> Iterator[str]:
     if PRODUCTION.intersection(Path(name).stem for name in host["inventory"]):
         yield f"{where}.debug is for development, and the inventory of {host['name']} calls itself production"
     if given.get("processes") not in (None, 1, "1"):
@@ -197,7 +199,7 @@ def is_bool(value: Any) -> bool:
     return True
 
 
-def host_problems(host: Mapping[str, Any]) -> Iterator[str]:
+def host_problems(host: HostSettings) -> Iterator[str]:
     """What is wrong with the inputs of a host."""
     yield from input_problems(host.get("inputs", {}))
     if host["nofile"] not in NOFILE:
@@ -241,7 +243,7 @@ def absent_problems(where: str, app: App) -> Iterator[str]:
         yield f"{where}.purge is {app['purge']!r}: true or false is needed"
 
 
-def checked_app(name: Any, app: Any, defaults: Mapping[str, Any], host: Mapping[str, Any]) -> tuple[dict[str, Any], Problems]:
+def checked_app(name: Any, app: Any, defaults: Mapping[str, Any], host: HostSettings) -> tuple[Settings, Problems]:
     """The settings of one app with all defaults, and what is wrong with them. An app that is to be absent has no settings."""
     where = f"tornado_apps.{name}"
     if problem := name_problem(name) or shape_problem(where, app):

@@ -3,10 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TypedDict
 
-from ansible_collections.tornado_app.deploy.plugins.module_utils.state import AppState, State
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import ALIVE, App, Apps
+from ansible_collections.tornado_app.deploy.plugins.module_utils.app import App, Apps
+from ansible_collections.tornado_app.deploy.plugins.module_utils.history import never_live
+from ansible_collections.tornado_app.deploy.plugins.module_utils.state import AppState, Lock, State
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import ALIVE, NO_WORKERS
+
+
+class IdleStatus(TypedDict):
+    """The slot that is not live: ``state`` is empty, draining or prepared."""
+
+    slot: str
+    state: str
+    release: str
+    processes: int
+    connections: int
+
+
+class ReleaseStatus(TypedDict):
+    """A release on a host: ``at``, UTC, is when it went live, ``by`` who did that."""
+
+    release: str
+    live: bool
+    version: str
+    commit: str
+    at: str
+    by: str
+    rolled_back: bool
+
+
+class AppStatus(TypedDict):
+    """An app on a host: ``uptime`` is seconds, ``behind`` the release of the fleet where this host has another, ``rollback`` its goal."""
+
+    live: str
+    release: str
+    processes: int
+    processes_wanted: int
+    workers: int
+    workers_wanted: int
+    nofile: int
+    uptime: int
+    idle: IdleStatus
+    behind: str
+    rollback: str
+    releases: list[ReleaseStatus]
+
+
+class HostStatus(TypedDict):
+    """A host: ``lock`` is empty when nobody changes it."""
+
+    answered: bool
+    lock: Lock
+    apps: dict[str, AppStatus]
 
 
 def duration(seconds: int) -> str:
@@ -19,13 +68,13 @@ def duration(seconds: int) -> str:
 
 def status(
     names: Iterable[str], plans: Mapping[str, Apps], states: Mapping[str, State], targets: Mapping[str, str]
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, HostStatus]:
     """Host -> ``answered``, ``lock`` (empty when nobody changes the host) and ``apps``, for programs; times are UTC, durations seconds.
 
     ``names`` are all hosts, ``states`` those of the hosts that answered, ``targets`` is what a rollback would go to: app -> release.
     """
     newest = newest_releases(states)
-    found = {}
+    found: dict[str, HostStatus] = {}
     for host in names:
         state = states.get(host)
         found[host] = {
@@ -50,7 +99,7 @@ def newest_releases(states: Mapping[str, State]) -> dict[str, str]:
     return {name: max(found)[1] for name, found in entries.items() if found}
 
 
-def _app(app: App, state: AppState, target: str, newest: str) -> dict[str, Any]:
+def _app(app: App, state: AppState, target: str, newest: str) -> AppStatus:
     live = state["slots"][state["live"]]
     idle_name = "green" if state["live"] == "blue" else "blue"
     idle = state["slots"][idle_name]
@@ -80,22 +129,31 @@ def _app(app: App, state: AppState, target: str, newest: str) -> dict[str, Any]:
 
 def _workers(app: App, state: AppState) -> int:
     """How many processes the live release's Procfile wants beside the web processes."""
-    commands = state["records"].get(state["slots"][state["live"]]["release"], {}).get("commands", {})
-    return sum(app["scale"].get(kind, 1) for kind in commands if kind not in ("web", "release"))
+    return sum(app["scale"].get(kind, 1) for kind in worker_kinds(state))
 
 
-def _releases(state: AppState, live: str) -> list[dict[str, Any]]:
+def worker_kinds(state: AppState) -> list[str]:
+    """The types of processes of the live release's Procfile that are neither web nor release."""
+    record = state["records"].get(state["slots"][state["live"]]["release"])
+    return [kind for kind in record["commands"] if kind not in NO_WORKERS] if record else []
+
+
+def _releases(state: AppState, live: str) -> list[ReleaseStatus]:
     """The releases on the host, those that were live last first, the ones that never were last."""
-    known: dict[str, Mapping[str, Any]] = {entry["release"]: entry for entry in state["history"]}
+    known = {entry["release"]: entry for entry in state["history"]}
     order = dict.fromkeys([*(release for release in known if release in state["releases"]), *state["releases"]])
+    entries = ((release, known.get(release, never_live(release))) for release in order)
     return [
         {
             "release": release,
             "live": release == live,
-            **{key: known.get(release, {}).get(key, "") for key in ("version", "commit", "at", "by")},
-            "rolled_back": bool(known.get(release, {}).get("withdrawn")),
+            "version": entry.get("version", ""),
+            "commit": entry.get("commit", ""),
+            "at": entry.get("at", ""),
+            "by": entry.get("by", ""),
+            "rolled_back": bool(entry.get("withdrawn")),
         }
-        for release in order
+        for release, entry in entries
     ]
 
 
@@ -105,7 +163,7 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
 
 
-def status_text(found: Mapping[str, Mapping[str, Any]]) -> str:
+def status_text(found: Mapping[str, HostStatus]) -> str:
     """The same for a person: a table of hosts, one of releases, and what is going on."""
     parts = [table([("host", "app", "live", "release", "processes", "nofile", "uptime", "other slot"), *_host_rows(found)])]
     releases = _release_rows(found)
@@ -115,7 +173,7 @@ def status_text(found: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n\n".join(parts)
 
 
-def _host_rows(found: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, ...]]:
+def _host_rows(found: Mapping[str, HostStatus]) -> list[tuple[str, ...]]:
     rows = []
     for host, state in found.items():
         if not state["answered"]:
@@ -143,11 +201,11 @@ def _host_rows(found: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, ...]]:
     return rows
 
 
-def _release_rows(found: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, ...]]:
+def _release_rows(found: Mapping[str, HostStatus]) -> list[tuple[str, ...]]:
     """One row a release of the fleet, as the host knows it that knows most."""
     hosts: dict[tuple[str, str], list[str]] = {}
     live: dict[tuple[str, str], int] = {}
-    known_best: dict[tuple[str, str], Mapping[str, Any]] = {}
+    known_best: dict[tuple[str, str], ReleaseStatus] = {}
     for host, state in found.items():
         for name, app in state["apps"].items():
             for entry in app["releases"]:
@@ -165,7 +223,7 @@ def _release_rows(found: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, ...
     return sorted(rows, key=lambda row: row[0])
 
 
-def _behind_lines(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def _behind_lines(found: Mapping[str, HostStatus]) -> list[str]:
     return [
         f"{host} is behind: it serves {app['release']} of {name}, the fleet's last release is {app['behind']}"
         for host, state in found.items()
@@ -174,12 +232,12 @@ def _behind_lines(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def _rollback_lines(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def _rollback_lines(found: Mapping[str, HostStatus]) -> list[str]:
     goals = dict.fromkeys((name, app["rollback"]) for state in found.values() for name, app in state["apps"].items() if app["rollback"])
     return [f"A rollback of {name} goes to {release}" for name, release in goals]
 
 
-def _lock_lines(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def _lock_lines(found: Mapping[str, HostStatus]) -> list[str]:
     return [
         f"{host} is locked by {lock.get('user')} on {lock.get('controller')} (process {lock.get('pid')}), "
         f"running {lock.get('operation')} since {lock.get('since')}"

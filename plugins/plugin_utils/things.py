@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
 
+from ansible_collections.tornado_app.deploy.plugins.module_utils.app import Apps
 from ansible_collections.tornado_app.deploy.plugins.module_utils.state import Difference, State
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import Apps
-
-Thing = dict[str, Any]
+from ansible_collections.tornado_app.deploy.plugins.module_utils.things import Thing
 
 NGINX_ROOT = "/etc/nginx"
 SHOWN = 20  # differences; on a fresh host nearly everything is one
@@ -22,16 +20,18 @@ def file(kind: str, name: str, path: str, content: str, group: str = "root", mod
     return {"kind": kind, "name": name, "check": "file", "path": path, "sha256": digest, "owner": "root", "group": group, "mode": mode}
 
 
+def directory(path: str, owner: str, group: str, mode: str) -> Thing:
+    """A directory."""
+    return {"kind": "directory", "name": path, "check": "directory", "path": path, "owner": owner, "group": group, "mode": mode}
+
+
 def base(packages: Iterable[str], root: str) -> list[Thing]:
     """What a host is to have whatever its apps are."""
     directories = (root, "/etc/ansible/facts.d")
     return [
-        *({"kind": "package", "name": name, "check": "package"} for name in packages),
-        *(
-            {"kind": "directory", "name": path, "check": "directory", "path": path, "owner": "root", "group": "root", "mode": "0755"}
-            for path in directories
-        ),
-        *({"kind": "service", "name": unit, "check": "service", "unit": unit} for unit in ("nginx.service", "logrotate.timer")),
+        *(Thing(kind="package", name=name, check="package") for name in packages),
+        *(directory(path, "root", "root", "0755") for path in directories),
+        *(Thing(kind="service", name=unit, check="service", unit=unit) for unit in ("nginx.service", "logrotate.timer")),
     ]
 
 
@@ -40,8 +40,8 @@ def of_apps(apps: Apps) -> Iterator[Thing]:
     for name, app in apps.items():
         home, comment = app["home"], f"Tornado app {name}"
         yield {"kind": "user", "name": app["user"], "check": "user", "home": home, "shell": "/usr/sbin/nologin", "comment": comment}
-        for directory in app["directories"]:
-            yield {"kind": "directory", "name": directory["path"], "check": "directory", **directory}
+        for own in app["directories"]:
+            yield directory(own["path"], own["owner"], own["group"], own["mode"])
         yield {"kind": "reload", "name": name, "check": "reload", "unit": app["unit"]}
         yield {"kind": "unit", "name": name, "check": "service", "unit": app["unit"]}
 

@@ -8,6 +8,7 @@ from typing import Any, cast
 import yaml
 
 from tests.unit.loading import ROLE
+from ansible_collections.tornado_app.deploy.plugins.module_utils.app import Apps
 from ansible_collections.tornado_app.deploy.plugins.module_utils.state import (
     AppState,
     HistoryEntry,
@@ -16,13 +17,13 @@ from ansible_collections.tornado_app.deploy.plugins.module_utils.state import (
     SlotState,
     State,
 )
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils import plan
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils import layout, plan
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.changes import Host
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import Apps, Artifact, Release
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import Absent, Artifact, HostSettings, Release
 
 # Settings and plans
 
-HOST: dict[str, Any] = {
+HOST: HostSettings = {
     "name": "web-1",
     "root": "/opt/tornado_app",
     "distribution": "Debian",
@@ -35,6 +36,7 @@ HOST: dict[str, Any] = {
     "serial": "100%",
     "bake": 0,
     "bake_max_errors": 0.01,
+    "inputs": {},
 }
 DEFAULTS: dict[str, Any] = {
     **yaml.safe_load((ROLE / "defaults/main.yml").read_text())["tornado_app_defaults"],
@@ -45,9 +47,19 @@ DEFAULTS: dict[str, Any] = {
 SHOP: dict[str, Any] = {"source": "files/app", "command": "{python} app.py --port={port}"}
 
 
+def host_settings(**given: Any) -> HostSettings:
+    """What the plan knows of a host."""
+    return cast(HostSettings, {**HOST, **given})
+
+
 def planned(apps: Mapping[str, Any], **host: Any) -> Apps:
     """The plan of these settings."""
-    return plan.plan(apps, DEFAULTS, {**HOST, **host})
+    return plan.plan(apps, DEFAULTS, host_settings(**host))
+
+
+def absent(*names: str) -> dict[str, Absent]:
+    """Apps that are to be absent."""
+    return layout.absent({name: {"state": "absent"} for name in names})
 
 
 PLAN = planned({"shop": {**SHOP, "processes": 2}})

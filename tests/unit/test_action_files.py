@@ -12,7 +12,7 @@ import pytest
 from ansible.parsing.dataloader import DataLoader
 
 from tests.unit.loading import COLLECTION, ROLE
-from ansible_collections.tornado_app.deploy.plugins.module_utils.state import State
+from ansible_collections.tornado_app.deploy.plugins.module_utils.state import Lock, State
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.changes import fleet_changes, live_slots
 from tests.unit.builders import DEFAULTS, HOST, PLAN, SHOP, SHOP_PLAN, A, B, host, planned, release, state, unfinished
 from tests.unit.conftest import facts, templar
@@ -20,7 +20,7 @@ from tests.unit.conftest import facts, templar
 GREEN = SHOP_PLAN["slots"]["green"]
 SETTINGS = {"shop": {**SHOP, "processes": 2, "secrets": {"TOKEN": "hunter2"}}}
 SECRET = planned(SETTINGS)
-RUN = {"run": "r-9", "since": "2026-01-03T00:00:00Z", "user": "ana", "controller": "build-1"}
+RUN: Lock = {"run": "r-9", "since": "2026-01-03T00:00:00Z", "user": "ana", "controller": "build-1"}
 
 
 class Handed:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.tornado_app.deploy.plugins.module_utils.state import SlotState, State
+from ansible_collections.tornado_app.deploy.plugins.module_utils.state import Lock, SlotState, State
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils import changes as core
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import Change, Release
 from tests.unit.builders import (
@@ -29,7 +29,7 @@ from tests.unit.builders import (
     worker,
 )
 
-RUN = {"run": "r-9", "since": "2026-01-03T00:00:00Z", "user": "ana", "controller": "build-1"}
+RUN: Lock = {"run": "r-9", "since": "2026-01-03T00:00:00Z", "user": "ana", "controller": "build-1"}
 OTHER = {"shop": release(C)}
 
 

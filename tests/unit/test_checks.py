@@ -14,8 +14,10 @@ from tests.unit.builders import (
     SHOP,
     SHOP_PLAN,
     A,
+    absent,
     app_state,
     artifact,
+    host_settings,
     host_state,
     line,
     planned,
@@ -61,7 +63,7 @@ def test_a_host_where_all_is_well_has_no_problem() -> None:
     ],
 )
 def test_what_stands_against_a_run_is_named(system: dict[str, Any], app: dict[str, Any], host: dict[str, Any], said: str) -> None:
-    (found,) = checks.host_problems(PLAN, state(system, app), {**HOST, **host})
+    (found,) = checks.host_problems(PLAN, state(system, app), host_settings(**host))
     assert found.startswith(f"web-1: {said}") or said in found
 
 
@@ -73,7 +75,7 @@ def test_a_ceiling_that_can_be_raised_is_no_problem() -> None:
     ("distribution", "release"), [("Debian", "11"), ("Debian", "13"), ("Ubuntu", "22.04"), ("Ubuntu", "22.10"), ("Ubuntu", "24.04")]
 )
 def test_supported_systems_are_supported(distribution: str, release: str) -> None:
-    assert checks.host_problems(PLAN, state(), {**HOST, "distribution": distribution, "distribution_version": release}) == []
+    assert checks.host_problems(PLAN, state(), host_settings(distribution=distribution, distribution_version=release)) == []
 
 
 def test_a_release_without_room_is_refused_before_it_is_copied() -> None:
@@ -254,7 +256,7 @@ def host_with(*begun: str, users: tuple[str, ...] = (), sites: tuple[dict[str, l
 
 def test_an_app_that_nobody_lists_is_named() -> None:
     assert checks.unlisted(PLAN, {}, host_with("shop", "old")) == ["old"]
-    assert checks.unlisted(PLAN, {"old": {}}, host_with("shop", "old")) == []
+    assert checks.unlisted(PLAN, absent("old"), host_with("shop", "old")) == []
 
 
 def test_names_of_an_app_that_nobody_lists_any_more_are_taken() -> None:
@@ -266,11 +268,11 @@ def test_names_of_an_app_that_nobody_lists_any_more_are_taken() -> None:
             {"server_names": ["elsewhere.example.com"], "apps": ["older"]},
         ),
     )
-    assert checks.name_problems(PLAN, {"other": {}}, found, "web-1") == [
+    assert checks.name_problems(PLAN, absent("other"), found, "web-1") == [
         "tornado_apps.shop.server_names: web-1 on web-1 is also for old, which runs there and is not listed; "
         "list it too, with state: absent if it is to go, or give this app other names"
     ]
-    assert checks.name_problems(PLAN, {"other": {}, "old": {}}, found, "web-1") == []
+    assert checks.name_problems(PLAN, absent("other", "old"), found, "web-1") == []
     # An app that moves to other names takes its site's file with it.
     moved = host_with("old", "other", sites=({"server_names": ["before.example.com"], "apps": ["shop", "old"]},))
     (said,) = checks.name_problems(PLAN, {}, moved, "web-1")

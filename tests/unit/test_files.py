@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ansible_collections.tornado_app.deploy.plugins.module_utils.app import App
 from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import Slot, worker_names
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils import files
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.changes import planned_slot
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import App
-from tests.unit.builders import SHOP, planned, release
+from tests.unit.builders import HOST, SHOP, absent, planned, release
 
 PLAN = planned({"shop": {**SHOP, "processes": 2}, "api": {**SHOP, "port": 8500, "server_names": ["api.test"]}})
 SHOP_PLAN = PLAN["shop"]
@@ -141,12 +141,12 @@ def test_apps_that_share_names_share_a_site_in_the_file_of_the_first() -> None:
     found = files.sites(plan)
     assert [[app["name"] for app in together] for together in found] == [["shop", "admin"], ["api"]]
     assert [together[0]["site_config"] for together in found] == ["conf.d/shop.conf", "conf.d/api.conf"]
-    assert files.nginx_absent({"apps": plan, "absent": {}}) == ["sites-enabled/default", "conf.d/admin.conf"]
+    assert files.nginx_absent({"apps": plan, "absent": {}, "host": HOST}) == ["sites-enabled/default", "conf.d/admin.conf"]
 
 
 def test_of_an_app_that_is_to_be_absent_nginx_has_nothing() -> None:
-    gone = {"old": {"nginx": ["conf.d/old.conf", "conf.d/old.blue.conf"]}}
-    assert files.nginx_absent({"apps": PLAN, "absent": gone}) == ["sites-enabled/default", "conf.d/old.conf", "conf.d/old.blue.conf"]
+    found = files.nginx_absent({"apps": PLAN, "absent": absent("old"), "host": HOST})
+    assert found == ["sites-enabled/default", "conf.d/old.conf", "conf.d/old.blue.conf", "conf.d/old.green.conf"]
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils import history
-from ansible_collections.tornado_app.deploy.plugins.module_utils.state import State
+from ansible_collections.tornado_app.deploy.plugins.module_utils.state import History, HistoryEntry, Lock, State
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils import changes
 from tests.unit.builders import app_state, host_state, process, slot
 from tests.unit.builders import host as fleet_host
@@ -26,7 +26,7 @@ class Host:
     def __init__(self) -> None:
         self.live = "green"
         self.releases: list[str] = []
-        self.histories: dict[str, dict[str, Any]] = {name: {"sequence": 0, "releases": []} for name in PORTS}
+        self.histories: dict[str, History] = {name: {"sequence": 0, "releases": []} for name in PORTS}
         self.slots: dict[str, dict[str, Any]] = {name: {"release": "", "deployed": False} for name in PORTS}
         self.runs = 0
 
@@ -35,7 +35,7 @@ class Host:
         return str(self.slots[self.live]["release"])
 
     @property
-    def history(self) -> list[dict[str, Any]]:
+    def history(self) -> list[HistoryEntry]:
         """What the live slot tells."""
         return list(self.histories[self.live]["releases"])
 
@@ -70,7 +70,7 @@ class Host:
         self.runs += 1
         if operation == "deploy" and wanted not in self.releases:
             self.releases.append(wanted)
-        who = {"since": f"2026-01-01T00:00:{self.runs:02}Z", "user": "ana", "controller": "build-1", "run": f"run-{self.runs}"}
+        who: Lock = {"since": f"2026-01-01T00:00:{self.runs:02}Z", "user": "ana", "controller": "build-1", "run": f"run-{self.runs}"}
         releases = {"shop": wanted_release(wanted, version=version, commit=f"commit of {version}" if version else "")}
         differing = ("shop",) if self.release != wanted or not self.slots[self.live]["deployed"] else ()
         for change in changes.fleet_changes([fleet_host(self.state(), releases, differing)], operation, who)["web-1"]["changes"]:
@@ -268,4 +268,4 @@ def test_a_history_that_cannot_be_read_is_empty(tmp_path: Path, text: str | None
 
 
 def test_entries_that_do_not_say_so_are_not_withdrawn() -> None:
-    assert history.previous({"releases": [{"release": "r2"}, {"release": "r1"}]}, "r2", ["r1", "r2"]) == "r1"
+    assert history.previous(cast(History, {"releases": [{"release": "r2"}, {"release": "r1"}]}), "r2", ["r1", "r2"]) == "r1"

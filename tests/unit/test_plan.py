@@ -10,14 +10,15 @@ from ansible.errors import AnsibleFilterError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ansible_collections.tornado_app.deploy.plugins.module_utils.app import App
 from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import SLOT
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils import layout, plan, settings
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import App
-from tests.unit.builders import DEFAULTS, HOST, SHOP, SHOP_PLAN
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import HostSettings
+from tests.unit.builders import DEFAULTS, HOST, SHOP, SHOP_PLAN, host_settings
 
 
 def problems(apps: Any, **host: Any) -> list[str]:
-    return plan.plan_problems(apps, DEFAULTS, {**HOST, **host})
+    return plan.plan_problems(apps, DEFAULTS, host_settings(**host))
 
 
 def ports(planned: Mapping[str, Any]) -> list[int]:
@@ -32,18 +33,18 @@ names = st.from_regex(r"[a-z][a-z0-9_-]{0,31}", fullmatch=True).filter(is_free)
 
 
 @st.composite
-def fleets(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any]]:
+def fleets(draw: st.DrawFn) -> tuple[dict[str, Any], HostSettings]:
     """Apps whose ports may or may not overlap, and a host."""
     apps = {
         name: {**SHOP, "port": draw(st.integers(0, 70000)), "processes": draw(st.integers(1, 128)), "server_names": [f"{name}.example.com"]}
         for name in draw(st.lists(names, min_size=1, max_size=4, unique=True))
     }
-    return apps, {**HOST, "slot_stride": draw(st.integers(1, 5000))}
+    return apps, host_settings(slot_stride=draw(st.integers(1, 5000)))
 
 
 def given_out(apps: dict[str, Any], **host: Any) -> dict[str, int]:
     """App -> its port."""
-    return {name: app["port"] for name, app in plan.plan(apps, DEFAULTS, {**HOST, **host}).items()}
+    return {name: app["port"] for name, app in plan.plan(apps, DEFAULTS, host_settings(**host)).items()}
 
 
 def shops(*names: str, **settings: Any) -> dict[str, Any]:
@@ -95,7 +96,7 @@ def test_debug_is_one_process_that_is_run_by_the_reloader() -> None:
 
 
 @given(fleets())
-def test_a_plan_shares_no_port_and_is_the_same_each_time(fleet: tuple[dict[str, Any], dict[str, Any]]) -> None:
+def test_a_plan_shares_no_port_and_is_the_same_each_time(fleet: tuple[dict[str, Any], HostSettings]) -> None:
     apps, host = fleet
     if plan.plan_problems(apps, DEFAULTS, host):
         with pytest.raises(AnsibleFilterError):

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.tornado_app.deploy.plugins.module_utils.app import App, Apps
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils import releases
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import App, Apps
 from tests.unit.builders import OLD, PLAN, SHOP_PLAN, WANTED, A, B, C, artifact, host, release, state, unfinished
 
 REQUIRING = {"shop": release(B, environment="f" * 12)}  # an environment that is not there

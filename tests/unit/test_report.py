@@ -8,7 +8,23 @@ from ansible_collections.tornado_app.deploy.plugins.module_utils.state import St
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils import changes as core
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils import report
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import Change
-from tests.unit.builders import OLD, PLAN, SHOP, WANTED, A, app_state, fleet, host, host_state, planned, process, slot, unfinished, worker
+from tests.unit.builders import (
+    HOST,
+    OLD,
+    PLAN,
+    SHOP,
+    WANTED,
+    A,
+    app_state,
+    fleet,
+    host,
+    host_state,
+    planned,
+    process,
+    slot,
+    unfinished,
+    worker,
+)
 from tests.unit.builders import state as whole
 
 HEALTHY: dict[str, Any] = {"apps": []}
@@ -22,7 +38,7 @@ def state(system: dict[str, Any] | None = None, app: dict[str, Any] | None = Non
 
 def shortfalls(found: State, health: dict[str, Any] = HEALTHY, nginx: dict[str, Any] = ANSWERED, apps: Any = PLAN) -> list[str]:
     """What of the plan web-1 does not deliver."""
-    return report.shortfalls(apps, found, health, nginx, "web-1")
+    return report.shortfalls({"apps": apps, "absent": {}, "host": HOST}, found, health, nginx)
 
 
 def answer(path: str, error: str = "") -> dict[str, Any]:

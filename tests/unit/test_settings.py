@@ -7,11 +7,11 @@ import yaml
 
 from tests.unit.loading import ROLE
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils import plan, setting_types, settings
-from tests.unit.builders import DEFAULTS, HOST, SHOP
+from tests.unit.builders import DEFAULTS, HOST, SHOP, host_settings
 
 
 def problems(apps: Any, **host: Any) -> list[str]:
-    return plan.plan_problems(apps, DEFAULTS, {**HOST, **host})
+    return plan.plan_problems(apps, DEFAULTS, host_settings(**host))
 
 
 def problem(**settings: Any) -> str:

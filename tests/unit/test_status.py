@@ -37,7 +37,7 @@ def locked(found: State) -> State:
     return {**found, "host": host_state(lock=LOCK)}
 
 
-def status(goal: dict[str, str] = GOAL, plan: Any = PLAN, **hosts: State | None) -> dict[str, dict[str, Any]]:
+def status(goal: dict[str, str] = GOAL, plan: Any = PLAN, **hosts: State | None) -> dict[str, core.HostStatus]:
     """The status of web-1, web-2 and so on (web_1, web_2); without a state, of one that did not answer."""
     states = {name.replace("_", "-"): found for name, found in hosts.items()}
     answered = {name: found for name, found in states.items() if found}
@@ -46,8 +46,7 @@ def status(goal: dict[str, str] = GOAL, plan: Any = PLAN, **hosts: State | None)
 
 def shop(found: State, **given: Any) -> dict[str, Any]:
     """What is said of the one app of one host."""
-    said: dict[str, Any] = status(web_1=found, **given)["web-1"]["apps"]["shop"]
-    return said
+    return dict(status(web_1=found, **given)["web-1"]["apps"]["shop"])
 
 
 def text(**hosts: State | None) -> list[list[str]]:

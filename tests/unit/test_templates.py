@@ -25,9 +25,9 @@ from tornado.httpclient import HTTPRequest
 from tornado.websocket import websocket_connect
 
 from tests.unit.loading import ROLE
+from ansible_collections.tornado_app.deploy.plugins.module_utils.app import Apps
 from ansible_collections.tornado_app.deploy.plugins.modules.watch_errors import Log
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.files import sites
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import Apps
 from tests.unit.conftest import (
     PATIENCE,
     facts,

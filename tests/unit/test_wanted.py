@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.state import Difference
+from ansible_collections.tornado_app.deploy.plugins.module_utils.things import Thing
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils import things
 from tests.unit.builders import PLAN, SHOP, SHOP_PLAN, app_state, host_state, planned
 
@@ -24,7 +25,7 @@ KEYS = {
 }
 
 
-def checks(found: Iterable[things.Thing]) -> list[tuple[str, str, str]]:
+def checks(found: Iterable[Thing]) -> list[tuple[str, str, str]]:
     """Kind, name and check of each thing, all of which are whole."""
     listed = list(found)
     for thing in listed:

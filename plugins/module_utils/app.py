@@ -1,0 +1,79 @@
+"""An app: the shape in which the plan lays it out for a host, and all plugins and modules read it."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import Drain, Health, Slot
+
+
+class Directory(TypedDict):
+    """A directory that a host needs; ``mode`` is octal text."""
+
+    path: str
+    owner: str
+    group: str
+    mode: str
+
+
+class App(TypedDict):
+    """An app as it is to be on one host: its settings with all defaults, and what follows from them. Sizes are bytes, times seconds."""
+
+    # Settings.
+    state: str
+    purge: bool
+    source: str
+    version: str
+    command: str
+    wsgi: str
+    debug: bool
+    watch: list[str]
+    scale: dict[str, int]
+    python: str
+    processes: int
+    listen: str
+    port: int
+    server_names: list[str]
+    path: str
+    environment: dict[str, str]
+    secrets: list[str]  # the names alone
+    requirements: str
+    static: str
+    health: Health
+    drain: Drain
+    stop_timeout: int
+    log_budget: int
+    client_max_body_size: str
+    proxy_read_timeout: int
+    # Names, paths, commands.
+    name: str
+    user: str
+    prefix: str
+    variable: str
+    unit: str
+    unit_file: str
+    host: str
+    nofile: int
+    argv: list[str]
+    reloader: list[str]
+    cookie_secret: str
+    home: str
+    releases: str
+    environments: str
+    flag: str
+    shared: str
+    etc: str
+    config: str
+    run: str
+    sockets: str
+    socket: str
+    logs: str
+    journal: bool
+    access_log: str
+    site_config: str
+    slots: dict[str, Slot]
+    runtime_directories: list[Directory]
+    directories: list[Directory]
+
+
+Apps = dict[str, App]
