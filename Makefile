@@ -10,6 +10,8 @@ export ANSIBLE_SSH_CONTROL_PATH_DIR := ~/.ansible/cp
 export MOLECULE_COMMAND_BORDERS := false
 # Where the scenarios are; without it Molecule warns that those of a collection could be elsewhere.
 export MOLECULE_GLOB := molecule/*/molecule.yml
+# Without bytecode each start of ansible-playbook compiles some 340 modules again, which is half of its time.
+unexport PYTHONDONTWRITEBYTECODE
 # Notes the minutes of a part for the table of `make test`.
 TIMED := $(PYTHON) -m tools.minutes
 
