@@ -1,0 +1,157 @@
+"""A running nginx with the files that the role renders, and the apps behind it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.conftest import PATIENCE, held_ports, listens, make_plan, nginx_tree, process, relocated, wait_until
+from tests.unit.rendering import API, SHOP, nginx_files
+
+PROGRAM = """
+import json, logging, sys
+from tornado import ioloop, web, websocket
+
+class Tell(web.RequestHandler):
+    async def answer(self, status=200):
+        request = self.request
+        self.set_status(status)
+        self.set_header("Content-Type", self.get_argument("type", "application/json"))
+        await self.finish(json.dumps({
+            "port": int(sys.argv[1]),
+            "peer": request.connection.context.address[1],
+            "method": request.method,
+            "uri": request.uri,
+            "headers": dict(request.headers.get_all()),
+            "size": len(request.body),
+            "padding": " " * int(self.get_argument("padding", "0")),
+        }))
+
+    async def get(self):
+        status = int(self.get_argument("status", "200"))
+        if status == 302:
+            self.redirect("http://elsewhere.example.com/there")
+        else:
+            await self.answer(status)
+
+    async def post(self):
+        await self.answer()
+
+class Echo(websocket.WebSocketHandler):
+    async def on_message(self, message):
+        await self.write_message(f"{sys.argv[1]} {message}")
+
+logging.getLogger("tornado.access").disabled = True
+web.Application([("/ws", Echo), (".*", Tell)]).listen(int(sys.argv[1]), "127.0.0.1")
+ioloop.IOLoop.current().start()
+"""
+
+
+class Site:
+    """A running nginx with the files of two apps, a Tornado process for each port of theirs but one, and a client."""
+
+    def __init__(self, root: Path, nginx: Path, stack: ExitStack) -> None:
+        held = stack.enter_context(held_ports(13))
+        self.port = held[12]
+        apps = {
+            "shop": {**SHOP, "port": held[0], "processes": 2},
+            "api": {**API, "port": held[4], "processes": 2, "client_max_body_size": "1m"},
+            "admin-2": {**SHOP, "path": "/admin/v2.0/", "port": held[8], "processes": 1},
+        }
+        # Shop has the first four; of api's, one runs and its neighbour does not.
+        running = [*held[:5], held[8]]
+        planned = make_plan(apps, stride=2)
+        logs = {name: {"access_log": app["access_log"]} for name, app in planned.items()}  # nginx_tree puts them below root
+        self.plan = {name: {**app, **logs[name]} for name, app in relocated(planned, root).items()}
+        self.logs = {name: root / f"{name}.access.log" for name in planned}
+        self.asked = 0
+        self.shop = self.plan["shop"]
+        self.api, self.gone = self.plan["api"]["slots"]["blue"]["ports"]
+        self.program = root / "program.py"
+        self.program.write_text(PROGRAM)
+        for port in running:
+            stack.enter_context(process(sys.executable, self.program, str(port)))
+        for slot, text in (("blue", "a { color: blue }\n"), ("green", "a { color: green }\n")):
+            static = Path(self.shop["slots"][slot]["cwd"]) / "static"
+            static.mkdir(parents=True)
+            files = {"app.css": text, "a b.css": text, "robots.txt": slot, "large.css": text * 100, "deep/x.css": text}
+            for name, content in files.items():
+                (static / name).parent.mkdir(exist_ok=True)
+                (static / name).write_text(content)
+        self.admin = held[8]
+        static = Path(self.plan["admin-2"]["slots"]["blue"]["cwd"]) / "static"
+        static.mkdir(parents=True)
+        (static / "app.css").write_text("a { color: admin }\n")
+        self.closing = root / "closing"
+        self.flag = Path(self.shop["flag"])
+        self.flag.parent.mkdir()
+        config = nginx_tree(root, nginx_files(self.plan, ipv6=False), self.port)
+        master = stack.enter_context(process(nginx, "-e", "stderr", "-c", config, "-g", "daemon off;"))
+        for port in (*running, self.port):
+            wait_until(partial(listens, port), f"port {port}")
+        assert master.poll() is None
+        self.master = master.pid
+
+    def ask(
+        self, path: str = "/", method: str = "GET", host: str = "shop.example.com", body: bytes | None = None, **headers: str
+    ) -> tuple[http.client.HTTPResponse, bytes]:
+        """One request on a connection of its own."""
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)) as connection:
+            named = {key.replace("_", "-"): value for key, value in headers.items()}
+            connection.request(method, path, body=body, headers={"Host": host, **named})
+            answer = connection.getresponse()
+            return answer, answer.read()
+
+    def tell(self, path: str = "/", **arguments: Any) -> dict[str, Any]:
+        """What the process that got the request tells of it."""
+        answer, body = self.ask(path, **arguments)
+        assert answer.status == 200
+        found: dict[str, Any] = json.loads(body)
+        return found
+
+    def unique(self, path: str) -> str:
+        """The path with a query by which its log line can be found."""
+        self.asked += 1
+        return f"{path}{'&' if '?' in path else '?'}asked={self.asked}"
+
+    def logged(self, path: str, app: str = "shop") -> dict[str, Any]:
+        """The line of the app's log that tells of the only request to this path; each line is judged. nginx answers first."""
+
+        def entries() -> list[dict[str, Any]]:
+            *lines, _ = self.logs[app].read_bytes().split(b"\n")  # after the last newline there may be half a line
+            return [entry for line in lines if (entry := json.loads(line.decode(errors="replace")))["uri"] == path]
+
+        (found,) = wait_until(entries, f"{path} in the log")
+        return dict(found)
+
+    @contextmanager
+    def green(self) -> Iterator[None]:
+        """The other slot is live meanwhile."""
+        self.flag.touch()
+        try:
+            yield
+        finally:
+            self.flag.unlink()
+
+    @contextmanager
+    def near_reload(self) -> Iterator[None]:
+        """Clients are asked to close meanwhile."""
+        self.closing.touch()
+        try:
+            yield
+        finally:
+            self.closing.unlink()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, nginx: Path) -> Iterator[Site]:
+    with ExitStack() as stack:
+        yield Site(tmp_path_factory.mktemp("site"), nginx, stack)

@@ -1,0 +1,74 @@
+"""The unit and the limits of an app, rendered from the real plan, and the unit judged by systemd."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.unit.conftest import render
+from tests.unit.rendering import Plan, plan, sections
+
+__all__ = ["plan"]  # a fixture
+
+
+def test_limits(plan: Plan) -> None:
+    for name, app in plan.items():
+        lines = [line.split() for line in render("limits.conf.j2", {"app": app}).splitlines() if not line.startswith("#")]
+        assert lines == [[name, "soft", "nofile", "65536"], [name, "hard", "nofile", "65536"]]
+
+
+def test_unit(plan: Plan) -> None:
+    for name, app in plan.items():
+        unit = sections(render("app.service.j2", {"app": app}))
+        service = dict(unit["Service"])
+        program, *arguments = service["ExecStart"].split()
+        assert re.fullmatch(r"/opt/tornado_app/environments/[0-9a-f]{12}/bin/supervisord", program)
+        assert arguments == ["--nodaemon", f"--configuration={app['config']}"]
+        expected = {
+            "User": name,
+            "Group": name,
+            "KillMode": "mixed",
+            "LimitNOFILE": "65536",
+            "NoNewPrivileges": "yes",
+            "ProtectSystem": "strict",
+            "CapabilityBoundingSet": "",
+            "RuntimeDirectory": name,
+            "LogsDirectory": name,
+            "ReadWritePaths": app["shared"],
+        }
+        assert service | expected == service
+        assert int(service["TimeoutStopSec"]) > app["stop_timeout"]
+        assert "ExecReload" not in service
+        assert unit["Install"]["WantedBy"] == "multi-user.target"
+
+
+@pytest.fixture(scope="session")
+def systemd_verify(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], str]:
+    """A function that returns systemd's complaints about a unit; empty when there are none."""
+    program = shutil.which("systemd-analyze")
+    if not program:
+        pytest.skip("no systemd-analyze here")
+
+    def verify(unit: Path) -> str:
+        done = subprocess.run([program, "verify", "--recursive-errors=no", unit], capture_output=True, text=True, check=False)
+        return "\n".join(line for line in done.stderr.splitlines() if unit.name in line)
+
+    folder = tmp_path_factory.mktemp("units")
+    (folder / "good.service").write_text("[Service]\nExecStart=/bin/true\n")
+    (folder / "bad.service").write_text("[Service]\nExecStart=/bin/true\nKillMode=mixd\n")
+    if verify(folder / "good.service") or not verify(folder / "bad.service"):
+        pytest.skip("systemd-analyze does not work here")
+    return verify
+
+
+def test_systemd_takes_the_unit(plan: Plan, tmp_path: Path, systemd_verify: Callable[[Path], str]) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/supervisord").symlink_to("/bin/true")
+    for app in plan.values():
+        (tmp_path / app["unit"]).write_text(render("app.service.j2", {"app": app, "__tornado_app_supervisor": str(tmp_path)}))
+        assert systemd_verify(tmp_path / app["unit"]) == ""
