@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 
-from tests.unit.test_build_artifact import Tree, build, folders, members, refusal, trees, write
+from tests.unit.artifacts import Tree, build, folders, members, refusal, trees, write
 
 __all__ = ["folders"]  # a fixture
 
