@@ -35,7 +35,7 @@ PYTHON = "/usr/bin/python3"  # the hosts' own, which launch.py runs under
 PATIENCE = 60.0  # seconds after which a test gives up; a bound, never a measure
 
 # These assert too: a failure of theirs shows values, as one of a test does.
-pytest.register_assert_rewrite("tests.unit.artifacts", "tests.unit.running_site")
+pytest.register_assert_rewrite("tests.unit.app_on_disk", "tests.unit.artifacts", "tests.unit.running_site")
 
 # How long an example takes depends on what else the machine does.
 settings.register_profile("unit", deadline=None, max_examples=50)
