@@ -24,6 +24,8 @@ ROOT = Path(__file__).resolve().parents[1]
 RUN_TIMEOUT = 900  # seconds, for one run of site.yml
 SWITCH_CLOCK = 0.02  # seconds: how coarse the time of a switch is, which the kernel wrote down
 
+LOCK = "/run/tornado_app/lock"
+
 # Run on a host: for each app its name, live slot, release, moment of the last switch and processes.
 LOOK = """
 for app in {apps}; do
@@ -184,6 +186,10 @@ class Fleet:
                 if rest := [file for file in files if file not in own]:
                     found[f"{app} on {name}"] = rest
         return found
+
+    def locks(self) -> dict[str, dict[str, Any]]:
+        """Host -> what its lock says; empty when nobody holds it."""
+        return {name: json.loads(host.run(f"cat {LOCK}").stdout or "{}") for name, host in self.hosts.items()}
 
     def environment(self, name: str, pid: int) -> dict[str, str]:
         """The environment of a live process."""

@@ -1,4 +1,4 @@
-"""What nobody else may see, and where it can be seen."""
+"""What processes find in their environment, and who may see what of it."""
 
 import json
 import stat
@@ -6,18 +6,22 @@ import stat
 from tests.fleet import Fleet
 
 TOKEN = "hunter2 'quoted\" 100% $HOME\nsecond line grüße"
-SECRETS = {"secrets": {"TOKEN": TOKEN}}
+NASTY = "quotes ' \" back\\slash 100% %(process_num)d $HOME ;comment #hash\nsecond line grüße"
 SHOWN, PATTERN = "hunter2", "hunter[2]"  # sudo notes the commands of this test in the journal, and so may not have the word in one
+VARIABLES = {"environment": {"NASTY": NASTY}, "secrets": {"TOKEN": TOKEN}}
 
 
-def test_a_secret_reaches_the_processes_and_nobody_else(fleet: Fleet) -> None:
-    output = fleet.play("--tags", "deploy", "--diff", "-vvv", **SECRETS)
+def test_variables_arrive_unchanged_and_a_secret_reaches_the_processes_and_nobody_else(fleet: Fleet) -> None:
+    before = fleet.state()
+    output = fleet.play("--tags", "deploy", "--diff", "-vvv", **VARIABLES)
     # Whoever types a secret into a command sees it there; ansible shows a command's extra variables at -vvv, and nothing else does.
-    assert SHOWN not in output.replace(json.dumps({"tornado_apps": fleet.settings(**SECRETS)}), "")
+    assert SHOWN not in output.replace(json.dumps({"tornado_apps": fleet.settings(**VARIABLES)}), "")
+    assert fleet.release() == before["web-1"].release  # a changed variable is a deploy, and no other release
     for name, host in fleet.hosts.items():
         state = fleet.state()[name]
         for pid in state.pids:
             assert fleet.environment(name, pid)["TOKEN"] == TOKEN
+            assert fleet.environment(name, pid)["NASTY"] == NASTY
             assert SHOWN not in host.check_output(f"tr '\\0' ' ' </proc/{pid}/cmdline")
         files = host.check_output(f"grep --recursive --files-with-matches '{PATTERN}' /etc /srv /run /var/log /opt /tmp || true").split()
         assert files == [f"/etc/shop/slots/{state.slot}.secrets.json"]
@@ -27,10 +31,11 @@ def test_a_secret_reaches_the_processes_and_nobody_else(fleet: Fleet) -> None:
 
 
 def test_a_changed_secret_is_a_deploy(fleet: Fleet) -> None:
-    before = fleet.state()
-    fleet.play("--tags", "deploy", **SECRETS)
+    before, cookie_secret = fleet.state(), cookie_secrets(fleet)
+    fleet.play("--tags", "deploy", **VARIABLES)
     assert fleet.state() == before
     fleet.play("--tags", "deploy", secrets={"TOKEN": "hunter3"})
+    assert cookie_secrets(fleet) == cookie_secret
     for name, state in fleet.state().items():
         assert state.release == before[name].release
         assert {fleet.environment(name, pid)["TOKEN"] for pid in state.pids} == {"hunter3"}
@@ -42,10 +47,12 @@ def cookie_secrets(fleet: Fleet) -> set[str]:
 
 
 def test_the_fleet_has_one_cookie_secret_and_keeps_it(fleet: Fleet) -> None:
+    before = fleet.state()
     (secret,) = cookie_secrets(fleet)
     fleet.hosts["web-2"].check_output("rm /etc/shop/cookie_secret")  # as on a host that comes late
     fleet.play("--tags", "restart", "--limit", "web-2")
     assert cookie_secrets(fleet) == {secret}
     assert fleet.hosts["web-2"].file("/etc/shop/cookie_secret").content_string == secret
-    fleet.play("--tags", "deploy")
-    assert cookie_secrets(fleet) == {secret}
+    # A run can be limited: the other host was left alone.
+    assert fleet.state()["web-1"] == before["web-1"]
+    assert not fleet.state()["web-2"].pids & before["web-2"].pids

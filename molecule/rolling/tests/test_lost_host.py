@@ -1,5 +1,7 @@
 """A host that is lost on the way counts as one that failed: no two hosts that can be reached serve different releases."""
 
+import shlex
+import socket
 import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -7,15 +9,15 @@ from concurrent.futures import ThreadPoolExecutor
 from tests.fleet import Fleet, wait_until
 
 LOST = "web-3"
-AWAY = 30  # seconds for which nobody can log in there; it goes on serving
+AWAY = 300  # seconds for which nobody can log in there at most; it goes on serving
+DOOR = 2222  # who connects to this port is let in again
+WAIT = f'import socket; socket.create_server(("", {DOOR})).accept()'
 
 
 def lose(fleet: Fleet) -> None:
-    """End all logins on the host, and let nobody in for a while."""
-    cut = "sleep 0.5; systemctl stop ssh.service; pkill sshd"
-    host = fleet.hosts[LOST]
-    host.check_output(f"systemd-run --on-active={AWAY} --timer-property=AccuracySec=1s systemctl start ssh.service")
-    host.check_output(f"systemd-run sh -c '{cut}'")
+    """End all logins on the host, and let nobody in until it is asked to."""
+    cut = f'sleep 0.5; systemctl stop ssh.service; pkill sshd; timeout {AWAY} python3 -c "$0"; systemctl start ssh.service'
+    fleet.hosts[LOST].check_output(f"systemd-run sh -c {shlex.quote(cut)} {shlex.quote(WAIT)}")
 
 
 def returned(fleet: Fleet) -> bool:
@@ -32,6 +34,7 @@ def deploy_and_lose(fleet: Fleet, moment: Callable[[], bool], *arguments: str) -
         wait_until(moment)
         lose(fleet)
         done = run.result()
+    socket.create_connection((fleet.addresses[LOST], DOOR)).close()
     wait_until(lambda: returned(fleet))
     assert done.returncode != 0
     return done
@@ -47,10 +50,7 @@ def test_a_host_that_is_lost_before_the_gate_holds_the_others_back(shop: Fleet) 
     for app, hosts in shop.everything().items():
         for name, state in hosts.items():
             assert (state.slot, state.release) == (before[app][name].slot, before[app][name].release)
-    assert {place.split()[-1] for place in shop.leftovers()} <= {LOST}
-    shop.play("--tags", "deploy")
-    assert shop.release() != before["shop"]["web-1"].release
-    assert shop.leftovers() == {}
+    assert {place.split()[-1] for place in shop.leftovers()} <= {LOST}  # which the next run takes away: the next test's
 
 
 def test_when_a_host_is_lost_after_its_switch_the_others_go_back_and_the_next_run_brings_all_together(shop: Fleet) -> None:

@@ -30,19 +30,19 @@ def test_rollbacks_go_further_back_each_time_and_need_no_source(shop: Fleet) -> 
     first = shop.release()
     second, _third = (deployed(shop, text) for text in ("second", "third"))
     with shop.unnoticed():
-        shop.play("--tags", "rollback", source=NOWHERE)
-        assert shop.release() == second
         # The one that was rolled back from is the latest, and is not what anybody wants back.
-        status = shop.play("--tags", "status", source=NOWHERE)
+        status = shop.play("--tags", "rollback,status", source=NOWHERE)
+        assert shop.release() == second
         for app in shop.apps:
             assert f"A rollback of {app} goes to {first}\n" in status
-        shop.play("--tags", "rollback", source=NOWHERE)
+        output = shop.play("--tags", "rollback,status", "--extra-vars", "tornado_app_status_format=json", source=NOWHERE)
         assert shop.release() == first
     shop.answers()
+    says_what_is_live(shop, output)
 
 
-def test_status_for_programs_says_what_is_live(shop: Fleet) -> None:
-    output = shop.play("--tags", "status", "--extra-vars", "tornado_app_status_format=json")
+def says_what_is_live(shop: Fleet, output: str) -> None:
+    """The status for programs is as the hosts are."""
     match = re.search(r"^ {8}\{$.*?^ {8}\}$", output, re.DOTALL | re.MULTILINE)
     assert match
     status = json.loads(match.group())
@@ -66,7 +66,6 @@ def test_a_release_that_is_not_there_is_refused_with_those_that_are(shop: Fleet)
 
 
 def test_what_has_not_been_retired_comes_back_with_its_processes(shop: Fleet) -> None:
-    shop.play("--tags", "restart")
     before = shop.everything()
     shop.change("to be taken back at once")
     with shop.unnoticed():
