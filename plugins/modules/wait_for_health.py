@@ -83,17 +83,17 @@ msg:
 """
 
 import json
-import math
 import os
 import subprocess
 import time
 from collections import deque
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.tornado_app.deploy.plugins.module_utils.health import AppHealth, Asked, Health, Past, Seen
 from ansible_collections.tornado_app.deploy.plugins.module_utils.http import Answer, get
 from ansible_collections.tornado_app.deploy.plugins.module_utils.proc import children, listening
 from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import SLOTS, Slot, worker_names
@@ -102,51 +102,6 @@ from ansible_collections.tornado_app.deploy.plugins.module_utils.supervisor impo
 LOG_LINES = 20
 DEATHS = 3  # supervisord restarts a process as often that lives shorter than startsecs
 REQUEST_TIMEOUT = 5.0  # seconds; a health path that takes longer is asked again
-
-
-class Asked(Slot):
-    """A slot with what this call asks of it: ``timeout`` and ``steady`` are seconds, ``pids`` those that passed before, by name."""
-
-    timeout: float
-    steady: float
-    pids: dict[str, int]
-
-
-class Seen(TypedDict):
-    """One look at a process: ``port`` is 0 for a worker, ``log`` the path of its log."""
-
-    name: str
-    port: int
-    pid: int
-    state: str
-    answers: bool
-    status: int
-    latency_ms: float
-    errors: list[str]
-    log: str
-
-
-class Health(TypedDict):
-    """A process, judged: see RETURN."""
-
-    name: str
-    port: int
-    pid: int
-    state: str
-    status: int
-    latency_ms: float
-    healthy: bool
-    error: str
-    log: list[str]
-
-
-class AppHealth(TypedDict):
-    """The processes of an app's slot, judged."""
-
-    app: str
-    healthy: bool
-    elapsed: float
-    processes: list[Health]
 
 
 def last_lines(path: str, count: int = LOG_LINES) -> list[str]:
@@ -176,26 +131,6 @@ def supervised(socket: str, group: str) -> dict[str, ProcessInfo]:
         return {info["name"]: info for info in processes(connect(socket), group)}
     except UNANSWERED:
         return {}
-
-
-class Past:
-    """What the looks at a process have told: the ids that it had, and since when the last of them has answered well."""
-
-    def __init__(self) -> None:
-        self.pids: list[int] = []
-        self.since = math.inf
-
-    def add(self, process: Seen, moment: float) -> None:
-        """Take in one look."""
-        if process["pid"] and process["pid"] not in self.pids:
-            self.pids.append(process["pid"])
-            self.since = math.inf
-        self.since = min(self.since, moment) if process["answers"] else math.inf
-
-    @property
-    def deaths(self) -> int:
-        """How often it has died meanwhile, as far as that was seen."""
-        return max(0, len(self.pids) - 1)
 
 
 def look(slot: Asked, request_timeout: float, pool: Executor) -> list[Seen]:

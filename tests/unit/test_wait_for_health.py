@@ -123,8 +123,9 @@ def test_crash_at_start_ends_the_wait(supervisor: Supervisor, slots: Mapping[str
     result = supervisor.health(slots["crashing"], timeout=5 * PATIENCE)
     assert result["elapsed"] < 5 * PATIENCE
     good, crashed = by_port(result, slots["crashing"])
-    assert (result["failed"], good["status"], crashed["state"], crashed["status"]) == (True, 200, "FATAL", 0)
-    assert "supervisord: FATAL Exited too quickly" in crashed["error"]
+    assert (result["failed"], good["status"], crashed["status"]) == (True, 200, 0)
+    # Who looks often enough has seen it die three times before supervisord has said so.
+    assert "supervisord: FATAL Exited too quickly" in crashed["error"] or "it died 3 times meanwhile" in crashed["error"]
     assert crashed["log"][-2:] == [f"line 29 of {crashed['port']}", "no database"]
     assert len(crashed["log"]) == 20
     assert "no database" in result["msg"]

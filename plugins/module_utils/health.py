@@ -1,0 +1,73 @@
+"""What the gate sees of the processes of a slot, look by look, and what it makes of that."""
+
+from __future__ import annotations
+
+import math
+from typing import TypedDict
+
+from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import Slot
+
+
+class Asked(Slot):
+    """A slot with what this call asks of it: ``timeout`` and ``steady`` are seconds, ``pids`` those that passed before, by name."""
+
+    timeout: float
+    steady: float
+    pids: dict[str, int]
+
+
+class Seen(TypedDict):
+    """One look at a process: ``port`` is 0 for a worker, ``log`` the path of its log."""
+
+    name: str
+    port: int
+    pid: int
+    state: str
+    answers: bool
+    status: int
+    latency_ms: float
+    errors: list[str]
+    log: str
+
+
+class Health(TypedDict):
+    """A process, judged: see RETURN."""
+
+    name: str
+    port: int
+    pid: int
+    state: str
+    status: int
+    latency_ms: float
+    healthy: bool
+    error: str
+    log: list[str]
+
+
+class AppHealth(TypedDict):
+    """The processes of an app's slot, judged."""
+
+    app: str
+    healthy: bool
+    elapsed: float
+    processes: list[Health]
+
+
+class Past:
+    """What the looks at a process have told: the ids that it had, and since when the last of them has answered well."""
+
+    def __init__(self) -> None:
+        self.pids: list[int] = []
+        self.since = math.inf
+
+    def add(self, process: Seen, moment: float) -> None:
+        """Take in one look."""
+        if process["pid"] and process["pid"] not in self.pids:
+            self.pids.append(process["pid"])
+            self.since = math.inf
+        self.since = min(self.since, moment) if process["answers"] else math.inf
+
+    @property
+    def deaths(self) -> int:
+        """How often it has died meanwhile, as far as that was seen."""
+        return max(0, len(self.pids) - 1)
