@@ -213,7 +213,7 @@ class Fleet:
         ]
         folder = Path(tempfile.mkdtemp(prefix="traffic-", dir=self.source.parent))
         # As many requests in all, however many targets there are: the hosts share this machine.
-        return Traffic(targets, folder, interval=0.1 * len(targets))
+        return Traffic(targets, folder, interval=0.2 * len(targets))
 
     @contextmanager
     def unnoticed(self, **socket_seconds: float) -> Iterator[Traffic]:

@@ -4,7 +4,6 @@ A sample of the boundaries of a deploy's tasks; all of them with TORNADO_APP_CRA
 """
 
 import os
-from collections.abc import Iterator
 from itertools import cycle
 from pathlib import Path
 from typing import NamedTuple
@@ -19,35 +18,26 @@ SWITCH = "Switch | Make the idle slots live"
 class Boundary(NamedTuple):
     """Where the controller is killed: at the start of a task, or when the first host has done it and the others have not."""
 
-    number: int  # from 1
+    task: int | str  # its number, from 1, or its name
     first_host: bool
-
-
-def boundaries(tasks: dict[int, str]) -> Iterator[Boundary]:
-    """All of them, or those around the switch."""
-    numbers = list(tasks)
-    if os.environ.get("TORNADO_APP_CRASH") == "all":
-        for number in numbers:
-            yield from (Boundary(number, False), Boundary(number, True))
-        return
-    switch = next(index for index, name in enumerate(tasks.values()) if SWITCH in name)
-    yield Boundary(numbers[switch + 1], False)
-    yield Boundary(numbers[switch], True)
 
 
 def test_the_next_run_finishes_what_a_killed_one_began(shop: Fleet, tmp_path: Path, subtests: pytest.Subtests) -> None:
     # The number of processes changes with each deploy: that is a deploy that reloads nginx.
     counts = cycle((3, 2))
-    shop.change("counted")
-    tasks = shop.tasks(tmp_path / "tasks", "--tags", "deploy", processes=next(counts))
-    for boundary in boundaries(tasks):
-        name = f"{'after the first host has done' if boundary.first_host else 'before'} task {boundary.number}, {tasks[boundary.number]}"
+    boundaries = [Boundary("Switch | Ask nginx for each app", first_host=False), Boundary(SWITCH, first_host=True)]
+    if every := os.environ.get("TORNADO_APP_CRASH") == "all":
+        shop.change("counted")
+        tasks = shop.tasks(tmp_path / "tasks", "--tags", "deploy", processes=next(counts))
+        boundaries = [Boundary(task, first_host) for task in tasks for first_host in (False, True)]
+    for boundary in boundaries:
+        name = f"{'after the first host has done' if boundary.first_host else 'before'} task {boundary.task}"
         with subtests.test(name):
             before, count = shop.release(), next(counts)
             shop.change(name)
             with shop.unnoticed(shop=2):  # nginx is reloaded when the connections of before are over
-                shop.crash(boundary.number, "--tags", "deploy", first_host=boundary.first_host, processes=count)
-                assert os.environ.get("TORNADO_APP_CRASH") == "all" or all(shop.locks().values())  # taken without a question
+                shop.crash(boundary.task, "--tags", "deploy", first_host=boundary.first_host, processes=count)
+                assert every or all(shop.locks().values())  # taken without a question
                 shop.play("--tags", "deploy", processes=count)
             assert shop.release() != before
             assert {len(state.pids) for hosts in shop.everything().values() for state in hosts.values()} == {count}
