@@ -5,9 +5,11 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from threading import Thread
 from typing import IO
 
@@ -15,6 +17,7 @@ from tools.minutes import note
 from tools.process import ROOT, interruptible, undisturbed
 
 LANES = 2  # a scenario waits for a third of its time: for drains, for gates, for hosts
+PATIENCE = 60  # seconds that an interrupted scenario has to end
 LONGEST = ["rolling", "operations", "apps"]  # these begin, so that no lane is left alone at the end
 # What Molecule prints when it begins a step, between codes for colours.
 STEP = re.compile(r"➜ (?P<step>[a-z_]+): Executing$")
@@ -29,7 +32,7 @@ class Scenario:
         self.begin = time.monotonic()
         self.steps: list[tuple[str, float]] = []
         command = ["molecule", *arguments, "--scenario-name", name]
-        # In a session of its own, no Ctrl-C reaches it: it is asked to end, and then waited for.
+        # In a session of its own, no Ctrl-C reaches it: all of it is asked to end, and then waited for.
         self.process = subprocess.Popen(
             command, cwd=ROOT, env=os.environ | environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
         )
@@ -44,6 +47,15 @@ class Scenario:
             print(f"{self.name:<11}| {text}", flush=True)
             if found := STEP.search(COLOUR.sub("", text)):
                 self.steps.append((found["step"], time.monotonic()))
+
+    def interrupt(self) -> None:
+        """Ask Molecule and all that it has started to end; what goes on would be in the way of removing the hosts."""
+        deadline = time.monotonic() + PATIENCE
+        with suppress(ProcessLookupError):
+            while time.monotonic() < deadline:
+                os.killpg(self.process.pid, signal.SIGTERM)
+                self.process.poll()
+                time.sleep(0.5)
 
     @property
     def has_hosts(self) -> bool:
@@ -87,7 +99,7 @@ def main() -> int:
     finally:
         with undisturbed():
             for scenario in running:
-                scenario.process.terminate()
+                scenario.interrupt()
             for scenario in running:
                 scenario.end()
             print("==> Removing hosts, and the images that the scenarios shared", flush=True)

@@ -19,7 +19,9 @@ echo "$3 $1 begins" >>"$NOTES"
 trap 'echo "$3 $1 was told to end" >>"$NOTES"; exit 1' TERM
 if [ "$1" = test ]; then
   echo "INFO     $3 ➜ prepare: Executing" >&2
-  sleep "$SECONDS_OF_A_TEST" & wait $!
+  sleep "$SECONDS_OF_A_TEST" &
+  echo $! >>"$NOTES.children"
+  wait $!
 fi
 echo "$3 $1 ends" >>"$NOTES"
 [ "$3 $1" != "bad test" ]
@@ -71,5 +73,7 @@ def test_who_interrupts_it_finds_nothing_left(molecule: Molecule) -> None:
     assert done.returncode == 1
     assert {"first test was told to end", "second test was told to end"} <= set(molecule.noted())
     assert "third test begins" not in molecule.noted()
+    # What a scenario has started ends with it.
+    assert not any(Path("/proc", pid).exists() for pid in Path(f"{molecule.notes}.children").read_text().split())
     assert molecule.noted()[-6:] == [f"{name} destroy {what}" for name in ("first", "second", "third") for what in ("begins", "ends")]
     assert "==> (interrupted): failed" in output
