@@ -16,7 +16,7 @@ from typing import IO
 from tools.minutes import note
 from tools.process import ROOT, interruptible, undisturbed
 
-LANES = 2  # a scenario waits for a third of its time: for drains, for gates, for hosts
+LANES = 2  # one alone leaves up to a third of two processors idle: it waits for drains, for gates, for hosts
 PATIENCE = 60  # seconds that an interrupted scenario has to end
 LONGEST = ["rolling", "operations", "apps"]  # these begin, so that no lane is left alone at the end
 # What Molecule prints when it begins a step, between codes for colours.
