@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,12 @@ PROGRAM = """
 import json, logging, sys
 from tornado import ioloop, web, websocket
 
+seen = []
+
 class Tell(web.RequestHandler):
+    def prepare(self):
+        seen.append(self.request.uri)
+
     async def answer(self, status=200):
         request = self.request
         self.set_status(status)
@@ -45,20 +51,34 @@ class Tell(web.RequestHandler):
     async def post(self):
         await self.answer()
 
+class Seen(web.RequestHandler):
+    def get(self):
+        self.finish(json.dumps(seen))
+
 class Echo(websocket.WebSocketHandler):
     async def on_message(self, message):
         await self.write_message(f"{sys.argv[1]} {message}")
 
 logging.getLogger("tornado.access").disabled = True
-web.Application([("/ws", Echo), (".*", Tell)]).listen(int(sys.argv[1]), "127.0.0.1")
+web.Application([("/ws", Echo), ("/seen", Seen), (".*", Tell)]).listen(int(sys.argv[1]), "127.0.0.1")
 ioloop.IOLoop.current().start()
+"""
+
+# An operator's own file: a proxy in front is trusted, and all sites have a header.
+OWN = """
+set_real_ip_from 127.0.0.0/8;
+real_ip_header X-Told-By-Proxy;
+add_header X-Operator here;
 """
 
 
 class Site:
-    """A running nginx with the files of two apps, a Tornado process for each port of theirs but one, and a client."""
+    """A running nginx with the files of two apps, a Tornado process for each port of theirs but one, and a client.
 
-    def __init__(self, root: Path, nginx: Path, stack: ExitStack) -> None:
+    `changed` is text of nginx's files, and what is there instead.
+    """
+
+    def __init__(self, root: Path, nginx: Path, stack: ExitStack, changed: Mapping[str, str] | None = None) -> None:
         held = stack.enter_context(held_ports(13))
         self.port = held[12]
         apps = {
@@ -80,31 +100,50 @@ class Site:
         for port in running:
             stack.enter_context(process(sys.executable, self.program, str(port)))
         for slot, text in (("blue", "a { color: blue }\n"), ("green", "a { color: green }\n")):
-            static = Path(self.shop["slots"][slot]["cwd"]) / "static"
-            static.mkdir(parents=True)
+            static = self.release("shop", slot) / "static"
+            static.mkdir()
             files = {"app.css": text, "a b.css": text, "robots.txt": slot, "large.css": text * 100, "deep/x.css": text}
             for name, content in files.items():
                 (static / name).parent.mkdir(exist_ok=True)
                 (static / name).write_text(content)
         self.admin = held[8]
-        static = Path(self.plan["admin-2"]["slots"]["blue"]["cwd"]) / "static"
-        static.mkdir(parents=True)
+        static = self.release("admin-2", "blue") / "static"
+        static.mkdir()
         (static / "app.css").write_text("a { color: admin }\n")
         self.closing = root / "closing"
         self.flag = Path(self.shop["flag"])
         self.flag.parent.mkdir()
-        config = nginx_tree(root, nginx_files(self.plan, ipv6=False), self.port)
+        files = nginx_files(self.plan, ipv6=False)
+        for before, after in (changed or {}).items():
+            assert any(before in text for text in files.values())
+            files = {path: text.replace(before, after) for path, text in files.items()}
+        config = nginx_tree(root, {**files, "conf.d/own.conf": OWN}, self.port)
         master = stack.enter_context(process(nginx, "-e", "stderr", "-c", config, "-g", "daemon off;"))
         for port in (*running, self.port):
             wait_until(partial(listens, port), f"port {port}")
         assert master.poll() is None
         self.master = master.pid
 
+    def release(self, app: str, slot: str) -> Path:
+        """A release that the slot is a link to."""
+        made = Path(self.plan[app]["releases"]) / slot
+        made.mkdir(parents=True)
+        link = Path(self.plan[app]["slots"][slot]["cwd"])
+        link.parent.mkdir(exist_ok=True)
+        link.symlink_to(made)
+        return made
+
     def ask(
-        self, path: str = "/", method: str = "GET", host: str = "shop.example.com", body: bytes | None = None, **headers: str
+        self,
+        path: str = "/",
+        method: str = "GET",
+        host: str = "shop.example.com",
+        body: bytes | None = None,
+        source: str = "127.0.0.1",
+        **headers: str,
     ) -> tuple[http.client.HTTPResponse, bytes]:
         """One request on a connection of its own."""
-        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)) as connection:
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE, source_address=(source, 0))) as connection:
             named = {key.replace("_", "-"): value for key, value in headers.items()}
             connection.request(method, path, body=body, headers={"Host": host, **named})
             answer = connection.getresponse()
@@ -116,6 +155,21 @@ class Site:
         assert answer.status == 200
         found: dict[str, Any] = json.loads(body)
         return found
+
+    def raw(self, sent: bytes) -> bytes:
+        """All that comes back for these bytes until nginx closes the connection."""
+        found = b""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE) as connection:
+            connection.sendall(sent)
+            while came := connection.recv(65536):
+                found += came
+        return found
+
+    def seen(self) -> list[str]:
+        """The URIs of all requests that the process of api has got."""
+        with closing(http.client.HTTPConnection("127.0.0.1", self.api, timeout=PATIENCE)) as connection:
+            connection.request("GET", "/seen")
+            return list(json.loads(connection.getresponse().read()))
 
     def unique(self, path: str) -> str:
         """The path with a query by which its log line can be found."""
