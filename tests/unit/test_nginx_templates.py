@@ -94,13 +94,12 @@ def test_shared_site(plan: Plan) -> None:
     text = nginx_files(plan)["conf.d/tornado_app.conf"]
     assert "return 444;" in directives(text)
     maps = {
-        name: dict(re.findall(r"^\s+(default|\"\")\s+(\S+);", body, re.MULTILINE))
-        for name, body in re.findall(r"map (\S+ \S+) \{(.*?)\n\}", text, re.DOTALL)
+        name: dict(re.findall(r"^\s+(\S+|\".*?\")\s+(\S+);", body, re.MULTILINE))
+        for name, body in re.findall(r"map [^\n]*(\$\S+) \{(.*?)\n\}", text, re.DOTALL)
     }
-    assert maps == {
-        "$http_upgrade $tornado_app_connection": {"default": "upgrade", '""': '""'},
-        "$arg_v $tornado_app_expires": {"default": "max", '""': "-1"},
-    }
+    assert maps["$tornado_app_upgrade"] == {"default": '""', "websocket": "websocket"}
+    assert maps["$tornado_app_connection"] == {"default": "upgrade", '""': '""'}
+    assert maps["$tornado_app_expires"] == {"default": "max", '""': "-1"}
 
 
 def test_timeouts_and_buffers_of_clients() -> None:

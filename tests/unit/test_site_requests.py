@@ -63,20 +63,6 @@ def test_unknown_host_gets_no_answer(site: Site, host: str) -> None:
 # How it passes
 
 
-def test_what_the_app_learns_of_the_client(site: Site) -> None:
-    """What the client says of itself is not believed, but in X-Forwarded-For it can be read."""
-    found = site.tell(host="shop.example.com:8080", X_Real_IP="198.51.100.1", X_Forwarded_For="198.51.100.1", X_Scheme="https")["headers"]
-    expected = {
-        "Host": "shop.example.com:8080",
-        "X-Real-Ip": "127.0.0.1",
-        "X-Scheme": "http",
-        "X-Forwarded-Proto": "http",
-        "X-Forwarded-For": "198.51.100.1, 127.0.0.1",
-    }
-    assert found | expected == found
-    assert "Upgrade" not in found
-
-
 def test_connections_to_processes_are_kept(site: Site) -> None:
     """Several requests of different clients come over one connection of nginx."""
     seen = [site.tell(host="api.example.com", Connection="close") for _ in range(5)]
