@@ -53,6 +53,23 @@ def test_the_site_names_the_slot_that_gets_requests(site: Site) -> None:
         assert [answer["error"] for answer in said("green")["answers"]] == ["", "", ""]
 
 
+@pytest.mark.parametrize("prefix", ["", "/admin/v2.0"])
+@pytest.mark.parametrize(
+    ("source", "told", "status"),
+    [
+        ("127.0.0.1", "", 200),
+        ("127.0.0.2", "", 404),
+        ("127.0.0.1", "198.51.100.7", 404),
+        ("127.0.0.2", "127.0.0.1", 404),
+    ],
+    ids=["this machine", "another one", "another one through a proxy on this machine", "another one that claims to be this"],
+)
+def test_the_site_names_the_slot_to_its_own_machine_alone(site: Site, prefix: str, source: str, told: str, status: int) -> None:
+    """`told` is what a trusted proxy says of its client."""
+    answer, body = site.ask(f"{prefix}/.tornado_app/slot", source=source, X_Told_By_Proxy=told)
+    assert (answer.status, body == b"blue") == (status, status == 200)
+
+
 def test_drained_slot_has_no_connection(site: Site) -> None:
     """nginx itself closes what it kept open to the slot that is not live any more."""
     blue = site.shop["slots"]["blue"]["ports"]
