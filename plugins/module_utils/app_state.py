@@ -82,9 +82,9 @@ def foreign_ports(app: App) -> dict[str, str]:
 
 
 def static_file(directory: Path) -> str:
-    """The first static file by name, relative to its directory; of those whose names are valid text."""
-    found = (str(path.relative_to(directory)) for path in sorted(directory.rglob("*")) if path.is_file())
-    return next(filter(is_valid, found), "")
+    """The first static file by name, relative to its directory; of those whose names are valid text, and nginx serves."""
+    found = (path.relative_to(directory) for path in sorted(directory.rglob("*")) if path.is_file())
+    return next((str(path) for path in found if is_valid(str(path)) and not any(part.startswith(".") for part in path.parts)), "")
 
 
 def user_id(user: str) -> int:

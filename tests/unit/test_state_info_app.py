@@ -223,6 +223,7 @@ def test_slot_of_a_release_without_a_proper_note(app: App, note: str | None) -> 
         (["b.css", "a.js"], "a.js"),
         (["deep/er/x.css"], "deep/er/x.css"),
         (["z.css", "deep/x y.css"], "deep/x y.css"),
+        ([".gitkeep", ".well-known/security.txt", "deep/.hidden/x.css", "deep/y.css"], "deep/y.css"),
     ],
 )
 def test_static_file(tmp_path: Path, files: list[str], first: str) -> None:
