@@ -41,12 +41,13 @@ test-crash: setup ## A deploy killed at each of its tasks, not only at some of t
 test-rolling: setup ## Ten deploys, five rollbacks, five restarts and more under load; `make test` has one of each
 	@TORNADO_APP_OPERATIONS=all PYTEST_ADDOPTS="-k test_operations_under_load" python -m tools.scenarios rolling
 
-lint: setup ## Linters, formatters, types
+lint: setup ## Linters, formatters, types, what nginx's files allow
 	$(TIMED) lint yamllint --strict .
 	$(TIMED) lint ansible-lint --offline --strict
 	$(TIMED) lint ruff check .
 	$(TIMED) lint ruff format --check .
 	$(TIMED) lint mypy
+	$(TIMED) lint python -m tools.nginx_lint
 
 unit: setup ## Unit tests of plugins, templates and the example app
 	@$(PYTHON) tools/bootstrap.py --with-nginx
