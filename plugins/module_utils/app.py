@@ -16,6 +16,14 @@ class Directory(TypedDict):
     mode: str
 
 
+class Sandbox(TypedDict):
+    """What an app may do beyond what every app may: talk to the kernel by netlink, use device files, write below paths."""
+
+    netlink: bool
+    devices: list[str]
+    writable: list[str]
+
+
 class App(TypedDict):
     """An app as it is to be on one host: its settings with all defaults, and what follows from them. Sizes are bytes, times seconds."""
 
@@ -42,6 +50,7 @@ class App(TypedDict):
     health: Health
     drain: Drain
     stop_timeout: int
+    sandbox: Sandbox
     log_budget: int
     client_max_body_size: str
     proxy_read_timeout: int
@@ -54,6 +63,7 @@ class App(TypedDict):
     unit_file: str
     host: str
     nofile: int
+    properties: list[str]  # of systemd, for whatever is started for the app
     argv: list[str]
     reloader: list[str]
     cookie_secret: str

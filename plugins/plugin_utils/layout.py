@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import combinations, permutations
+from itertools import combinations, permutations, product
 from typing import Any
 
 from ansible.module_utils.parsing.convert_bool import boolean
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import Slot
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils import sandbox
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import Absent, HostSettings
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.setting_types import Settings
 
@@ -53,6 +54,10 @@ def with_ports(apps: Mapping[str, Settings], known: Mapping[str, int], host: Hos
 
 def cross_problems(apps: Mapping[str, Mapping[str, Any]], host: HostSettings) -> Iterator[str]:
     """What two slots or two apps of a host do to each other."""
+    for name, app in apps.items():
+        for path, other in product(app["sandbox"]["writable"], apps):
+            if f"{path}/".startswith(f"/srv/{other}/"):
+                yield f"tornado_apps.{name}.sandbox.writable: {path} belongs to {other}; an app writes to its own shared directory anyway"
     ranges = []
     for name, app in apps.items():
         for slot, ports in slot_ports(app, host).items():
@@ -189,6 +194,7 @@ def planned(name: str, settings: Settings, host: HostSettings) -> Any:
         "unit_file": f"/etc/systemd/system/{name}.service",
         "host": _host_header(settings["server_names"]),
         "nofile": host["nofile"],
+        "properties": sandbox.properties(name, f"{home}/shared", host["nofile"], settings["processes"], settings["sandbox"]),
         "argv": _argv(settings, host["root"]),
         "reloader": _reloader(name, settings, host["root"]),
         "static": "" if settings["debug"] else settings["static"],

@@ -38,6 +38,11 @@ VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 PREFIX = re.compile(r"/((?!\.{1,2}/)[A-Za-z0-9._~-]+/)*")
 URL_PATH = re.compile(r"/[!-~]*")
 RELATIVE_PATH = re.compile(r"(?!/)(?!.*(^|/)\.\.(/|$))[A-Za-z0-9._/-]+")
+DIRECTORY = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._+-]+)+")
+DEVICE = re.compile(r"/dev(/(?!\.{1,2}(/|$))[A-Za-z0-9._+-]+)+")
+# What root, systemd and the role read and write, and what no unit of an app can see.
+SYSTEM_DIRECTORIES = frozenset(["bin", "boot", "dev", "etc", "home", "lib", "lib64", "proc", "root", "run", "sbin", "sys", "usr"])
+ROLES_DIRECTORIES = ("/opt/tornado_app", "/var/lib/tornado_app", "/var/log", "/var/spool")
 NGINX_SIZE = re.compile(r"\d+[kKmMgG]?")
 
 
@@ -102,6 +107,13 @@ def _outside(value: str, _: App) -> bool:
     return bool(value) and not (RELATIVE_PATH.fullmatch(value) and value.strip("./"))
 
 
+def _is_of_the_system(path: str) -> bool:
+    """Whether an app that can write there could change what root, systemd or the role reads."""
+    parts = path.split("/")
+    inside = any(f"{path}/".startswith(f"{directory}/") for directory in ROLES_DIRECTORIES)
+    return not DIRECTORY.fullmatch(path) or parts[1] in SYSTEM_DIRECTORIES or path in ("/srv", "/opt", "/var", "/var/lib") or inside
+
+
 # What a setting must not be, and what is said then. A message goes on after the setting's name.
 RULES: tuple[tuple[str, Predicate, str], ...] = (
     ("processes", _below(1), "is {value}: at least 1 is needed"),
@@ -136,6 +148,16 @@ RULES: tuple[tuple[str, Predicate, str], ...] = (
     ("health.path", _unlike(URL_PATH), "{value!r} is not a valid URL path: it starts with / and has no spaces"),
     ("server_names", lambda value, _: not value, "is empty: nginx would never serve the app"),
     ("client_max_body_size", _unlike(NGINX_SIZE), "{value!r} is not a valid size of nginx, like 50m"),
+    (
+        "sandbox.writable",
+        lambda value, _: any(_is_of_the_system(path) for path in value),
+        "is {value}: a directory that is not the system's or another app's is needed, like /mnt/uploads",
+    ),
+    (
+        "sandbox.devices",
+        lambda value, _: not all(DEVICE.fullmatch(path) for path in value),
+        "is {value}: device files are needed, like /dev/ttyUSB0",
+    ),
     *((setting, _outside, "{value!r} is not a valid relative path inside the source") for setting in ("requirements", "static")),
 )
 

@@ -39,7 +39,8 @@ def test_unit(plan: Plan) -> None:
             "CapabilityBoundingSet": "",
             "RuntimeDirectory": name,
             "LogsDirectory": name,
-            "ReadWritePaths": app["shared"],
+            "BindReadOnlyPaths": app["home"],
+            "BindPaths": app["shared"],
         }
         assert service | expected == service
         assert int(service["TimeoutStopSec"]) > app["stop_timeout"]

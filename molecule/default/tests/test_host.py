@@ -6,6 +6,7 @@ from testinfra.host import Host
 
 Root = Callable[[str], str]
 Processes = Callable[[], dict[int, int]]
+SANDBOXED = "python3 /opt/tornado_app/sandboxed.py shop"
 OWN_DIRECTORIES = ("/srv/shop/shared", "/var/log/shop", "/run/shop")
 
 
@@ -29,8 +30,7 @@ def test_one_server_for_each_cpu_in_both_upstreams(root: Root, cpus: int) -> Non
 
 
 def test_supervisorctl_names_the_ports(root: Root, cpus: int) -> None:
-    supervisorctl = root("ls /opt/tornado_app/environments/*/bin/supervisorctl")
-    lines = root(f"runuser -u shop -- {supervisorctl} -c /etc/shop/supervisord.conf status").splitlines()
+    lines = root(f"{SANDBOXED} supervisorctl status").splitlines()
     assert [line.split()[:2] for line in lines] == [[f"shop-blue:{8000 + index}", "RUNNING"] for index in range(cpus)]
 
 
@@ -63,6 +63,28 @@ def test_nothing_of_the_app_runs_as_root(root: Root, host: Host, processes: Proc
         assert int(status(root, pid, "CapEff"), 16) == int(status(root, pid, "CapBnd"), 16) == 0
         assert status(root, pid, "NoNewPrivs") == "1"
         assert status(root, pid, "Seccomp") == "2"
+
+
+def test_systemd_has_little_to_say_against_the_sandbox(root: Root) -> None:
+    # From 0 (safe) to 10.
+    exposure = root("systemd-analyze security --no-pager shop.service").splitlines()[-1]
+    assert float(exposure.split()[-3]) <= 2.0
+
+
+def test_the_app_sees_nobody_elses_processes_and_files(root: Root) -> None:
+    # Another directory below /srv, and a process of the app's user that is outside of the sandbox, whose root leads there.
+    root("install -d /srv/other && systemd-run --quiet --unit=outside --uid=shop sleep 60")
+    try:
+        assert root("runuser -u shop -- ls /proc/$(systemctl show --property=MainPID --value outside)/root/srv").split() == [
+            "other",
+            "shop",
+        ]
+        seen = root(f"{SANDBOXED} sh -c 'cat /proc/[0-9]*/comm; echo; ls -d /srv/* /proc/[0-9]*/root/srv/*'")
+    finally:
+        root("systemctl stop outside; rmdir /srv/other")
+    processes, places = seen.split("\n\n")
+    assert set(processes.split()) <= {"sh", "cat", "supervisord", "python3", "python"}
+    assert {place.rpartition("/")[2] for place in places.split()} == {"shop"}
 
 
 def test_the_app_sees_a_read_only_system(root: Root, processes: Processes) -> None:
