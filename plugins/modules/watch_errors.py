@@ -7,10 +7,11 @@ DOCUMENTATION = r"""
 module: watch_errors
 short_description: Watch how nginx answers the requests to a slot
 description:
-  - Follows access logs of nginx for some time and fails when the share of requests to a slot that were answered with a status of 500 or
-    above is too large.
-  - A log is lines of JSON with the keys C(slot), C(status), C(method), C(uri) and C(upstream_addr). Other lines are skipped, and those of
-    another slot. What a log says already when the module starts does not count.
+  - Follows access logs of nginx for some time and fails when too many requests to a slot were answered with a status of 500 or above.
+  - Too many are more than the other slot had for as long before, and O(max_errors) on top. Each client counts as one, however often it
+    asks, and errors of a single client among several do not count. So nobody takes a release back by making errors.
+  - A log is lines of JSON with the keys C(slot), C(status), C(remote_addr), C(time), C(method), C(uri) and C(upstream_addr). Other lines
+    are skipped. What a log says of the slot already when the module starts does not count.
   - A log that is not there yet is an empty one. A log that is renamed or truncated meanwhile is followed; what is still written to the
     renamed file counts too.
   - A request counts when nginx has answered it; one that takes longer than O(seconds) is not seen. An app without any request passes.
@@ -21,7 +22,7 @@ options:
     type: float
     required: true
   max_errors:
-    description: The largest share of errors that passes, 0 to 1.
+    description: By how much the share of errors may be above that of the other slot, 0 to 1.
     type: float
     required: true
   interval:
@@ -55,8 +56,9 @@ apps:
     app: {description: Its name., type: str, sample: shop}
     requests: {description: Number of requests to the slot that were answered., type: int, sample: 80}
     errors: {description: Number of those answered with a status of 500 or above., type: int, sample: 12}
-    share: {description: "Share of the errors, 0 to 1; 0 without any request.", type: float, sample: 0.15}
-    passed: {description: Whether the share was not above O(max_errors)., type: bool}
+    share: {description: "Mean of the clients' shares of errors, 0 to 1; 0 without any request.", type: float, sample: 0.15}
+    share_before: {description: The same of the other slot for as long before., type: float, sample: 0.002}
+    passed: {description: Whether there were not too many errors., type: bool}
     examples:
       description: The first of the errors, five at most.
       type: list
@@ -75,17 +77,42 @@ msg:
 import json
 import os
 import time
+from collections import Counter
 from contextlib import ExitStack, suppress
+from datetime import datetime
 from io import FileIO
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import SLOTS
+from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import SLOTS, other
 
 ENOUGH = 20  # requests; among fewer, one error would be a large share
 SHOWN = 5  # errors
 URI_SHOWN = 200  # characters
+LOOK_BACK = 8_000_000  # bytes of a log in which the other slot's requests are looked for
+
+
+class Requests:
+    """Requests to a slot, and which of them were answered with an error, by client."""
+
+    def __init__(self) -> None:
+        self.all: Counter[str] = Counter()
+        self.errors: Counter[str] = Counter()
+
+    def add(self, client: str, status: int) -> bool:
+        """Count one; whether it is an error."""
+        self.all[client] += 1
+        self.errors[client] += status >= 500
+        return status >= 500
+
+    def share(self) -> float:
+        """Mean of the clients' shares of errors, 0 to 1."""
+        return sum(self.errors[client] / count for client, count in self.all.items()) / len(self.all) if self.all else 0.0
+
+    def by_one(self) -> bool:
+        """Whether a single client among several has all errors."""
+        return len(self.all) > 1 and sum(count > 0 for count in self.errors.values()) == 1
 
 
 class Growing:
@@ -104,18 +131,44 @@ class Growing:
         return whole
 
 
-class Log:
-    """The requests to one slot of an app, counted from its access log."""
+def parsed(line: bytes) -> dict[str, Any] | None:
+    """A line that is a request; None when it is something else."""
+    try:
+        entry = json.loads(line.decode("utf-8", "replace"))  # nginx logs the bytes that a client sent
+    except ValueError:
+        return None
+    return entry if isinstance(entry, dict) and isinstance(entry.get("status"), int) else None
 
-    def __init__(self, stack: ExitStack, app: str, path: str, slot: str) -> None:
+
+def is_since(entry: dict[str, Any], since: float) -> bool:
+    """Whether a request was answered since a moment (seconds since 1970)."""
+    try:
+        return datetime.fromisoformat(str(entry.get("time"))).timestamp() >= since
+    except ValueError:
+        return False
+
+
+class Log:
+    """The requests to one slot of an app, counted from its access log; and those to the other slot in the seconds before."""
+
+    def __init__(self, stack: ExitStack, app: str, path: str, slot: str, seconds: float) -> None:
         self.stack = stack
         self.app, self.path, self.slot = app, path, slot
-        self.requests = self.errors = 0
+        self.new, self.before = Requests(), Requests()
         self.examples: list[str] = []
         self.files: list[Growing] = []
         self.follow()
         for growing in self.files:
+            self.look_back(growing.file, time.time() - seconds)
             growing.file.seek(0, os.SEEK_END)
+
+    def look_back(self, file: FileIO, since: float) -> None:
+        """Count the requests to the other slot since a moment."""
+        file.seek(max(0, os.fstat(file.fileno()).st_size - LOOK_BACK))
+        for line in file.readall().split(b"\n"):
+            entry = parsed(line)
+            if entry and entry.get("slot") == other(self.slot) and is_since(entry, since):
+                self.before.add(str(entry.get("remote_addr")), entry["status"])
 
     def follow(self) -> None:
         """Open the file that has the log's name now; nothing while there is none.
@@ -135,35 +188,32 @@ class Log:
 
     def count(self, line: bytes) -> None:
         """Count one line, if it is a request to the slot."""
-        try:
-            entry = json.loads(line.decode("utf-8", "replace"))  # nginx logs the bytes that a client sent
-        except ValueError:
+        entry = parsed(line)
+        if not entry or entry.get("slot") != self.slot:
             return
-        if not isinstance(entry, dict) or entry.get("slot") != self.slot or not isinstance(entry.get("status"), int):
-            return
-        self.requests += 1
-        if entry["status"] >= 500:
-            self.errors += 1
-            if len(self.examples) < SHOWN:
-                self.examples.append(described(entry))
+        if self.new.add(str(entry.get("remote_addr")), entry["status"]) and len(self.examples) < SHOWN:
+            self.examples.append(described(entry))
 
-    def share(self) -> float:
-        """Share of the errors, 0 to 1."""
-        return self.errors / self.requests if self.requests else 0.0
+    def passed(self, max_errors: float) -> bool:
+        """Whether there are not too many errors."""
+        return self.new.by_one() or self.new.share() <= self.before.share() + max_errors
 
     def result(self, max_errors: float) -> dict[str, Any]:
         """What the module returns of it."""
-        share = self.share()
-        counts = {"requests": self.requests, "errors": self.errors, "share": round(share, 6), "passed": share <= max_errors}
-        return {"app": self.app, **counts, "examples": self.examples}
+        shares = {"share": round(self.new.share(), 6), "share_before": round(self.before.share(), 6), "passed": self.passed(max_errors)}
+        counts = {"requests": sum(self.new.all.values()), "errors": sum(self.new.errors.values())}
+        return {"app": self.app, **counts, **shares, "examples": self.examples}
 
     def report(self, max_errors: float, elapsed: float) -> str:
         """What is wrong, for a person."""
+        requests, errors, clients = sum(self.new.all.values()), sum(self.new.errors.values()), len(self.new.all)
+        mean = f", the mean of {clients} clients" if clients > 1 else ""
         return (
-            f"{self.app}: {self.errors} of {self.requests} requests ({100 * self.share():.3g} %) to the {self.slot} slot "
+            f"{self.app}: {errors} of {requests} requests ({100 * self.new.share():.3g} %{mean}) to the {self.slot} slot "
             f"were answered with 5xx within {max(1, round(elapsed))} s; "
-            f"at most {100 * max_errors:.3g} % may be (tornado_app_bake_max_errors): "
-            f"{'; '.join(self.examples)}{'; …' if self.errors > SHOWN else ''}"
+            f"the {other(self.slot)} slot had {100 * self.before.share():.3g} % before, "
+            f"and at most {100 * max_errors:.3g} % more may be (tornado_app_bake_max_errors): "
+            f"{'; '.join(self.examples)}{'; …' if errors > SHOWN else ''}"
         )
 
 
@@ -180,7 +230,7 @@ def watch(logs: list[Log], seconds: float, max_errors: float, interval: float) -
         left = deadline - time.monotonic()
         for log in logs:
             log.look()
-        if left <= 0 or any(log.requests >= ENOUGH and log.share() > max_errors for log in logs):
+        if left <= 0 or any(sum(log.new.all.values()) >= ENOUGH and not log.passed(max_errors) for log in logs):
             return
         time.sleep(min(interval, left))
 
@@ -201,13 +251,13 @@ def main() -> None:
     start = time.monotonic()
     with ExitStack() as stack:
         try:
-            logs = [Log(stack, slot["app"], slot["access_log"], slot["name"]) for slot in params["slots"]]
+            logs = [Log(stack, slot["app"], slot["access_log"], slot["name"], params["seconds"]) for slot in params["slots"]]
             watch(logs, 0 if module.check_mode else params["seconds"], max_errors, params["interval"])
         except OSError as problem:
             module.fail_json(msg=f"A log cannot be read: {problem}")
     elapsed = time.monotonic() - start
     outcome = {"changed": False, "apps": [log.result(max_errors) for log in logs], "elapsed": round(elapsed, 3)}
-    failed = [log.report(max_errors, elapsed) for log in logs if log.share() > max_errors]
+    failed = [log.report(max_errors, elapsed) for log in logs if not log.passed(max_errors)]
     if failed:
         module.fail_json(msg="\n".join(failed), **outcome)
     module.exit_json(**outcome)

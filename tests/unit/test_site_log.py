@@ -140,7 +140,7 @@ def test_watched_log_is_rotated(site: Site) -> None:
 
     ask(500, path)
     with ExitStack() as stack:
-        watched = Log(stack, "shop", str(path), "blue")
+        watched = Log(stack, "shop", str(path), "blue", seconds=60)
         ask(200, path)
         ask(500, path)
         path.rename(old)
@@ -148,15 +148,15 @@ def test_watched_log_is_rotated(site: Site) -> None:
         watched.look()
         ask(503, old)
         watched.look()
-        assert (watched.requests, watched.errors) == (3, 2)
+        assert (watched.new.all.total(), watched.new.errors.total()) == (3, 2)
         os.kill(site.master, signal.SIGUSR1)
         wait_until(lambda: site.ask() and path.stat().st_size, "a line in the new file")
         ask(500, path)
         with site.green():
             ask(500, path)
         watched.look()
-    assert watched.errors == 3
+    assert watched.new.errors.total() == 3
     # How often it was asked until the new file had a line is not known: all in it but the last, which is of the other slot.
-    in_old = watched.requests - (len(path.read_bytes().splitlines()) - 1)
+    in_old = watched.new.all.total() - (len(path.read_bytes().splitlines()) - 1)
     last = [json.loads(line.decode(errors="replace"))["status"] for line in old.read_bytes().splitlines()[-in_old:]]
     assert last[:3] == [200, 500, 503]

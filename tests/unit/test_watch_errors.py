@@ -7,6 +7,7 @@ import os
 import re
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -78,12 +79,41 @@ def counts(result: dict[str, Any]) -> list[tuple[int, int]]:
     return [(app["requests"], app["errors"]) for app in result["apps"]]
 
 
+def ago(seconds: float) -> str:
+    """A moment as nginx writes it."""
+    return (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat(timespec="seconds")
+
+
 # What passes
+
+
+def test_errors_that_the_old_slot_had_as_well_are_not_the_new_ones(log: Path, meanwhile: Meanwhile) -> None:
+    """Those of the last seconds: what was longer ago does not excuse anything."""
+    append(log, *[line(slot="blue", time=ago(1))] * 8, *[line(503, slot="blue", time=ago(1))] * 2)
+    append(log, *[line(503, slot="blue", time=ago(2 * PATIENCE))] * 50, *[line(503, slot="green", time=ago(1))] * 50)
+    meanwhile(lambda: append(log, *[line()] * 15, *[line(503)] * 5))
+    (app,) = watch(log, max_errors=0.04)["apps"]
+    assert (app["share"], app["share_before"], app["passed"]) == (0.25, 0.2, False)
+
+
+def test_one_client_among_several_takes_nothing_back(log: Path, meanwhile: Meanwhile) -> None:
+    others = [line(remote_addr=f"192.0.2.{number}") for number in range(3)]
+    meanwhile(lambda: append(log, *others, *[line(500, remote_addr="198.51.100.1")] * 500))
+    (app,) = watch(log, seconds=SHORT, max_errors=0)["apps"]
+    assert (app["requests"], app["errors"], app["share"], app["passed"]) == (503, 500, 0.25, True)
+
+
+def test_each_client_counts_as_one(log: Path, meanwhile: Meanwhile) -> None:
+    loud = [line(500, remote_addr="198.51.100.1")] * 500
+    rest = [line(500 if number == 0 else 200, remote_addr=f"192.0.2.{number}") for number in range(19)]
+    meanwhile(lambda: append(log, *loud, *rest))
+    (app,) = watch(log, seconds=SHORT, max_errors=0.2)["apps"]
+    assert (app["share"], app["passed"]) == (0.1, True)
 
 
 def test_no_request_passes(log: Path) -> None:
     result = watch(log, seconds=SHORT, max_errors=0)
-    assert result["apps"] == [{"app": "shop", "requests": 0, "errors": 0, "share": 0, "passed": True, "examples": []}]
+    assert result["apps"] == [{"app": "shop", "requests": 0, "errors": 0, "share": 0, "share_before": 0, "passed": True, "examples": []}]
     assert (result["changed"], result.get("failed", False)) == (False, False)
 
 
@@ -127,10 +157,13 @@ def test_few_requests_are_judged_at_the_end(log: Path, meanwhile: Meanwhile) -> 
     result = watch(log, seconds=SHORT, max_errors=0.015)
     assert result["failed"]
     examples = ["502 POST /pay?x=1 from 127.0.0.1:9000", "500 GET /api/x"]
-    assert result["apps"] == [{"app": "shop", "requests": 4, "errors": 2, "share": 0.5, "passed": False, "examples": examples}]
+    assert result["apps"] == [
+        {"app": "shop", "requests": 4, "errors": 2, "share": 0.5, "share_before": 0, "passed": False, "examples": examples}
+    ]
     assert re.sub(r"within \d+ s", "within 1 s", result["msg"]) == (
         "shop: 2 of 4 requests (50 %) to the green slot were answered with 5xx within 1 s; "
-        "at most 1.5 % may be (tornado_app_bake_max_errors): 502 POST /pay?x=1 from 127.0.0.1:9000; 500 GET /api/x"
+        "the blue slot had 0 % before, and at most 1.5 % more may be (tornado_app_bake_max_errors): "
+        "502 POST /pay?x=1 from 127.0.0.1:9000; 500 GET /api/x"
     )
 
 
@@ -151,7 +184,7 @@ def test_any_error_is_too_much(log: Path, meanwhile: Meanwhile) -> None:
     meanwhile(lambda: append(log, line(500), *[line()] * 2999))
     result = watch(log, max_errors=0)
     assert result["msg"].startswith("shop: 1 of 3000 requests (0.0333 %) to the green slot")
-    assert "at most 0 % may be" in result["msg"]
+    assert "the blue slot had 0 % before, and at most 0 % more may be" in result["msg"]
 
 
 def test_examples_are_few_and_short(log: Path, meanwhile: Meanwhile) -> None:
