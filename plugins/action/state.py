@@ -49,6 +49,7 @@ class ActionModule(CollectionAction):
         for name, app in apps.items():
             unit = self.render("app.service.j2", app=app, __tornado_app_python=python)
             found += [
+                things.file("needrestart", name, f"/etc/needrestart/conf.d/{name}.conf", self.render("needrestart.conf.j2", app=app)),
                 things.file("limits", name, f"/etc/security/limits.d/{name}.conf", self.render("limits.conf.j2", app=app)),
                 things.file("supervisord", name, app["config"], self.render("supervisord.conf.j2", app=app), app["user"], "0640"),
                 things.file("unit_file", name, app["unit_file"], unit),

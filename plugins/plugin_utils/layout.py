@@ -135,7 +135,13 @@ def absent(apps: Mapping[str, Mapping[str, Any]]) -> dict[str, Absent]:
                 "access_logs": f"{name}.access.log*",
                 "paths": [
                     *kept,
-                    *(f"/etc/{name}", f"/var/log/{name}", f"/etc/security/limits.d/{name}.conf", f"/run/lock/tornado_app.{name}"),
+                    *(
+                        f"/etc/{name}",
+                        f"/var/log/{name}",
+                        f"/etc/security/limits.d/{name}.conf",
+                        f"/etc/needrestart/conf.d/{name}.conf",
+                        f"/run/lock/tornado_app.{name}",
+                    ),
                 ],
                 "user": name if purge else "",
             }

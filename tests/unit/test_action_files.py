@@ -153,7 +153,21 @@ def look(*results: State, python: str = "3.11", plan: Any = PLAN) -> Handed:
 def test_a_host_is_compared_with_all_that_it_is_to_have() -> None:
     things = look(state()).arguments["things"]
     assert {thing["kind"] for thing in things} == {
-        *("package", "directory", "service", "own_file", "ports", "limits", "supervisord", "unit_file", "user", "reload", "unit", "nginx")
+        *(
+            "package",
+            "directory",
+            "service",
+            "own_file",
+            "ports",
+            "limits",
+            "needrestart",
+            "supervisord",
+            "unit_file",
+            "user",
+            "reload",
+            "unit",
+            "nginx",
+        )
     }
     names = {(thing["kind"], thing["name"]) for thing in things}
     assert names >= {("own_file", "wsgi.py"), ("nginx", "conf.d/shop.conf"), ("nginx", "conf.d/shop.blue.conf"), ("unit", "shop")}

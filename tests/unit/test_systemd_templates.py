@@ -22,6 +22,18 @@ def test_limits(plan: Plan) -> None:
         assert lines == [[name, "soft", "nofile", "65536"], [name, "hard", "nofile", "65536"]]
 
 
+@pytest.mark.skipif(not shutil.which("perl"), reason="no perl here")
+def test_needrestart_leaves_the_unit_of_the_app_alone(plan: Plan) -> None:
+    """Its configuration is Perl."""
+    for app in plan.values():
+        program = (
+            render("needrestart.conf.j2", {"app": app})
+            + "print join ' ', map { $ARGV[0] =~ $_ ? 'yes' : 'no' } keys %{$nrconf{override_rc}};"
+        )
+        for unit, said in ((app["unit"], "yes"), (f"x{app['unit']}", "no"), (app["unit"].replace(".", "x"), "no")):
+            assert subprocess.run(["perl", "-e", program, unit], capture_output=True, text=True, check=True).stdout == said
+
+
 def test_unit(plan: Plan) -> None:
     for name, app in plan.items():
         unit = sections(render("app.service.j2", {"app": app}))

@@ -42,6 +42,8 @@ def test_every_host_has_packages_directories_and_services() -> None:
         ("package", "procps", "package"),
         ("directory", "/opt/tornado_app", "directory"),
         ("directory", "/etc/ansible/facts.d", "directory"),
+        ("directory", "/etc/needrestart", "directory"),
+        ("directory", "/etc/needrestart/conf.d", "directory"),
         ("service", "nginx.service", "service"),
         ("service", "logrotate.timer", "service"),
     ]

@@ -13,6 +13,7 @@ DRIFT = {
     "directory /etc/shop/slots: group is 0 instead of shop": ("chgrp root /etc/shop/slots", "stat -c %G /etc/shop/slots"),
     "user shop: shell is /bin/sh": ("sed -i '/^shop:/s#/usr/sbin/nologin#/bin/sh#' /etc/passwd", "grep ^shop: /etc/passwd"),
     "limits shop: missing": ("rm /etc/security/limits.d/shop.conf", "cat /etc/security/limits.d/shop.conf"),
+    "needrestart shop: missing": ("rm /etc/needrestart/conf.d/shop.conf", "cat /etc/needrestart/conf.d/shop.conf"),
     "supervisord shop: content": ("echo ';' >> /etc/shop/supervisord.conf", "cat /etc/shop/supervisord.conf"),
     "unit_file shop: content, mode is 0600 instead of 0644": (
         "echo '#' >> /etc/systemd/system/shop.service; chmod 0600 /etc/systemd/system/shop.service",
