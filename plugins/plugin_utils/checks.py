@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import product
 from typing import Any
 
+from packaging.requirements import InvalidRequirement, Requirement
+
 from ansible_collections.tornado_app.deploy.plugins.module_utils.app import App, Apps
 from ansible_collections.tornado_app.deploy.plugins.module_utils.state import HostState, State
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import Absent, Artifact, HostSettings, Release
@@ -129,8 +131,18 @@ def removals(absent: Mapping[str, Absent], state: State) -> list[Absent]:
 
 
 def build_problems(results: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Why artifacts could not be built, with the setting that names them."""
-    return [f"tornado_apps.{result['item']['app']}.source: {result['msg']}" for result in results if "release" not in result]
+    """Why artifacts could not be built or cannot be installed, with the setting that names them."""
+    found = []
+    for result in results:
+        where = f"tornado_apps.{result['item']['app']}.source"
+        if "release" not in result:
+            found.append(f"{where}: {result['msg']}")
+        for dependency in result.get("dependencies", []):
+            try:
+                Requirement(dependency)
+            except InvalidRequirement:
+                found.append(f"{where}: pyproject.toml has the dependency {dependency!r}, which is not a requirement as PEP 508 has it")
+    return found
 
 
 def source_problems(apps: Apps, state: State, artifacts: Mapping[str, Artifact], host: str) -> list[str]:

@@ -9,8 +9,8 @@ from typing import Any
 
 from ansible.module_utils.parsing.convert_bool import boolean
 
+from ansible_collections.tornado_app.deploy.plugins.module_utils import sandbox
 from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import Slot
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils import sandbox
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import Absent, HostSettings
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.setting_types import Settings
 
@@ -200,7 +200,7 @@ def planned(name: str, settings: Settings, host: HostSettings) -> Any:
         "unit_file": f"/etc/systemd/system/{name}.service",
         "host": _host_header(settings["server_names"]),
         "nofile": host["nofile"],
-        "properties": sandbox.properties(name, f"{home}/shared", host["nofile"], settings["processes"], settings["sandbox"]),
+        "properties": sandbox.of_app(name, f"{home}/shared", host["nofile"], settings["processes"], settings["sandbox"]),
         "argv": _argv(settings, host["root"]),
         "reloader": _reloader(name, settings, host["root"]),
         "static": "" if settings["debug"] else settings["static"],

@@ -52,12 +52,13 @@ class Plan(TypedDict):
 
 
 class Environment(TypedDict):
-    """A virtualenv that a host lacks: ``install`` are arguments of pip, run in ``chdir``."""
+    """A virtualenv that a host lacks: ``install`` are arguments of pip, run in ``chdir``, where it can read the files of ``app``."""
 
     path: str
     python: str
     install: list[str]
     chdir: str
+    app: str
     setting: str
 
 

@@ -94,7 +94,7 @@ def new_releases(state: State, releases: Mapping[str, Release]) -> list[str]:
 
 
 def new_environments(apps: Apps, state: State, releases: Mapping[str, Release], artifacts: Mapping[str, Artifact]) -> list[Environment]:
-    """The environments that the releases need and that are not on the host yet, for tasks/environment.yml."""
+    """The environments that the releases need and that are not on the host yet, as install_environments takes them."""
     found: list[Environment] = []
     for name, release in releases.items():
         app, directory = apps[name], f"{apps[name]['releases']}/{release['release']}"
@@ -107,6 +107,7 @@ def new_environments(apps: Apps, state: State, releases: Mapping[str, Release], 
                     "python": state["host"]["pythons"][release["python"]],
                     "install": [f"--requirement={directory}/{app['requirements']}"] if from_file else artifact["dependencies"],
                     "chdir": directory,
+                    "app": name,
                     "setting": f"tornado_apps.{name}.requirements",
                 }
             )

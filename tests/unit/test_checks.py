@@ -285,3 +285,16 @@ def test_what_is_to_be_absent_is_removed_where_something_is_left() -> None:
     assert checks.removals(kept, host_with(users=("old",))) == []
     assert [app["name"] for app in checks.removals(purged, host_with(users=("old",)))] == ["old"]
     assert checks.removals(purged, host_with("shop")) == []
+
+
+def test_a_dependency_that_is_an_option_of_pip_is_refused() -> None:
+    """It would be read by root's pip otherwise, and shown in its message."""
+    built = {
+        "item": {"app": "shop"},
+        "release": "a",
+        "dependencies": ["tornado>=6", "-r/etc/shadow", "--index-url=http://x", "shop @ https://x/y.whl"],
+    }
+    assert [said.partition("dependency ")[2].partition(",")[0] for said in checks.build_problems([built])] == [
+        "'-r/etc/shadow'",
+        "'--index-url=http://x'",
+    ]
