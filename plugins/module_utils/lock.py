@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO, cast
 
+from ansible_collections.tornado_app.deploy.plugins.module_utils.flock import NotHeldError, locked, text
 from ansible_collections.tornado_app.deploy.plugins.module_utils.state import Lock
 
 # The options of each module that acts under the lock; documented in doc_fragments/lock.py.
@@ -28,10 +27,7 @@ def parse(text: str) -> Lock:
 
 def said(path: Path) -> Lock:
     """What the lock file says just now, also when the lease is over; empty when nobody holds the lock."""
-    try:
-        return parse(path.read_text(encoding="utf-8", errors="replace"))
-    except OSError:
-        return {}
+    return parse(text(path))
 
 
 def read(path: Path) -> Lock:
@@ -43,20 +39,13 @@ def read(path: Path) -> Lock:
 @contextmanager
 def opened(path: Path) -> Iterator[TextIO]:
     """The lock file, created when it is not there, while no other module looks at it or writes it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.parent.chmod(0o755)  # nginx's workers look for a file in it, whatever umask root has
-    with open(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), "r+", encoding="utf-8", errors="replace") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
+    with locked(path) as handle, open(handle, "r+", encoding="utf-8", errors="replace", closefd=False) as stream:
         yield stream
-
-
-class NotHeldError(Exception):
-    """The lock is not that of the run that needs it; the message says whose it is."""
 
 
 @contextmanager
 def held(path: Path, run: str) -> Iterator[None]:
-    """Keep the lock of this run from being taken over meanwhile, and renew its lease. Raises NotHeldError when it was already."""
+    """Keep the lock of this run from being taken over meanwhile, and renew its lease. Raises NotHeldError when it cannot be kept."""
     with opened(path) as stream:
         lock = parse(stream.read())
         if lock.get("run") != run:

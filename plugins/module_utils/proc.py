@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator
+from glob import glob
 from pathlib import Path
 from typing import NamedTuple
 
@@ -85,6 +86,28 @@ def name(pid: int, proc: Path = PROC) -> str:
         return read(proc / str(pid) / "comm").strip()
     except OSError:
         return ""
+
+
+def command(pid: int, proc: Path = PROC) -> str:
+    """The beginning of the process's command line, or its short name when it has none."""
+    try:
+        line = (proc / str(pid) / "cmdline").read_bytes()
+    except OSError:
+        line = b""
+    return line.replace(b"\0", b" ").decode("utf-8", "replace").strip()[:200] or name(pid, proc)
+
+
+def flock_holders(path: Path, proc: Path = PROC) -> list[int]:
+    """The processes that have a file open by which it is locked."""
+    return [int(entry.parents[1].name) for entry in map(Path, glob(f"{proc}/[0-9]*/fdinfo/*")) if has_flock(entry, path)]
+
+
+def has_flock(entry: Path, path: Path) -> bool:
+    """Whether the open file that ``entry`` of /proc tells of is this one, and locked by being open there."""
+    try:
+        return bool(re.search(r"^lock:.* FLOCK ", read(entry), re.MULTILINE)) and path.samefile(entry.parents[1] / "fd" / entry.name)
+    except OSError:
+        return False
 
 
 def families(proc: Path = PROC) -> dict[int, list[int]]:

@@ -73,7 +73,8 @@ from typing import Any, NamedTuple
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.tornado_app.deploy.plugins.module_utils.lock import LOCKED, NotHeldError, held
+from ansible_collections.tornado_app.deploy.plugins.module_utils.flock import NotHeldError
+from ansible_collections.tornado_app.deploy.plugins.module_utils.lock import LOCKED, held
 from ansible_collections.tornado_app.deploy.plugins.module_utils.quiet import QuietModule
 from ansible_collections.tornado_app.deploy.plugins.module_utils.text import valid
 

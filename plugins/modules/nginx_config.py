@@ -40,6 +40,10 @@ options:
     description: Where the digest of what nginx last loaded is kept.
     type: path
     default: /var/lib/tornado_app/nginx.loaded
+  lock:
+    description: File that only root can open, by which one call waits for another one.
+    type: path
+    default: /run/tornado_app/nginx.lock
   closing:
     description: File that is there while clients are asked not to use their connections again.
     type: path
@@ -76,19 +80,19 @@ reloaded:
   returned: success
 """
 
-import fcntl
 import os
 import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.tornado_app.deploy.plugins.module_utils.flock import NotHeldError, locked
 from ansible_collections.tornado_app.deploy.plugins.module_utils.nginx import NGINX, RefusedError, loaded_digest, master, shared_names
 from ansible_collections.tornado_app.deploy.plugins.module_utils.proc import nginx_workers, peers
 from ansible_collections.tornado_app.deploy.plugins.module_utils.text import exact, valid
@@ -203,19 +207,6 @@ def install(module: AnsibleModule, path: Path, content: str | None) -> None:
     os.chmod(path, 0o644)
 
 
-@contextmanager
-def alone(root: Path) -> Iterator[None]:
-    """Wait until no other call of this module works on the tree."""
-    directory = os.open(root, os.O_RDONLY) if root.is_dir() else -1  # not there before nginx is installed
-    try:
-        if directory >= 0:
-            fcntl.flock(directory, fcntl.LOCK_EX)
-        yield
-    finally:
-        if directory >= 0:
-            os.close(directory)
-
-
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(
@@ -234,14 +225,18 @@ def main() -> None:
             "absent": {"type": "list", "elements": "str", "default": []},
             "root": {"type": "path", "default": "/etc/nginx"},
             "state_file": {"type": "path", "default": "/var/lib/tornado_app/nginx.loaded"},
+            "lock": {"type": "path", "default": "/run/tornado_app/nginx.lock"},
             "closing": {"type": "path", "default": "/run/tornado_app/closing"},
             "keepalive_timeout": {"type": "float", "default": 65},
             "timeout": {"type": "float", "default": 15},
         },
         supports_check_mode=True,
     )
-    with alone(Path(module.params["root"])):
-        configure(module)
+    try:  # a check changes nothing, and is in nobody's way
+        with nullcontext() if module.check_mode else locked(Path(module.params["lock"])):
+            configure(module)
+    except NotHeldError as problem:
+        module.fail_json(msg=f"nothing is changed: {problem}")
 
 
 def configure(module: AnsibleModule) -> None:

@@ -49,8 +49,9 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.tornado_app.deploy.plugins.module_utils.flock import NotHeldError
 from ansible_collections.tornado_app.deploy.plugins.module_utils.history import previous, read
-from ansible_collections.tornado_app.deploy.plugins.module_utils.lock import LOCKED, NotHeldError, held
+from ansible_collections.tornado_app.deploy.plugins.module_utils.lock import LOCKED, held
 from ansible_collections.tornado_app.deploy.plugins.module_utils.releases import names, record, with_environments
 from ansible_collections.tornado_app.deploy.plugins.module_utils.text import valid
 

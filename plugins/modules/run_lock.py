@@ -10,6 +10,7 @@ description:
   - The lock is a file that says who is changing the host. It is taken for a while (O(lease)). Each module that acts on
     the host renews it.
   - A lock whose lease is over is taken without a question, and so is the one that O(replace) names.
+  - Only root can open the file. Each module holds its C(flock) while it acts; who waits for that too long says which process it is.
   - A reboot frees it.
 options:
   state:
@@ -80,6 +81,7 @@ from typing import Any, cast
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.tornado_app.deploy.plugins.module_utils.flock import NotHeldError
 from ansible_collections.tornado_app.deploy.plugins.module_utils.lock import holder, mark, opened, parse, said, write
 from ansible_collections.tornado_app.deploy.plugins.module_utils.state import Lock
 
@@ -130,7 +132,15 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    params, path = module.params, Path(module.params["path"])
+    try:
+        act(module, Path(module.params["path"]))
+    except NotHeldError as problem:
+        module.fail_json(msg=str(problem))
+
+
+def act(module: AnsibleModule, path: Path) -> None:
+    """Take the lock or give it back, and end the module."""
+    params = module.params
     if params["state"] == "absent":
         if not module.check_mode:
             give_back(params, path)

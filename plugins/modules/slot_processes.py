@@ -76,7 +76,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.tornado_app.deploy.plugins.module_utils.lock import LOCKED, NotHeldError, held
+from ansible_collections.tornado_app.deploy.plugins.module_utils.flock import NotHeldError
+from ansible_collections.tornado_app.deploy.plugins.module_utils.lock import LOCKED, held
 from ansible_collections.tornado_app.deploy.plugins.module_utils.proc import members
 from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import SLOTS
 from ansible_collections.tornado_app.deploy.plugins.module_utils.supervisor import BAD_NAME, UNANSWERED, connect, processes

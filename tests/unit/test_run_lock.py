@@ -39,9 +39,9 @@ def test_a_free_lock_is_taken(path: Path) -> None:
     assert {key: found[key] for key in ANA} == ANA
 
 
-def test_everybody_may_read_who_holds_it_but_not_write(path: Path) -> None:
+def test_who_cannot_open_it_cannot_hold_it_and_nginx_passes_by(path: Path) -> None:
     lock(path, ANA)
-    assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o644, 0o755)
+    assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o755)
 
 
 def test_a_lock_of_another_is_refused_with_its_holder_and_the_way_out(path: Path) -> None:
