@@ -140,7 +140,7 @@ def absent(apps: Mapping[str, Mapping[str, Any]]) -> dict[str, Absent]:
                         f"/var/log/{name}",
                         f"/etc/security/limits.d/{name}.conf",
                         f"/etc/needrestart/conf.d/{name}.conf",
-                        f"/run/lock/tornado_app.{name}",
+                        f"/run/tornado_app/release.{name}.lock",
                     ),
                 ],
                 "user": name if purge else "",
