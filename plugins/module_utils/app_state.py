@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import json
 import os
 import pwd
@@ -103,6 +104,15 @@ def foreign_user(app: App) -> bool:
         return False
 
 
+def foreign_group(app: App) -> bool:
+    """Whether there is a group of the app's name that the role did not make with its user: the app would have the group's rights."""
+    try:
+        group = grp.getgrnam(app["user"]).gr_gid
+    except KeyError:
+        return False
+    return not any(user.pw_name == app["user"] and user.pw_gid == group for user in pwd.getpwall())
+
+
 def app_state(app: App) -> AppState:
     """One app."""
     releases = Path(app["releases"])
@@ -119,6 +129,7 @@ def app_state(app: App) -> AppState:
     units = (Path(directory) / app["unit"] for directory in UNIT_DIRECTORIES)
     return {
         "foreign_user": foreign_user(app),
+        "foreign_group": foreign_group(app),
         "foreign_unit": next((str(path) for path in units if path.exists()), ""),
         "live": live,
         "foreign_paths": foreign_paths(app),

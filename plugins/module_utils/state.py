@@ -77,6 +77,7 @@ class AppState(TypedDict):
     """An app on a host."""
 
     foreign_user: bool
+    foreign_group: bool
     foreign_unit: str
     foreign_paths: list[str]
     foreign_ports: dict[str, str]

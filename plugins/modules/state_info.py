@@ -72,6 +72,7 @@ apps:
   returned: always
   contains:
     foreign_user: {description: Whether the user was there before the role made it., type: bool}
+    foreign_group: {description: "The same of a group of the app's name, which is not its user's.", type: bool}
     foreign_unit: {description: Path of a unit of that name that the distribution ships; empty when there is none., type: str}
     foreign_paths: {description: Paths of the app that were there before the role made its user., type: list, elements: str}
     fresh: {description: Whether nothing was ever deployed., type: bool}

@@ -146,6 +146,7 @@ def app_state(live: str = "blue", slots: Mapping[str, SlotState] | None = None, 
     """An app of which blue is live and runs two processes."""
     common = {
         "foreign_user": False,
+        "foreign_group": False,
         "foreign_unit": "",
         "foreign_paths": [],
         "foreign_ports": {},

@@ -51,6 +51,7 @@ def test_fresh_host(app: App) -> None:
     }
     assert state == {
         "foreign_user": False,
+        "foreign_group": False,
         "foreign_unit": "",
         "foreign_paths": [],
         "fresh": True,
@@ -250,6 +251,17 @@ def test_foreign_user(app: App) -> None:
     assert not apps.foreign_user({**app, "user": "no-such-user"})
     assert apps.foreign_user({**app, "user": getpass.getuser()})
     assert not apps.foreign_user({"user": getpass.getuser(), "home": os.path.expanduser("~" + getpass.getuser())})
+
+
+@pytest.mark.parametrize("group", ["adm", "disk", "shadow"])
+def test_a_group_of_the_system_is_not_the_apps(app: App, group: str) -> None:
+    """No user has its name, so that nothing but the group is in the way."""
+    assert run({**app, "user": group})["foreign_group"]
+
+
+def test_a_group_that_its_user_has_is_the_apps(app: App) -> None:
+    assert not run({**app, "user": "root"})["foreign_group"]
+    assert not run({**app, "user": "no-such-user"})["foreign_group"]
 
 
 def test_foreign_ports(app: App) -> None:

@@ -75,11 +75,12 @@ def test_more_open_files_than_the_host_can_give(fleet: Fleet) -> None:
 
 
 def test_names_that_the_distribution_has_taken(fleet: Fleet) -> None:
-    ports = {"games": 8100, "ssh": 8200}
+    ports = {"games": 8100, "ssh": 8200, "disk": 8300}
     apps = {name: {"source": str(fleet.source), **fleet.apps["shop"], "port": port, "server_names": [name]} for name, port in ports.items()}
     output = fleet.refused(apps=apps)
     assert "tornado_apps.games: there is a user games already" in output
     assert "tornado_apps.ssh: the distribution has a unit of that name" in output
+    assert "tornado_apps.disk: there is a group disk already" in output
 
 
 def test_a_disk_without_room(fleet: Fleet) -> None:
