@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import difflib
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ INPUTS: dict[str, Any] = _SPECS["argument_specs"]["main"]["options"]
 
 # What YAML makes of a word without quotes; the conversion of types would hide that it is not what was written.
 KINDS: dict[type, str] = {bool: "a boolean", float: "a number", datetime.date: "a date", list: "a list", Mapping: "a dictionary"}
+
+# What stands before the host of a URL. A / in a password ends no URL, though it should be written as %2F; one behind a port does.
+USERINFO = re.compile(r"(?<=://)([^/?#]*|[^/?#@]*:(?!\d+[/?#]).*)@")
 
 Problems = list[str]
 
@@ -66,7 +70,7 @@ def _misread(where: str, value: Any, option: Mapping[str, Any]) -> Iterator[str]
         for key, item in value.items():
             yield from _misread(f"{where}.{key}", item, option["options"][key])
     elif option["type"] == "str" and (kind := kind_of(value)):
-        shown = str(value).lower() if isinstance(value, bool) else value
+        shown = str(value).lower() if isinstance(value, bool) else USERINFO.sub("…@", str(value))
         yield f"{where} is {shown}, {kind}: {'text is needed' if isinstance(value, (list, Mapping)) else 'write it in quotes'}"
     elif option["type"] in ("int", "float", "bytes") and isinstance(value, (bool, datetime.date)):
         yield f"{where} is {str(value).lower()}, {kind_of(value)}: a number is needed"

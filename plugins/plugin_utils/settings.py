@@ -14,6 +14,7 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import HostSettings
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.setting_types import (
     APP_OPTIONS,
+    USERINFO,
     Problems,
     Settings,
     input_problems,
@@ -114,6 +115,12 @@ def _is_of_the_system(path: str) -> bool:
     return not DIRECTORY.fullmatch(path) or parts[1] in SYSTEM_DIRECTORIES or path in ("/srv", "/opt", "/var", "/var/lib") or inside
 
 
+def _with_credentials(url: str, _: App) -> bool:
+    """Whether a URL says a password, or what may be a token; the name of a user of ssh is neither."""
+    found = USERINFO.search(url)
+    return found is not None and (":" in found[1] or "ssh" not in url[: found.start()])
+
+
 # What a setting must not be, and what is said then. A message goes on after the setting's name.
 RULES: tuple[tuple[str, Predicate, str], ...] = (
     ("processes", _below(1), "is {value}: at least 1 is needed"),
@@ -126,6 +133,12 @@ RULES: tuple[tuple[str, Predicate, str], ...] = (
         "listen",
         lambda value, app: app["debug"] and value in ("shared", "fork"),
         "is {value}, which is for several processes; with debug there is one",
+    ),
+    (
+        "source",
+        _with_credentials,
+        "has a name or a password before the host of its URL, which tasks would show: leave it out, and give it to git itself, by a "
+        "credential helper, GIT_ASKPASS or ~/.netrc; or name the repository as ssh://git@… with a deploy key",
     ),
     ("purge", lambda value, _: value, "is for state: absent; without that nothing is removed"),
     (

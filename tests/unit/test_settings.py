@@ -197,6 +197,54 @@ def test_defaults_that_lack_a_key_are_refused() -> None:
     assert found.startswith("tornado_app_defaults.stop_timeout is missing")
 
 
+SECRET = "s3cr3t"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"https://ana:{SECRET}@git.example.com/shop.git",
+        f"https://{SECRET}@git.example.com/shop.git",
+        f"https://{SECRET}:x-oauth-basic@git.example.com/shop.git",
+        f"https://:{SECRET}@git.example.com/shop.git",
+        f"HTTPS://ana:{SECRET}@git.example.com:8443",
+        f"https://ana@example.com:{SECRET}@git.example.com/shop.git",
+        f"https://ana:{SECRET}/+=@git.example.com/shop.git",  # as AWS makes them
+        f"https://ana:8{SECRET}#?@git.example.com/shop.git",
+        f"https://ana:{SECRET} {SECRET}@git.example.com/shop.git",
+        f"git+https://ana:{SECRET}@git.example.com/shop.git",
+        f"ssh://git:{SECRET}@git.example.com/shop.git",
+        f"http://ana:{SECRET}@[2001:db8::1]:8080/shop.git",
+    ],
+)
+def test_credentials_in_the_url_of_a_source_are_refused_and_not_shown(url: str) -> None:
+    said = problem(source=url)
+    assert said.startswith("tornado_apps.shop.source has a name or a password before the host of its URL")
+    assert "credential helper, GIT_ASKPASS or ~/.netrc; or name the repository as ssh://git@… with a deploy key" in said
+    for source in (url, [url], {"url": url}):
+        assert SECRET not in problem(source=source)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "https://git.example.com/shop.git",
+        "https://git.example.com:8443/@ana/shop.git",
+        "https://git.example.com/~ana/shop@v1",
+        "git@git.example.com:shop.git",
+        "ssh://git@git.example.com/shop.git",
+        "ssh://git@git.example.com:2222/~ana/shop.git",
+        "git+ssh://git@git.example.com/shop.git",
+        "ssh://git.example.com/shop.git",
+        "file:///srv/git/shop@v1.git",
+        "/srv/git/ana:shop@v1.git",
+        "files/app",
+    ],
+)
+def test_a_source_without_credentials_is_taken(source: str) -> None:
+    assert problems({"shop": {**SHOP, "source": source}}) == []
+
+
 def test_purge_alone_removes_nothing() -> None:
     assert problem(purge=True).startswith("tornado_apps.shop.purge is for state: absent")
 
