@@ -26,7 +26,9 @@ options:
     type: path
     required: true
   dest:
-    description: Directory for archives. The newest O(keep) of them stay there.
+    description:
+      - Directory for archives. The newest O(keep) of them stay there.
+      - It is its user's alone. One that is a link, belongs to somebody else or can be written by others is refused.
     type: path
     required: true
   keep:
@@ -117,6 +119,7 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.archive import archive_entries
+from ansible_collections.tornado_app.deploy.plugins.module_utils.cache import CacheError, private
 from ansible_collections.tornado_app.deploy.plugins.module_utils.declared import dependencies, followed, procfile, python
 from ansible_collections.tornado_app.deploy.plugins.module_utils.text import valid
 from ansible_collections.tornado_app.deploy.plugins.module_utils.tree import Entry, SourceError, directory_entries
@@ -213,15 +216,15 @@ def main() -> None:
         release = release_id(packed)
         digest = requirements_digest(packed, module.params["requirements"], release)
         says = {"processes": procfile(packed), "python": python(packed), "dependencies": [] if digest else dependencies(packed)}
+        private(dest, make=not module.check_mode)
         archive = dest / f"{release}.tar"
         changed = not archive.exists()
         if changed and not module.check_mode:
-            dest.mkdir(parents=True, exist_ok=True)
             write_archive(packed, archive)
             prune(dest, module.params["keep"])
         elif not module.check_mode:
             os.utime(archive)
-    except SourceError as problem:
+    except (SourceError, CacheError) as problem:
         module.fail_json(msg=valid(str(problem)))
     except OSError as problem:
         module.fail_json(msg=valid(f"source {source}: cannot read or write {problem.filename or dest}: {problem.strerror}"))
