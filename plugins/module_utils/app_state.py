@@ -13,6 +13,7 @@ from typing import cast
 from ansible_collections.tornado_app.deploy.plugins.module_utils.app import App
 from ansible_collections.tornado_app.deploy.plugins.module_utils.history import previous
 from ansible_collections.tornado_app.deploy.plugins.module_utils.history import read as read_history
+from ansible_collections.tornado_app.deploy.plugins.module_utils.modes import fits
 from ansible_collections.tornado_app.deploy.plugins.module_utils.proc import connections, describe, families, listeners
 from ansible_collections.tornado_app.deploy.plugins.module_utils.releases import names, record, whole_environments, with_environments
 from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import Slot
@@ -106,11 +107,24 @@ def foreign_user(app: App) -> bool:
 
 def foreign_group(app: App) -> bool:
     """Whether there is a group of the app's name that the role did not make with its user: the app would have the group's rights."""
+    group = group_id(app["user"])
+    return group != -1 and not any(user.pw_name == app["user"] and user.pw_gid == group for user in pwd.getpwall())
+
+
+def group_id(group: str) -> int:
+    """A group's id; -1 when there is no such group."""
     try:
-        group = grp.getgrnam(app["user"]).gr_gid
+        return grp.getgrnam(group).gr_gid
     except KeyError:
-        return False
-    return not any(user.pw_name == app["user"] and user.pw_gid == group for user in pwd.getpwall())
+        return -1
+
+
+def wrong_modes(app: App) -> list[str]:
+    """The releases that others can read, or nginx cannot, and the files beside them and of histories that not root alone can."""
+    releases, group = Path(app["releases"]), group_id(app["user"])
+    files = [*sorted(releases.glob("*.json")), *(Path(slot["history"]) for slot in app["slots"].values())]
+    found = [*(releases / name for name in names(releases)), *(path for path in files if path.is_file() and is_valid(path.name))]
+    return [str(path) for path in found if not fits(str(path), app["static"], group)]
 
 
 def app_state(app: App) -> AppState:
@@ -142,6 +156,7 @@ def app_state(app: App) -> AppState:
         "environments": whole_environments(Path(app["environments"])),
         "releases": present,
         "records": {name: record(releases / name) for name in names(releases)},
+        "wrong_modes": wrong_modes(app),
         "history": history["releases"],
         "previous": previous(history, slots[live]["release"], [name for name, environment in present.items() if environment]),
         "foreign_ports": foreign_ports(app),

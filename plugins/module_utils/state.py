@@ -91,6 +91,7 @@ class AppState(TypedDict):
     environments: list[str]
     releases: dict[str, str]
     records: dict[str, Record]
+    wrong_modes: list[str]
     history: list[HistoryEntry]
     previous: str
     static_file: str

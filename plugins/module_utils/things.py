@@ -2,8 +2,9 @@
 
 A thing has a ``kind`` and a ``name``, by which tasks know it, and says by ``check`` how it is looked at: ``package``, ``user`` (``home``,
 ``shell``, ``comment``), ``directory`` and ``file`` (``path``, ``owner``, ``group``, ``mode`` as octal text; a file its ``sha256``),
-``present`` and ``absent`` (``path``), ``service`` (its ``unit``, enabled and started), ``reload`` (a ``unit`` that systemd has to know
-as it is on disk), ``loaded`` (``path``, a configuration that the running nginx has to have loaded).
+``present`` and ``absent`` (``path``), ``private`` (``path``, a file that others cannot read), ``service`` (its ``unit``, enabled and
+started), ``reload`` (a ``unit`` that systemd has to know as it is on disk), ``loaded`` (``path``, a configuration that the running nginx
+has to have loaded).
 """
 
 from __future__ import annotations
@@ -140,6 +141,15 @@ def absent_problem(thing: Thing) -> str:
     return "exists" if os.path.lexists(thing["path"]) else ""
 
 
+def private_problem(thing: Thing) -> str:
+    """Whether a file is missing, or others can read it; whose it is, its programs decide."""
+    try:
+        found = os.lstat(thing["path"])
+    except OSError:
+        return "missing"
+    return "others can read it" if stat.S_ISREG(found.st_mode) and found.st_mode & 0o007 else ""
+
+
 def loaded_problem(thing: Thing) -> str:
     """Whether nginx has last loaded something else than what is on disk; empty where there is no nginx."""
     if not Path(NGINX).exists():
@@ -179,6 +189,7 @@ def differences(things: Iterable[Thing]) -> list[Difference]:
         "file": file_problem,
         "present": lambda thing: "" if os.path.lexists(thing["path"]) else "missing",
         "absent": absent_problem,
+        "private": private_problem,
         "loaded": loaded_problem,
         "service": lambda thing: service_problem(thing, known),
         "reload": lambda thing: reload_problem(thing, known),

@@ -83,8 +83,8 @@ hosts:
       type: list
       elements: dict
     environments:
-      description: Virtual environments that are not on the host. Each with C(path), C(python) (the interpreter's path), C(install)
-        (arguments of pip), C(chdir) and C(setting), which messages name.
+      description: Virtual environments that are not on the host. Each with C(app), C(path), C(python) (the interpreter's path),
+        C(install) (arguments of pip), C(chdir) and C(setting), which messages name.
       type: list
       elements: dict
     records:

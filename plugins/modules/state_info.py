@@ -99,6 +99,10 @@ apps:
     environments: {description: Digests of the environments that are whole., type: list, elements: str}
     releases: {description: "Release on the host to the digest of its environment; empty when that is not whole.", type: dict}
     records: {description: "Release on the host to what is noted of it: environment, python and commands.", type: dict}
+    wrong_modes:
+      description: Paths of releases, records and histories that others can read, or of releases that nginx cannot.
+      type: list
+      elements: str
     history: {description: "What was live, latest first. Each with release at by version commit run withdrawn.", type: list, elements: dict}
     previous: {description: What a rollback goes to; empty when there is nothing., type: str}
     foreign_ports: {description: Port (text) to another user's process that listens on it., type: dict}

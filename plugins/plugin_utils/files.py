@@ -53,8 +53,8 @@ def link(slot: Slot, release: Release) -> File:
 
 
 def history(slot: Slot, content: Mapping[str, Any]) -> File:
-    """What was live before a slot."""
-    return {"path": slot["history"], "content": text(content)}
+    """What was live before a slot, for root alone."""
+    return {"path": slot["history"], "content": text(content), "mode": "0600"}
 
 
 def cookie(app: App, secret: str) -> File:
@@ -83,10 +83,14 @@ def stale_logs(apps: Apps, slots: Iterable[Slot]) -> list[File]:
 
 
 def release_records(apps: Apps, releases: Mapping[str, Release]) -> list[File]:
-    """Which environment each release needs, and what its Procfile says."""
+    """Which environment each release needs, and what its Procfile says; for root alone."""
     keys = ("release", "environment", "python", "commands")
     return [
-        {"path": f"{apps[name]['releases']}/{release['release']}.json", "content": text({key: release[key] for key in keys})}  # type: ignore[literal-required]
+        {
+            "path": f"{apps[name]['releases']}/{release['release']}.json",
+            "content": text({key: release[key] for key in keys}),  # type: ignore[literal-required]
+            "mode": "0600",
+        }
         for name, release in releases.items()
     ]
 

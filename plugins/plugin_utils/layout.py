@@ -229,11 +229,12 @@ def planned(name: str, settings: Settings, host: HostSettings) -> Any:
         "directories": [
             {"path": path, "owner": owner, "group": group, "mode": mode}
             for path, owner, group, mode in (
-                (home, "root", "root", "0755"),
-                (f"{home}/releases", "root", "root", "0755"),
-                (f"{home}/environments", "root", "root", "0755"),
-                (f"{home}/slots", "root", "root", "0755"),
-                (f"{home}/live", "root", "root", "0755"),
+                # nginx passes to the flag file and to static files, and cannot list what is there.
+                (home, "root", name, "0751"),
+                (f"{home}/releases", "root", name, "0751"),
+                (f"{home}/environments", "root", name, "0750"),
+                (f"{home}/slots", "root", name, "0751"),
+                (f"{home}/live", "root", name, "0751"),
                 (f"{home}/shared", name, name, "0750"),
                 (etc, "root", name, "0750"),
                 (f"{etc}/slots", "root", name, "0750"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import PurePosixPath
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.app import Apps
 from ansible_collections.tornado_app.deploy.plugins.module_utils.state import Difference, State
@@ -42,6 +43,7 @@ def of_apps(apps: Apps) -> Iterator[Thing]:
         yield {"kind": "user", "name": app["user"], "check": "user", "home": home, "shell": "/usr/sbin/nologin", "comment": comment}
         for own in app["directories"]:
             yield directory(own["path"], own["owner"], own["group"], own["mode"])
+        yield {"kind": "access_log", "name": name, "check": "private", "path": app["access_log"]}
         yield {"kind": "reload", "name": name, "check": "reload", "unit": app["unit"]}
         yield {"kind": "unit", "name": name, "check": "service", "unit": app["unit"]}
 
@@ -71,6 +73,8 @@ def compared(apps: Apps, state: State, environment: str, sysctls: Mapping[str, s
         if own["supervisord"] and own["supervisord"]["nofile"] < app["nofile"]:
             reason = f"{own['supervisord']['nofile']} files instead of {app['nofile']}"
             yield {"kind": "limit", "name": name, "reason": reason}
+        if own["wrong_modes"]:
+            yield {"kind": "modes", "name": name, "reason": f"of {', '.join(PurePosixPath(path).name for path in own['wrong_modes'])}"}
         if own["fresh"] and not own["flagged"]:
             yield {"kind": "flag", "name": name, "reason": "missing"}
     for name in removed:

@@ -42,10 +42,13 @@ class Host:
 
     def run(self, files: Mapping[str, str] | None = None, *, force: bool = True, **arguments: Any) -> dict[str, Any]:
         """Run the module."""
-        given = [{"path": path, "content": text, "force": force} for path, text in (files or {}).items()]
+        return self.install([{"path": path, "content": text, "force": force} for path, text in (files or {}).items()], **arguments)
+
+    def install(self, files: list[dict[str, Any]], **arguments: Any) -> dict[str, Any]:
+        """Run the module with files as it takes them."""
         own = {"root": self.root, "state_file": self.state, "lock": self.folder / "run/nginx.lock"}
         paths = {key: str(path) for key, path in own.items()}
-        return run_module("nginx_config", files=given, tmpdir=self.folder, **{**paths, **arguments})
+        return run_module("nginx_config", files=files, tmpdir=self.folder, **{**paths, **arguments})
 
     def text(self, path: str) -> str | None:
         found: str | None = config.text(self.root / path)

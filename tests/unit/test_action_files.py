@@ -167,7 +167,8 @@ def test_a_host_is_compared_with_all_that_it_is_to_have() -> None:
             "reload",
             "unit",
             "nginx",
-        )
+        ),
+        "access_log",
     }
     names = {(thing["kind"], thing["name"]) for thing in things}
     assert names >= {("own_file", "wsgi.py"), ("nginx", "conf.d/shop.conf"), ("nginx", "conf.d/shop.blue.conf"), ("unit", "shop")}

@@ -14,6 +14,7 @@ from ansible.template import trust_as_template
 
 from tests.unit.loading import ROLE
 from tests.unit.conftest import process, templar, utils, wait_until
+from tests.unit.test_tasks import ALL
 
 SCRIPT = (ROLE / "files/alone.sh").read_text().rstrip("\n")  # as Ansible's lookup reads it
 SHORT = SCRIPT.replace("900", "0.2")
@@ -29,17 +30,30 @@ def argv(lock: Path, *command: str, script: str = SCRIPT) -> list[str]:
     return ["sh", "-c", script, "sh", str(lock), *command]
 
 
+def trusted_text(value: Any) -> Any:
+    """The same, as Ansible reads it from a task."""
+    if isinstance(value, list):
+        return [trusted_text(item) for item in value]
+    return trust_as_template(value) if isinstance(value, str) else value
+
+
 def run(lock: Path, *command: str, script: str = SCRIPT) -> subprocess.CompletedProcess[str]:
     return subprocess.run(argv(lock, *command, script=script), capture_output=True, text=True, check=False, timeout=60)
 
 
-def value(name: str) -> Any:
-    """A variable of the role."""
-    return templar({}).template(trust_as_template(f"{{{{ {name} }}}}"))
-
-
-def test_the_role_calls_it() -> None:
-    assert value("__tornado_app_alone") == ["sh", "-c", SCRIPT, "sh"]
+def test_the_release_command_of_each_app_has_its_own() -> None:
+    (task,) = (task for task in ALL if task["name"] == "Start | Run the release commands, each on one host")
+    variables = {
+        **task["vars"],
+        "__tornado_app_root": "/opt/tornado_app",
+        "item": {"app": "shop", "user": "shop", "record": "/etc/shop/slots/green.json"},
+    }
+    trusted = {name: trusted_text(value) for name, value in variables.items()}
+    found = templar({**trusted, "__tornado_app_launcher": "/launch.py"}).template(trusted_text(task["ansible.builtin.command"]["argv"]))
+    assert found[:4] == ["sh", "-c", SCRIPT, "sh"]
+    python = "/usr/bin/python3 -I -S"
+    command = f"{python} /opt/tornado_app/sandboxed.py shop {python} /launch.py /etc/shop/slots/green.json release"
+    assert found[4:] == ["/run/tornado_app/release.shop.lock", *command.split()]
 
 
 def test_a_command_says_how_it_ended_and_gets_its_arguments(lock: Path) -> None:

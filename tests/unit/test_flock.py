@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.conftest import make_slot, process, run_module, utils, wait_until
+from tests.unit.conftest import PATIENCE, make_slot, process, run_module, utils, wait_until
 from tests.unit.nginx_host import Host, host
 
 __all__ = ["host"]  # a fixture
@@ -148,7 +148,7 @@ def test_who_waits_gets_it_when_it_is_free(path: Path, monkeypatch: pytest.Monke
     with process("flock", "--no-fork", path, "sleep", "0.5") as other:
         wait_until(lambda: utils("proc").flock_holders(path) == [other.pid], "the lock of another process")
         with flock.locked(path):
-            assert other.wait(0) == 0
+            assert other.wait(PATIENCE) == 0
             assert utils("proc").flock_holders(path) == [os.getpid()]
     assert utils("proc").flock_holders(path) == []
 

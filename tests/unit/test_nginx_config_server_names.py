@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from tests.unit.conftest import run_module
 from tests.unit.nginx_host import Host, host
 
 __all__ = ["host"]  # a fixture
@@ -20,7 +19,7 @@ def named(names: str, port: int, answer: int = 200) -> str:
 def install_shop(host: Host, names: str = "shop.test www.shop.test", **arguments: Any) -> dict[str, Any]:
     """Run the module with the site of the app shop."""
     given = [{"path": "conf.d/shop.conf", "content": named(names, host.port, 204), "app": "shop"}]
-    return run_module("nginx_config", files=given, root=str(host.root), state_file=str(host.state), tmpdir=host.folder, **arguments)
+    return host.install(given, **arguments)
 
 
 def shared(host: Host, names: str, path: str) -> str:
@@ -105,6 +104,6 @@ def test_sites_of_apps_are_judged_each_by_its_own_names(host: Host) -> None:
     (host.root / "conf.d/00-old.conf").write_text(named("api.test", host.port))
     (host.root / "conf.d/01-old.conf").write_text(named("shop.test", host.port))
     given = [{"path": f"conf.d/{app}.conf", "content": named(f"{app}.test", host.port), "app": app} for app in ("shop", "api")]
-    result = run_module("nginx_config", files=given, root=str(host.root), state_file=str(host.state), tmpdir=host.folder)
+    result = host.install(given)
     assert "tornado_apps.shop.server_names: shop.test on this host is also in" in result["msg"]
     assert "tornado_apps.api.server_names: api.test on this host is also in" in result["msg"]

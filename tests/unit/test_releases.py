@@ -73,7 +73,7 @@ def test_without_requirements_the_dependencies_of_the_project_are_installed_with
     built = {"shop": artifact(requirements_digest="abc", dependencies=["tornado>=6.5"])}
     (environment,) = releases.new_environments(PLAN, state(), wanted, built)
     assert (environment["install"], environment["python"]) == (["tornado>=6.5"], "/usr/bin/python3.12")
-    assert environment["path"] == "/srv/shop/environments/ffffffffffff"
+    assert (environment["app"], environment["path"]) == ("shop", "/srv/shop/environments/ffffffffffff")
 
 
 def test_only_environments_that_are_missing_are_installed() -> None:

@@ -63,6 +63,7 @@ def test_fresh_host(app: App) -> None:
         "slots": {"blue": empty, "green": empty},
         "releases": {},
         "records": {},
+        "wrong_modes": [],
         "environments": [],
         "history": [],
         "previous": "",

@@ -120,6 +120,22 @@ def test_all_that_is_wrong_is_told(tmp_path: Path, make: Maker) -> None:
         assert said in found
 
 
+def test_a_file_that_others_can_read_is_not_private(tmp_path: Path) -> None:
+    """Whose it is does not count: nginx makes its logs its workers'."""
+    path = tmp_path / "it"
+    thing: Thing = {"check": "private", "path": str(path)}
+    assert reason(thing) == "missing"
+    path.touch()
+    for mode in (0o644, 0o641, 0o642):
+        path.chmod(mode)
+        assert reason(thing) == "others can read it"
+    path.chmod(0o640)
+    assert reason(thing) == ""
+    path.unlink()
+    path.symlink_to("/dev/stdout")
+    assert reason(thing) == ""
+
+
 @pytest.mark.parametrize("content", [b"", CONTENT[:-1], CONTENT + b"\n", CONTENT.replace(b"\xfc", b"u")])
 def test_another_content(tmp_path: Path, content: bytes) -> None:
     thing = file(tmp_path / "it")

@@ -9,7 +9,7 @@ from typing import Any
 from ansible_collections.tornado_app.deploy.plugins.module_utils.state import Difference
 from ansible_collections.tornado_app.deploy.plugins.module_utils.things import Thing
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils import things
-from tests.unit.builders import PLAN, SHOP, SHOP_PLAN, app_state, host_state, planned
+from tests.unit.builders import PLAN, SHOP, SHOP_PLAN, A, app_state, host_state, planned
 
 # What a thing needs beside kind, name and check, by its check; see module_utils/things.py.
 KEYS = {
@@ -19,6 +19,7 @@ KEYS = {
     "file": {"path", "owner", "group", "mode", "sha256"},
     "present": {"path"},
     "absent": {"path"},
+    "private": {"path"},
     "service": {"unit"},
     "reload": {"unit"},
     "loaded": {"path"},
@@ -57,11 +58,12 @@ def test_each_app_has_a_user_its_directories_and_its_unit() -> None:
         assert checks(own) == [
             ("user", name, "user"),
             *(("directory", directory["path"], "directory") for directory in app["directories"]),
+            ("access_log", name, "private"),
             ("reload", name, "reload"),
             ("unit", name, "service"),
         ]
         assert [thing["unit"] for thing in own if "unit" in thing] == [app["unit"]] * 2
-    assert len(found) == 2 * (3 + len(SHOP_PLAN["directories"]))
+    assert len(found) == 2 * (4 + len(SHOP_PLAN["directories"]))
 
 
 def test_directories_are_as_the_plan_has_them() -> None:
@@ -143,6 +145,12 @@ def test_a_limit_differs_where_a_running_supervisord_has_less() -> None:
 
     assert running(1024) == [{"kind": "limit", "name": "shop", "reason": "1024 files instead of 65536"}]
     assert running(70000) == compared({"supervisord": None}) == []
+
+
+def test_modes_differ_where_a_release_or_what_is_beside_it_is_open() -> None:
+    paths = [f"/srv/shop/releases/{name}" for name in (A, f"{A}.json")] + ["/srv/shop/slots/blue.history.json"]
+    (found,) = compared({"wrong_modes": paths})
+    assert found == {"kind": "modes", "name": "shop", "reason": f"of {A}, {A}.json, blue.history.json"}
 
 
 def test_a_flag_differs_on_a_fresh_host_alone() -> None:

@@ -54,7 +54,7 @@ def save(flask: Fleet, name: str) -> None:
 
 def test_what_is_saved_is_served(flask: Fleet) -> None:
     for name, state in flask.state("flask_app").items():
-        flask.hosts[name].check_output(f"cp -r /srv/flask_app/releases/{state.release} {SOURCE}")
+        flask.hosts[name].check_output(f"cp -r --preserve=mode,ownership /srv/flask_app/releases/{state.release} {SOURCE}")
     flask.play("--tags", "deploy", **DEBUG)
     for name, host in flask.hosts.items():
         save(flask, name)

@@ -119,6 +119,15 @@ def test_no_setting_of_the_app_is_world_readable(root: Root) -> None:
     assert root("find /run/shop -mindepth 1 -perm /o=rwx") == ""
 
 
+def test_others_read_static_files_alone(root: Root) -> None:
+    test = 'for path; do test -r "$path" && echo "$path"; done; true'
+    readable = root(f"find /srv/shop -type f -print0 | runuser -u nobody -- xargs --null sh -c '{test}' sh").splitlines()
+    assert any("/static/" in path for path in readable)
+    assert [path for path in readable if "/static/" not in path and path != "/srv/shop/live/green"] == []
+    assert root("runuser -u nobody -- find /srv/shop -mindepth 1 2>/dev/null || true") == ""
+    assert root("find /var/log/nginx -name 'shop.access.log*' -perm /o=rwx") == ""
+
+
 def test_the_sites_of_the_distribution_are_out_of_the_way(host: Host) -> None:
     with host.sudo():
         assert not host.file("/etc/nginx/sites-enabled/default").exists

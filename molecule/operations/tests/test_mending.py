@@ -8,9 +8,13 @@ from tests.fleet import Fleet
 
 # What differs, as a run says it -> the command that breaks it, and a command that prints how it is.
 DRIFT = {
-    "directory /srv/shop/releases: mode is 0775 instead of 0755": ("chmod 0775 /srv/shop/releases", "stat -c %a /srv/shop/releases"),
+    "directory /srv/shop/releases: mode is 0775 instead of 0751": ("chmod 0775 /srv/shop/releases", "stat -c %a /srv/shop/releases"),
     "directory /srv/shop/shared: owner is 0 instead of shop": ("chown root /srv/shop/shared", "stat -c %U /srv/shop/shared"),
     "directory /etc/shop/slots: group is 0 instead of shop": ("chgrp root /etc/shop/slots", "stat -c %G /etc/shop/slots"),
+    "access_log shop: others can read it": (
+        "chmod 0644 /var/log/nginx/shop.access.log",
+        "stat -c %a /var/log/nginx/shop.access.log",
+    ),
     "user shop: shell is /bin/sh": ("sed -i '/^shop:/s#/usr/sbin/nologin#/bin/sh#' /etc/passwd", "grep ^shop: /etc/passwd"),
     "limits shop: missing": ("rm /etc/security/limits.d/shop.conf", "cat /etc/security/limits.d/shop.conf"),
     "needrestart shop: missing": ("rm /etc/needrestart/conf.d/shop.conf", "cat /etc/needrestart/conf.d/shop.conf"),
@@ -37,6 +41,8 @@ DRIFT = {
     "package procps: not installed": ("dpkg --purge --force-depends procps", "ls /usr/bin/pgrep"),
 }
 SYSCTL = "/etc/sysctl.d/10-tornado_app.conf"
+# A release, what is noted of it, and a history.
+OPENED = "/srv/shop/releases/* /srv/shop/slots/*.history.json"
 
 
 def test_a_run_mends_exactly_what_differs_and_keeps_every_process(fleet: Fleet, subtests: pytest.Subtests) -> None:
@@ -46,6 +52,8 @@ def test_a_run_mends_exactly_what_differs_and_keeps_every_process(fleet: Fleet, 
     for broken, _ in DRIFT.values():
         host.check_output(broken)
     host.run(f"rm {SYSCTL}")
+    modes = host.check_output(f"stat -c %a {OPENED}")
+    host.check_output(f"chmod o+r {OPENED}")
     with fleet.unnoticed():
         output = " ".join(fleet.play("--tags", "provision").split())
     for what, (_, look) in DRIFT.items():
@@ -53,6 +61,7 @@ def test_a_run_mends_exactly_what_differs_and_keeps_every_process(fleet: Fleet, 
             assert what in output
             assert host.check_output(look) == was[what]
     assert host.run(f"cat {SYSCTL}").stdout == ceilings
+    assert host.check_output(f"stat -c %a {OPENED}") == modes
     assert fleet.state() == before
     # The other host, of which nothing differed, was left alone; and now nothing differs on either.
     assert re.search(r"web-2 : ok=\d+ changed=0 ", output)
