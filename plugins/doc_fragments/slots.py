@@ -52,6 +52,7 @@ options:
           timeout: {description: Seconds that open connections have., type: int, required: true}
       stop_timeout: {description: Seconds between SIGTERM and SIGKILL., type: int, required: true}
       access_log: {description: nginx's log of the app., type: path, required: true}
+      logs: {description: Directory of its processes' logs; empty when they are in the journal., type: str, required: true}
       cwd: {description: The link to its release., type: path, required: true}
       releases: {description: Directory of the app's releases., type: path, required: true}
       config: {description: Its configuration of supervisord., type: path, required: true}

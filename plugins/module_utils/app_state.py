@@ -7,38 +7,60 @@ import json
 import os
 import pwd
 import stat
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.app import App
 from ansible_collections.tornado_app.deploy.plugins.module_utils.history import previous
 from ansible_collections.tornado_app.deploy.plugins.module_utils.history import read as read_history
 from ansible_collections.tornado_app.deploy.plugins.module_utils.modes import fits
-from ansible_collections.tornado_app.deploy.plugins.module_utils.proc import connections, describe, families, listeners
+from ansible_collections.tornado_app.deploy.plugins.module_utils.proc import Process, connections, families, listeners
 from ansible_collections.tornado_app.deploy.plugins.module_utils.releases import names, record, whole_environments, with_environments
 from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import Slot
 from ansible_collections.tornado_app.deploy.plugins.module_utils.state import AppState, ProcessState, SlotState, SupervisordState
-from ansible_collections.tornado_app.deploy.plugins.module_utils.supervisor import UNANSWERED, ProcessInfo, connect, processes
+from ansible_collections.tornado_app.deploy.plugins.module_utils.supervisor import UNANSWERED, ProcessInfo, Supervisor
 from ansible_collections.tornado_app.deploy.plugins.module_utils.text import is_valid, valid
+from ansible_collections.tornado_app.deploy.plugins.module_utils.untrusted import UntrustedError
+from ansible_collections.tornado_app.deploy.plugins.module_utils.users import user_id
 
 UNIT_DIRECTORIES = ("/usr/lib/systemd/system", "/lib/systemd/system")
+PATIENCE = 5.0  # seconds for the answer of a supervisord: a look is for all apps of the host
 
 
-def supervised(socket: str) -> tuple[int, list[ProcessInfo]]:
-    """supervisord's process id (0 when it does not answer) and its processes."""
+class Supervised(NamedTuple):
+    """What an app's supervisord answers: its own process, None when it does not; its processes; what of it cannot be believed."""
+
+    supervisord: Process | None
+    processes: list[ProcessInfo]
+    untrusted: list[str]
+
+
+def supervised(app: App) -> Supervised:
+    """Ask the supervisord of an app."""
+    supervisor = Supervisor(app["socket"], app["user"], app["unit"], PATIENCE)
     try:
-        supervisor = connect(socket)
-        return supervisor.getPID(), processes(supervisor)
+        found, strange = supervisor.processes({slot["group"] for slot in app["slots"].values()})
+    except UntrustedError as problem:
+        return Supervised(None, [], [str(problem)])
     except UNANSWERED:
-        return 0, []
+        return Supervised(None, [], [])
+    process = supervisor.process()
+    return Supervised(process, found, [*strange, *([] if process else [f"who answers is not of {app['unit']}"])])
+
+
+def all_supervised(apps: Mapping[str, App]) -> dict[str, Supervised]:
+    """Ask the supervisords of all apps at the same time: one that does not answer costs the others nothing."""
+    with ThreadPoolExecutor(max_workers=max(1, len(apps))) as pool:
+        return dict(zip(apps, pool.map(supervised, apps.values())))
 
 
 def process_state(info: ProcessInfo, families: dict[int, list[int]]) -> ProcessState:
     """One process: supervisord's word for its state, and what the kernel says of it."""
-    kernel = describe(info["pid"]) if info["pid"] else None
-    facts = kernel._asdict() if kernel else {"pid": 0, "nofile": 0, "uid": -1, "unit": "", "uptime": 0}
-    port = {"port": int(info["name"]), "children": len(families.get(info["pid"], []))} if info["name"].isdigit() else {}
-    return cast(ProcessState, {"name": f"{info['group']}:{info['name']}", **port, "state": info["statename"], **facts})
+    facts = info.kernel._asdict() if info.kernel else {"pid": 0, "nofile": 0, "uid": -1, "unit": "", "uptime": 0}
+    port = {"port": int(info.name), "children": len(families.get(info.pid, []) if info.kernel else [])} if info.name.isdigit() else {}
+    return cast(ProcessState, {"name": f"{info.group}:{info.name}", **port, "state": info.statename, **facts})
 
 
 def foreign_paths(app: App) -> list[str]:
@@ -61,7 +83,7 @@ def slot_state(slot: Slot, releases: Path, running: list[ProcessInfo]) -> SlotSt
     link = Path(slot["cwd"])
     release = valid(Path(os.readlink(link)).name) if link.is_symlink() else ""
     known = families() if running else {}
-    found = [process_state(info, known) for info in running if info["group"] == slot["group"]]
+    found = [process_state(info, known) for info in running if info.group == slot["group"]]
     own = [process for process in found if "port" in process]
     addresses = listens_on(Path(slot["record"])) or [f"127.0.0.1:{process['port']}" for process in own]
     return {
@@ -89,12 +111,12 @@ def static_file(directory: Path) -> str:
     return next((str(path) for path in found if is_valid(str(path)) and not any(part.startswith(".") for part in path.parts)), "")
 
 
-def user_id(user: str) -> int:
-    """A user's id; -1 when there is no such user."""
+def reachable(app: App) -> bool:
+    """Whether nginx can reach the directory of the sockets, which the app may have replaced by anything."""
     try:
-        return pwd.getpwnam(user).pw_uid
-    except KeyError:
-        return -1
+        return stat.S_ISDIR(os.lstat(app["sockets"]).st_mode) and bool(os.stat(app["run"]).st_mode & stat.S_IXOTH)
+    except OSError:
+        return False
 
 
 def foreign_user(app: App) -> bool:
@@ -127,17 +149,13 @@ def wrong_modes(app: App) -> list[str]:
     return [str(path) for path in found if not fits(str(path), app["static"], group)]
 
 
-def app_state(app: App) -> AppState:
-    """One app."""
-    releases = Path(app["releases"])
-    pid, running = supervised(app["socket"])
-    supervisord = describe(pid) if pid else None
-    if supervisord and supervisord.uid != user_id(app["user"]):  # the socket is the app's own, so is what it tells
-        supervisord = None
+def app_state(app: App, answer: Supervised) -> AppState:
+    """One app, of which supervisord has answered this."""
+    releases, supervisord = Path(app["releases"]), answer.supervisord
     # A fresh host begins with green live, with nothing in it, so that the first release goes to blue: the port that the settings name.
     fresh = not any(os.path.lexists(path) for slot in app["slots"].values() for path in (slot["cwd"], slot["config"]))
     live = "green" if fresh or Path(app["flag"]).exists() else "blue"
-    slots = {slot["name"]: slot_state(slot, releases, running) for slot in app["slots"].values()}
+    slots = {slot["name"]: slot_state(slot, releases, answer.processes) for slot in app["slots"].values()}
     present = with_environments(releases, Path(app["environments"]))
     history = read_history(Path(app["slots"][live]["history"]))
     units = (Path(directory) / app["unit"] for directory in UNIT_DIRECTORIES)
@@ -151,7 +169,8 @@ def app_state(app: App) -> AppState:
         "flagged": Path(app["flag"]).exists(),
         "provisioned": all(Path(path).exists() for path in (*(entry["path"] for entry in app["directories"]), app["unit_file"])),
         "supervisord": cast(SupervisordState, supervisord._asdict()) if supervisord else None,
-        "sockets": Path(app["sockets"]).is_dir() and bool(Path(app["run"]).stat().st_mode & stat.S_IXOTH),
+        "untrusted": answer.untrusted,
+        "sockets": reachable(app),
         "slots": slots,
         "environments": whole_environments(Path(app["environments"])),
         "releases": present,

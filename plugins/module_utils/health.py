@@ -17,7 +17,7 @@ class Asked(Slot):
 
 
 class Seen(TypedDict):
-    """One look at a process: ``port`` is 0 for a worker, ``log`` the path of its log."""
+    """One look at a process: ``port`` is 0 for a worker."""
 
     name: str
     port: int
@@ -27,7 +27,6 @@ class Seen(TypedDict):
     status: int
     latency_ms: float
     errors: list[str]
-    log: str
 
 
 class Health(TypedDict):

@@ -5,8 +5,16 @@ from __future__ import annotations
 import http.client
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TypedDict
+
+from ansible_collections.tornado_app.deploy.plugins.module_utils.text import shown
+from ansible_collections.tornado_app.deploy.plugins.module_utils.untrusted import Bounded, connection
+
+HEAD = 65536  # bytes of an answer without what is asked for of its body
+# What reading raises of an answer that is none of HTTP's; for a chunk of a negative size that is a ValueError.
+MALFORMED = (ValueError, http.client.HTTPException)
 
 
 class Answer(TypedDict):
@@ -19,39 +27,42 @@ class Answer(TypedDict):
     body: str
 
 
-class UnixConnection(http.client.HTTPConnection):
-    """A connection to a unix socket."""
+@contextmanager
+def connected(address: str, timeout: float, size: int, owner: int) -> Iterator[Bounded]:
+    """A connection to host:port or unix:path; the socket at a path has to be the owner's."""
+    place, _, rest = address.rpartition(":")
+    if place == "unix":
+        with connection(rest, owner, timeout, size) as found:
+            yield found
+    else:
+        with Bounded(socket.AF_INET6 if ":" in place else socket.AF_INET, timeout, size) as made:
+            made.connect((place, int(rest)))
+            yield made
 
-    def __init__(self, path: str, timeout: float) -> None:
-        super().__init__("localhost", timeout=timeout)
-        self._path = path
 
-    def connect(self) -> None:
-        """Connect to the path instead of the host."""
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
+def exchange(over: Bounded, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None) -> http.client.HTTPResponse:
+    """Ask once; the answer, of which the body is not read yet."""
+    asking = http.client.HTTPConnection("localhost")
+    asking.sock = over
+    asking.request(method, path, body, {**headers, "Connection": "close"})
+    return asking.getresponse()
 
 
-def get(address: str, path: str, host: str, timeout: float, headers: Iterable[str] = (), size: int = 0) -> Answer:
+def get(address: str, path: str, host: str, timeout: float, headers: Iterable[str] = (), size: int = 0, owner: int = -1) -> Answer:
     """Ask once, on a new connection, without following redirects; ``address`` is host:port or unix:path, as in nginx.
 
-    ``headers`` has those of the answer that are asked for, empty where it has none; ``body`` its first ``size`` bytes as text.
+    ``timeout`` is for all of it. ``headers`` has those of the answer that are asked for, empty where it has none; ``body`` its first
+    ``size`` bytes as text; ``owner`` is the user whose a unix socket has to be.
     """
     start = time.monotonic()
-    place, _, rest = address.rpartition(":")
-    connection = UnixConnection(rest, timeout) if place == "unix" else http.client.HTTPConnection(place, int(rest), timeout=timeout)
     status, error, body, found = 0, "", "", dict.fromkeys(headers, "")
     try:
-        connection.request("GET", path, headers={"Host": host, "Connection": "close"})
-        answer = connection.getresponse()
-        status = answer.status
-        found = {name: answer.getheader(name, "") for name in found}
-        body = answer.read(size).decode("utf-8", "replace")  # a body that never ends is not waited for
+        with connected(address, timeout, HEAD + size, owner) as over, exchange(over, "GET", path, {"Host": host}) as answer:
+            status = answer.status
+            found = {name: shown(answer.getheader(name, "")) for name in found}
+            body = answer.read(size).decode("utf-8", "replace")  # a body that never ends is not waited for
         if not 200 <= status < 400:
             error = f"{path} answered {status}"
-    except (OSError, http.client.HTTPException) as problem:
-        error = f"{path}: {problem or type(problem).__name__}"
-    finally:
-        connection.close()
+    except (OSError, *MALFORMED) as problem:
+        error = f"{path}: {shown(str(problem)) or type(problem).__name__}"
     return {"status": status, "latency_ms": round((time.monotonic() - start) * 1000, 1), "error": error, "headers": found, "body": body}

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 from collections.abc import Iterable, Iterator
 from glob import glob
 from pathlib import Path
 from typing import NamedTuple
 
+from ansible_collections.tornado_app.deploy.plugins.module_utils.text import shown
+
 PROC = Path("/proc")
 ESTABLISHED = "01"
 LISTEN = "0A"
 CONNECTED = "03"  # of a unix socket
+ENDED = ("Z", "X")  # of a process that is still listed
 
 
 class Process(NamedTuple):
@@ -23,6 +27,15 @@ class Process(NamedTuple):
     uid: int
     unit: str
     uptime: int
+
+
+class Stat(NamedTuple):
+    """What the kernel counts of a process: ``parent`` and process ``group`` are process ids, ``started`` is clock ticks since the boot."""
+
+    state: str
+    parent: int
+    group: int
+    started: int
 
 
 class Socket(NamedTuple):
@@ -42,48 +55,82 @@ def read(path: Path) -> str:
     return path.read_text(encoding="utf-8", errors="replace")
 
 
+def pids(proc: Path = PROC) -> list[int]:
+    """The processes that are there, in the order of their ids."""
+    return sorted(int(entry.name) for entry in proc.iterdir() if re.fullmatch("[0-9]{1,9}", entry.name))
+
+
 def nofile(pid: int, proc: Path = PROC) -> int:
     """The soft limit of open files of a live process; 0 when there is no such process."""
     try:
         limits = read(proc / str(pid) / "limits")
     except OSError:
         return 0
-    found = re.search(r"^Max open files\s+(\d+|unlimited)", limits, re.MULTILINE)
+    found = re.search(r"^Max open files\s+(\d{1,19}|unlimited)", limits, re.MULTILINE)
     return 0 if not found else (1 << 30) if found.group(1) == "unlimited" else int(found.group(1))
+
+
+def stat(pid: int, proc: Path = PROC) -> Stat | None:
+    """What the kernel counts of a process; None when it is gone. Its name, in which anything may be, is left out."""
+    try:
+        parts = read(proc / str(pid) / "stat").rpartition(")")[2].split()
+        return Stat(parts[0], int(parts[1]), int(parts[2]), int(parts[19]))
+    except (OSError, IndexError, ValueError):
+        return None
 
 
 def describe(pid: int, proc: Path = PROC) -> Process | None:
     """A live process, or None when it is gone."""
+    counted = stat(pid, proc)
+    if counted is None or counted.state in ENDED:
+        return None
     try:
         # A status without this line is that of a process that is just ending: AttributeError, below.
         uid = int(re.search(r"^Uid:\s+(\d+)", read(proc / str(pid) / "status"), re.MULTILINE).group(1))  # type: ignore[union-attr]
         cgroup = read(proc / str(pid) / "cgroup")
-        started = int(read(proc / str(pid) / "stat").rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
-        uptime = float((proc / "uptime").read_text().split()[0])
-    except (OSError, AttributeError):
+        uptime = int(max(0.0, float(read(proc / "uptime").split()[0]) - counted.started / os.sysconf("SC_CLK_TCK")))
+    except (OSError, AttributeError, IndexError, ValueError, OverflowError):
         return None
-    unit = re.search(r"/([^/\s]+\.service)", cgroup)
-    return Process(pid, nofile(pid, proc), uid, unit.group(1) if unit else "", int(max(0.0, uptime - started)))
+    unit = re.search(r"^.*/([^/\s]+\.service)", cgroup, re.MULTILINE)  # the last: a container may be in the unit of its machine
+    return Process(pid, nofile(pid, proc), uid, unit.group(1) if unit else "", uptime)
 
 
-def members(leaders: set[int], uid: int, proc: Path = PROC) -> list[int]:
-    """The live processes of a user that are in the process groups of ``leaders``, which need not be there any more."""
-    found = []
-    for entry in proc.iterdir():
-        if entry.name.isdigit():
-            try:
-                state, _, group = read(entry / "stat").rpartition(")")[2].split()[:3]
-                if int(group) in leaders and state not in "ZX" and entry.stat().st_uid == uid:
-                    found.append(int(entry.name))
-            except (OSError, ValueError):
-                continue
-    return found
+def own(pid: int, uid: int, unit: str, proc: Path = PROC) -> Process | None:
+    """A live process that is a user's and in a unit: whoever says its id may lie."""
+    found = describe(pid, proc)
+    return found if found and (found.uid, found.unit) == (uid, unit) else None
+
+
+def is_member(pid: int, leaders: set[int], uid: int, unit: str, proc: Path = PROC) -> bool:
+    """Whether a process is in the process group of one of ``leaders``, and a user's and in a unit."""
+    counted = stat(pid, proc)
+    return counted is not None and counted.group in leaders and own(pid, uid, unit, proc) is not None
+
+
+def members(leaders: set[int], uid: int, unit: str, proc: Path = PROC) -> list[int]:
+    """The live processes for which this is so; the leaders need not be there any more."""
+    return [pid for pid in pids(proc) if is_member(pid, leaders, uid, unit, proc)]
+
+
+def kill(pid: int, leaders: set[int], uid: int, unit: str) -> None:
+    """End a member at once. It is held before it is looked at: its id may be another process's by now."""
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        if is_member(pid, leaders, uid, unit):
+            signal.pidfd_send_signal(handle, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    finally:
+        os.close(handle)
 
 
 def name(pid: int, proc: Path = PROC) -> str:
     """The process's short name, or an empty string when it is gone."""
     try:
-        return read(proc / str(pid) / "comm").strip()
+        return shown(read(proc / str(pid) / "comm").strip())
     except OSError:
         return ""
 
@@ -113,12 +160,9 @@ def has_flock(entry: Path, path: Path) -> bool:
 def families(proc: Path = PROC) -> dict[int, list[int]]:
     """Process id -> its direct children, in the order of their ids, of all processes that have any."""
     found: dict[int, list[int]] = {}
-    for pid in sorted(int(entry.name) for entry in proc.iterdir() if entry.name.isdigit()):
-        try:
-            fields = read(proc / str(pid) / "stat").rpartition(")")[2].split()
-        except OSError:
-            continue
-        found.setdefault(int(fields[1]), []).append(pid)
+    for pid in pids(proc):
+        if counted := stat(pid, proc):
+            found.setdefault(counted.parent, []).append(pid)
     return found
 
 
@@ -144,24 +188,25 @@ def sockets(state: str, proc: Path = PROC) -> Iterator[Socket]:
     """The TCP sockets, over IPv4 and IPv6, that are in a state (``ESTABLISHED``, ``LISTEN``)."""
     for table in ("tcp", "tcp6"):
         try:
-            lines = (proc / "net" / table).read_text().splitlines()[1:]
+            lines = read(proc / "net" / table).splitlines()[1:]
         except OSError:  # a kernel without IPv6
             continue
-        for line in lines:
-            fields = line.split()
-            if fields[3] == state:
-                yield Socket(int(fields[1].rpartition(":")[2], 16), fields[2], int(fields[7]), int(fields[9]))
+        for parts in map(str.split, lines):
+            try:
+                found = Socket(int(parts[1].rpartition(":")[2], 16), parts[2], int(parts[7]), int(parts[9]))
+            except (IndexError, ValueError):
+                continue
+            if parts[3] == state:
+                yield found
 
 
 def owners(inodes: set[int], proc: Path = PROC) -> dict[int, int]:
     """Socket inode -> id of a process that holds it."""
     wanted = {f"socket:[{inode}]": inode for inode in inodes}
     found: dict[int, int] = {}
-    for entry in proc.iterdir() if wanted else ():
-        if not entry.name.isdigit():
-            continue
+    for pid in pids(proc) if wanted else ():
         try:
-            descriptors = list((entry / "fd").iterdir())
+            descriptors = list((proc / str(pid) / "fd").iterdir())
         except OSError:
             continue
         for descriptor in descriptors:
@@ -170,7 +215,7 @@ def owners(inodes: set[int], proc: Path = PROC) -> dict[int, int]:
             except OSError:
                 continue
             if inode is not None:
-                found.setdefault(inode, int(entry.name))
+                found.setdefault(inode, pid)
     return found
 
 
@@ -198,7 +243,7 @@ def connections(addresses: Iterable[str], proc: Path = PROC) -> dict[str, int]:
 def connected_paths(proc: Path = PROC) -> list[str]:
     """The paths of unix sockets, once for each of their connections; of a connection the kernel names the end that was accepted."""
     lines = (line.split(maxsplit=7) for line in read(proc / "net" / "unix").splitlines()[1:])
-    return [fields[7] for fields in lines if len(fields) == 8 and fields[5] == CONNECTED]
+    return [parts[7] for parts in lines if len(parts) == 8 and parts[5] == CONNECTED]
 
 
 def listening(port: int, proc: Path = PROC) -> int:

@@ -20,7 +20,10 @@ class Drain(TypedDict):
 
 
 class Slot(TypedDict):
-    """One of the two slots of an app. Paths are absolute but ``upstream_config``, which is relative to nginx's tree."""
+    """One of the two slots of an app. Paths are absolute but ``upstream_config``, which is relative to nginx's tree.
+
+    ``logs`` is the directory of what its processes write; empty when the journal has it.
+    """
 
     app: str
     name: str
@@ -40,6 +43,7 @@ class Slot(TypedDict):
     drain: Drain
     stop_timeout: int
     access_log: str
+    logs: str
     cwd: str
     releases: str
     config: str
@@ -74,6 +78,7 @@ SLOT: dict[str, dict[str, Any]] = {
     "drain": {"type": "dict", "required": True, "options": {"timeout": _INT}},
     "stop_timeout": _INT,
     "access_log": _PATH,
+    "logs": _STR,
     "cwd": _PATH,
     "releases": _PATH,
     "config": _PATH,

@@ -74,7 +74,7 @@ class History(TypedDict):
 
 
 class AppState(TypedDict):
-    """An app on a host."""
+    """An app on a host: ``untrusted`` is what its supervisord says that cannot be believed."""
 
     foreign_user: bool
     foreign_group: bool
@@ -86,6 +86,7 @@ class AppState(TypedDict):
     provisioned: bool
     live: str
     supervisord: SupervisordState | None
+    untrusted: list[str]
     sockets: bool
     slots: dict[str, SlotState]
     environments: list[str]

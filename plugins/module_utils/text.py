@@ -18,3 +18,9 @@ def valid(text: str) -> str:
 def is_valid(text: str) -> bool:
     """Whether a text has no such byte."""
     return valid(text) == text
+
+
+def shown(text: str, most: int = 200) -> str:
+    """What somebody else has said, for a person: no longer than that, on one line, and with nothing that steers a terminal."""
+    line = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text[:most].expandtabs(4))
+    return f"{line}…" if len(text) > most else line

@@ -21,6 +21,7 @@ from typing import TypedDict
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.nginx import NGINX, STATE_FILE, RefusedError, loaded_digest
 from ansible_collections.tornado_app.deploy.plugins.module_utils.state import Difference
+from ansible_collections.tornado_app.deploy.plugins.module_utils.users import user_id
 
 
 class Thing(TypedDict, total=False):
@@ -90,7 +91,7 @@ def user_problem(thing: Thing) -> str:
 def owner_problem(thing: Thing, found: os.stat_result) -> str:
     """What is wrong with owner, group and mode of what is at a path; empty when nothing is."""
     problems = []
-    if _user_id(thing["owner"]) != found.st_uid:
+    if user_id(thing["owner"]) != found.st_uid:
         problems.append(f"owner is {found.st_uid} instead of {thing['owner']}")
     if _group_id(thing["group"]) != found.st_gid:
         problems.append(f"group is {found.st_gid} instead of {thing['group']}")
@@ -98,13 +99,6 @@ def owner_problem(thing: Thing, found: os.stat_result) -> str:
     if mode != int(thing["mode"], 8):
         problems.append(f"mode is {mode:04o} instead of {thing['mode']}")
     return ", ".join(problems)
-
-
-def _user_id(name: str) -> int:
-    try:
-        return pwd.getpwnam(name).pw_uid
-    except KeyError:
-        return -1
 
 
 def _group_id(name: str) -> int:

@@ -70,6 +70,7 @@ msg:
   returned: failure
 """
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -109,9 +110,8 @@ def requests_of(slot: dict[str, Any], static_file: str) -> list[Request]:
 def max_age(header: str) -> int:
     """The max-age of a Cache-Control header in seconds; 0 when it has none."""
     for part in header.split(","):
-        key, _, value = part.strip().partition("=")
-        if key == "max-age" and value.isdigit():
-            return int(value)
+        if found := re.fullmatch(r"max-age=([0-9]{1,12})", part.strip()):
+            return int(found[1])
     return 0
 
 

@@ -65,12 +65,10 @@ msg:
   returned: failure
 """
 
-import os
-import signal
 import time
 import xmlrpc.client
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -78,9 +76,9 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.flock import NotHeldError
 from ansible_collections.tornado_app.deploy.plugins.module_utils.lock import LOCKED, held
-from ansible_collections.tornado_app.deploy.plugins.module_utils.proc import members
+from ansible_collections.tornado_app.deploy.plugins.module_utils.proc import kill, members
 from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import SLOTS
-from ansible_collections.tornado_app.deploy.plugins.module_utils.supervisor import BAD_NAME, UNANSWERED, connect, processes
+from ansible_collections.tornado_app.deploy.plugins.module_utils.supervisor import BAD_NAME, UNANSWERED, ProcessInfo, Supervisor
 
 STOPPED = ("STOPPED", "EXITED", "FATAL", "UNKNOWN")
 
@@ -100,12 +98,18 @@ def noted(problems: list[str], group: Group, state: str) -> Iterator[None]:
         problems.append(f"supervisord does not answer on {group['socket']}: {problem}; look at its unit with systemctl status")
 
 
+def processes(group: Group) -> list[ProcessInfo]:
+    """The processes of a group that supervisord knows; what of its answer cannot be believed is no process."""
+    found, _ = group["supervisor"].processes([group["group"]])
+    return list(found)
+
+
 def to_change(groups: Sequence[Group], state: str, problems: list[str]) -> list[Group]:
     """The groups that are not as they are to be."""
     found = []
     for group in groups:
         with noted(problems, group, state):
-            if bool(processes(group["supervisor"], group["group"])) != (state == "started"):
+            if bool(processes(group)) != (state == "started"):
                 found.append(group)
     return found
 
@@ -115,8 +119,8 @@ def start(groups: Sequence[Group], problems: list[str]) -> list[Group]:
     started = []
     for group in groups:
         with noted(problems, group, "started"):
-            group["supervisor"].reloadConfig()
-            group["supervisor"].addProcessGroup(group["group"])
+            group["supervisor"].call("reloadConfig")
+            group["supervisor"].call("addProcessGroup", group["group"])
             started.append(group)
     return started
 
@@ -126,10 +130,10 @@ def end(family: set[int], group: Group, forced: bool) -> bool:
 
     supervisord knows the processes that it started itself, and calls them stopped when their children, which have the sockets, are not.
     """
-    left = members(family, Path(group["socket"]).stat().st_uid) if family else []
+    owner = group["supervisor"].owner
+    left = members(family, *owner) if family else []
     for pid in left if forced else []:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+        kill(pid, family, *owner)
     return not left
 
 
@@ -145,16 +149,16 @@ def stop(groups: Sequence[Group], timeout: float, problems: list[str]) -> list[G
             waiting.remove(group)
             with noted(problems, group, "absent"):
                 supervisor, name = group["supervisor"], group["group"]
-                infos = processes(supervisor, name)
-                families[name] |= {info["pid"] for info in infos if info["pid"]}  # each is the leader of a process group
-                if all(info["statename"] in STOPPED for info in infos):
+                infos = processes(group)
+                families[name] |= {info.pid for info in infos if info.pid}  # each is the leader of a process group
+                if all(info.statename in STOPPED for info in infos):
                     if end(families[name], group, forced=time.monotonic() - begin >= group["stop_timeout"]) or late:
-                        supervisor.removeProcessGroup(name)
+                        supervisor.call("removeProcessGroup", name)
                         removed.append(group)
                         continue
                 else:
                     # Repeat the stop: supervisord may just have restarted a process that had died.
-                    supervisor.stopProcessGroup(name, False)
+                    supervisor.call("stopProcessGroup", name, False)
                 if late:
                     problems.append(f"{name} was still running {timeout:.0f} s after it was told to stop")
                 else:
@@ -190,7 +194,7 @@ def main() -> None:
     state = module.params["state"]
     begin = time.monotonic()
     problems: list[str] = []
-    groups = [{**slot, "supervisor": connect(slot["socket"])} for slot in module.params["slots"]]
+    groups = [{**slot, "supervisor": Supervisor(slot["socket"], slot["user"], slot["unit"])} for slot in module.params["slots"]]
     done = to_change(groups, state, problems)
     if groups and not module.check_mode:
         done = start(done, problems) if state == "started" else stop_idle(done, module.params, problems)

@@ -81,6 +81,7 @@ apps:
     live: {description: The slot that nginx sends new requests to., type: str}
     sockets: {description: Whether nginx can reach the directory of the sockets., type: bool}
     supervisord: {description: The running supervisord (pid nofile uid unit uptime) or none., type: dict}
+    untrusted: {description: What supervisord answers that cannot be believed., type: list, elements: str}
     slots:
       description: One entry a slot.
       type: dict
@@ -116,7 +117,7 @@ differences:
 
 from pathlib import Path
 
-from ansible_collections.tornado_app.deploy.plugins.module_utils.app_state import app_state
+from ansible_collections.tornado_app.deploy.plugins.module_utils.app_state import all_supervised, app_state
 from ansible_collections.tornado_app.deploy.plugins.module_utils.host_state import host_state
 from ansible_collections.tornado_app.deploy.plugins.module_utils.quiet import QuietModule
 from ansible_collections.tornado_app.deploy.plugins.module_utils.things import differences
@@ -132,10 +133,13 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    apps = module.params["apps"]
+    host = host_state(Path(module.params["lock"]))  # first: what changes after this look at the lock is noticed
+    answers = all_supervised(apps)
     module.exit_json(
         changed=False,
-        host=host_state(Path(module.params["lock"])),
-        apps={name: app_state(app) for name, app in module.params["apps"].items()},
+        host=host,
+        apps={name: app_state(app, answers[name]) for name, app in apps.items()},
         differences=differences(module.params["things"]),
     )
 

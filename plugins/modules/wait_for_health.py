@@ -83,12 +83,10 @@ msg:
 """
 
 import json
-import os
 import subprocess
 import time
 from collections import deque
 from concurrent.futures import Executor, ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -97,80 +95,94 @@ from ansible_collections.tornado_app.deploy.plugins.module_utils.health import A
 from ansible_collections.tornado_app.deploy.plugins.module_utils.http import Answer, get
 from ansible_collections.tornado_app.deploy.plugins.module_utils.proc import children, listening
 from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import SLOTS, Slot, worker_names
-from ansible_collections.tornado_app.deploy.plugins.module_utils.supervisor import UNANSWERED, ProcessInfo, connect, processes
+from ansible_collections.tornado_app.deploy.plugins.module_utils.supervisor import UNANSWERED, ProcessInfo, Supervisor
+from ansible_collections.tornado_app.deploy.plugins.module_utils.text import shown
+from ansible_collections.tornado_app.deploy.plugins.module_utils.untrusted import tail
+from ansible_collections.tornado_app.deploy.plugins.module_utils.users import user_id
 
 LOG_LINES = 20
+LOG_BYTES = 65536  # in which these lines are looked for
+LINE = 1000  # characters of a line that are shown
+LOGS = 64  # of a slot that are shown
 DEATHS = 3  # supervisord restarts a process as often that lives shorter than startsecs
 REQUEST_TIMEOUT = 5.0  # seconds; a health path that takes longer is asked again
+REQUESTS = 32  # to a slot at the same time
+JOURNAL_TIMEOUT = 30.0  # seconds
 
 
-def last_lines(path: str, count: int = LOG_LINES) -> list[str]:
-    """The last lines of a log file; none of a process that supervisord does not know, a sentence when the file cannot be read."""
+def last_lines(path: str, user: str) -> list[str]:
+    """The last lines of a log file of the user's; a sentence when there is none that can be read."""
     try:
-        with Path(path or os.devnull).open(encoding="utf-8", errors="replace") as lines:
-            return [line.rstrip("\n") for line in deque(lines, count)]
+        lines = tail(path, (user_id(user), 0), LOG_BYTES).decode("utf-8", "replace").splitlines()
     except OSError as problem:
-        return [f"({path}: {problem.strerror})"]
+        return [f"({path}: {problem.strerror})" if problem.strerror else f"({problem})"]
+    return [shown(line, LINE) for line in lines[-LOG_LINES:]]
 
 
-def journal_lines(unit: str, name: str, count: int = LOG_LINES) -> list[str]:
+def journal_lines(unit: str, name: str) -> list[str]:
     """The last lines of a process in the journal of its unit; none when there is no journal."""
-    command = ["journalctl", f"--unit={unit}", "--output=json", "--lines=1000", "--quiet"]
+    fields = "--output-fields=SYSLOG_IDENTIFIER,MESSAGE"  # an app may have written others, of any number and size
+    command = ["journalctl", f"--unit={unit}", "--output=json", fields, "--lines=1000", "--quiet"]
     try:
-        output = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False).stdout if unit else ""
-    except OSError:
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, timeout=JOURNAL_TIMEOUT)
+    except (OSError, subprocess.TimeoutExpired):
         return []
-    entries = (json.loads(line) for line in output.splitlines())
+    entries = (json.loads(line) for line in done.stdout.splitlines())
     own = (entry for entry in entries if str(entry.get("SYSLOG_IDENTIFIER")).startswith(f"{name}@"))
-    return list(deque((str(entry.get("MESSAGE")) for entry in own), count))
+    return list(deque((shown(str(entry.get("MESSAGE")), LINE) for entry in own), LOG_LINES))
 
 
-def supervised(socket: str, group: str) -> dict[str, ProcessInfo]:
-    """Name -> what supervisord says of the process; empty when supervisord does not answer."""
+def log_of(slot: Slot, process: Health) -> list[str]:
+    """The end of what a process has written, where the plan has it write to."""
+    if not slot["logs"]:
+        return journal_lines(slot["unit"], process["name"])
+    name = process["name"].rpartition(":")[2]
+    return last_lines(f"{slot['logs']}/{name if process['port'] else slot['name'] + '.' + name}.log", slot["user"])
+
+
+def supervised(slot: Slot) -> tuple[dict[str, ProcessInfo], list[str]]:
+    """Name -> what supervisord says of the process; and why it says nothing, or nothing that can be believed."""
     try:
-        return {info["name"]: info for info in processes(connect(socket), group)}
-    except UNANSWERED:
-        return {}
+        found, strange = Supervisor(slot["socket"], slot["user"], slot["unit"]).processes([slot["group"]])
+    except UNANSWERED as problem:
+        return {}, [str(problem)]
+    return {info.name: info for info in found}, strange
 
 
 def look(slot: Asked, request_timeout: float, pool: Executor) -> list[Seen]:
-    """Ask every process of a slot once, all at the same time."""
-    ports = slot["ports"]
+    """Ask every process of a slot once, all at the same time; those whose turn has not come by then do not answer."""
+    ports, owner, end = slot["ports"], user_id(slot["user"]), time.monotonic() + request_timeout
     # Processes that share an address are asked as often as there are of them; which of them answers is the kernel's choice.
     addresses = slot["addresses"] * len(ports) if len(slot["addresses"]) == 1 else slot["addresses"]
-    answers = list(pool.map(lambda address: get(address, slot["health"]["path"], slot["host"], request_timeout), addresses))
-    infos = supervised(slot["socket"], slot["group"])
-    unknown: ProcessInfo = {
-        "group": slot["group"],
-        "name": "",
-        "statename": "UNKNOWN",
-        "pid": 0,
-        "spawnerr": "",
-        "description": f"no supervisord that answers on {slot['socket']} knows it",
-        "stdout_logfile": "",
-    }
+
+    def ask(address: str) -> Answer:
+        return get(address, slot["health"]["path"], slot["host"], end - time.monotonic(), owner=owner)
+
+    answers = list(pool.map(ask, addresses))
+    infos, strange = supervised(slot)
+    nobody = f"no supervisord that answers on {slot['socket']} knows it{''.join(f'; {problem}' for problem in strange)}"
+    unknown = ProcessInfo(slot["group"], "", "UNKNOWN", 0, nobody, None)
     asked = [(str(port), port, answer) for port, answer in zip(ports, answers)]
     silent: Answer = {"status": 0, "latency_ms": 0.0, "error": "", "headers": {}, "body": ""}
     found: list[Seen] = []
     for name, port, answer in [*asked, *((worker, 0, silent) for worker in worker_names(slot))]:
         info = infos.get(name, unknown)
         errors = [answer["error"]] if answer["error"] else []
-        if answer is not silent and (lacking := missing(slot, info["pid"])):
+        if answer is not silent and (lacking := missing(slot, info.pid if info.kernel else 0)):
             errors.append(lacking)
-        well = not errors and info["statename"] in ("RUNNING", "STARTING")
-        if info["statename"] != "RUNNING":
-            errors.append(f"supervisord: {info['statename']} {info['spawnerr'] or info['description']}".strip())
+        well = not errors and info.statename in ("RUNNING", "STARTING")
+        if info.statename != "RUNNING":
+            errors.append(f"supervisord: {info.statename} {info.problem}".strip())
         found.append(
             {
                 "name": f"{slot['group']}:{name}",
                 "port": port,
-                "pid": info["pid"],
-                "state": info["statename"],
+                "pid": info.pid,
+                "state": info.statename,
                 "answers": well,
                 "status": answer["status"],
                 "latency_ms": answer["latency_ms"],
                 "errors": errors,
-                "log": info.get("stdout_logfile", ""),
             }
         )
     return found
@@ -210,8 +222,14 @@ def judge(process: Seen, past: Past, wanted: int | None, steady: float, moment: 
     }
 
 
-def wait(slot: Asked, interval: float, pool: Executor) -> AppHealth:
+def wait(slot: Asked, interval: float) -> AppHealth:
     """Ask the processes of a slot until all are healthy, one is given up, or their time is over."""
+    with ThreadPoolExecutor(max_workers=REQUESTS) as pool:  # of its own: processes that hang keep no other slot waiting
+        return waited(slot, interval, pool)
+
+
+def waited(slot: Asked, interval: float, pool: Executor) -> AppHealth:
+    """The same, with threads for the requests."""
     start = time.monotonic()
     deadline = start + slot["timeout"]
     names = [f"{slot['group']}:{name}" for name in (*slot["ports"], *worker_names(slot))]
@@ -232,9 +250,8 @@ def wait(slot: Asked, interval: float, pool: Executor) -> AppHealth:
         if healthy or given_up or replaced or late or now >= deadline + slot["steady"]:
             break
         time.sleep(interval)
-    for one, process in zip(seen, found):
-        if not process["healthy"]:
-            process["log"] = last_lines(one["log"]) if one["log"] else journal_lines(slot["unit"], process["name"])
+    for process in [process for process in found if not process["healthy"]][:LOGS]:
+        process["log"] = log_of(slot, process)
     return {"app": slot["app"], "healthy": healthy, "elapsed": round(time.monotonic() - start, 3), "processes": found}
 
 
@@ -275,9 +292,8 @@ def main() -> None:
     )
     params = module.params
     slots = [asked(slot, params, once=module.check_mode) for slot in params["slots"]]
-    # The slots share the threads for requests: a host may have dozens of apps, each with a process for each of its CPUs.
-    with ThreadPoolExecutor(max_workers=max(1, len(slots))) as waits, ThreadPoolExecutor(max_workers=64) as requests:
-        apps = list(waits.map(lambda slot: wait(slot, params["interval"], requests), slots))
+    with ThreadPoolExecutor(max_workers=max(1, len(slots))) as waits:
+        apps = list(waits.map(lambda slot: wait(slot, params["interval"]), slots))
     outcome = {"changed": False, "healthy": all(app["healthy"] for app in apps), "apps": apps}
     if not outcome["healthy"]:
         module.fail_json(msg=report(apps), **outcome)

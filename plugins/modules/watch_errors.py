@@ -86,6 +86,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import SLOTS, other
+from ansible_collections.tornado_app.deploy.plugins.module_utils.text import shown
 
 ENOUGH = 20  # requests; among fewer, one error would be a large share
 SHOWN = 5  # errors
@@ -219,8 +220,8 @@ class Log:
 
 def described(entry: dict[str, Any]) -> str:
     """One request as text; without an upstream when no process was asked."""
-    upstream = entry.get("upstream_addr")
-    return f"{entry['status']} {entry.get('method')} {str(entry.get('uri'))[:URI_SHOWN]}" + (f" from {upstream}" if upstream else "")
+    method, uri, upstream = (shown(str(entry.get(key) or ""), URI_SHOWN) for key in ("method", "uri", "upstream_addr"))
+    return f"{entry['status']} {method} {uri}" + (f" from {upstream}" if upstream else "")
 
 
 def watch(logs: list[Log], seconds: float, max_errors: float, interval: float) -> None:

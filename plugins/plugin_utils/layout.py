@@ -175,6 +175,7 @@ def _slots(name: str, settings: Mapping[str, Any], host: HostSettings) -> dict[s
             drain=settings["drain"],
             stop_timeout=settings["stop_timeout"],
             access_log=f"/var/log/nginx/{name}.access.log",
+            logs="" if settings["logs"] == "journal" else f"/var/log/{name}",
             cwd=f"{home}/slots/{slot}",
             releases=f"{home}/releases",
             config=f"{etc}/slots/{slot}.conf",

@@ -9,7 +9,7 @@ from typing import Any
 from ansible_collections.tornado_app.deploy.plugins.module_utils.app import App, Apps
 from ansible_collections.tornado_app.deploy.plugins.module_utils.state import AppState, HostState, State
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import Change, Plan
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.status import table, worker_kinds
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.status import table, unbelievable, worker_kinds
 
 
 def shortfalls(plan: Plan, state: State, health: Mapping[str, Any], nginx: Mapping[str, Any]) -> list[str]:
@@ -48,8 +48,11 @@ def _app_shortfalls(app: App, state: AppState) -> Iterator[str]:
         up = [worker for worker in slot["workers"] if worker["state"] == "RUNNING" and f":{kind}." in worker["name"]]
         if slot["deployed"] and len(up) < (count := app["scale"].get(kind, 1)):
             yield f"{app['slots'][state['live']]['group']} has {len(up)} of {count} processes {kind} running"
-    if not state["supervisord"]:
+    if state["untrusted"]:
+        yield f"{unbelievable(app['name'], state['untrusted'])}; see systemctl status {app['unit']}"
+    elif not state["supervisord"]:
         yield f"{app['name']}'s supervisord does not answer; see systemctl status {app['unit']}"
+    if not state["supervisord"]:
         return
     workers = [worker for worker in slot["workers"] if worker["state"] == "RUNNING"]
     processes: list[Mapping[str, Any]] = [{"name": f"{app['name']}'s supervisord", **state["supervisord"]}, *running, *workers]

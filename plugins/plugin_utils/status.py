@@ -34,7 +34,10 @@ class ReleaseStatus(TypedDict):
 
 
 class AppStatus(TypedDict):
-    """An app on a host: ``uptime`` is seconds, ``behind`` the release of the fleet where this host has another, ``rollback`` its goal."""
+    """An app on a host: ``uptime`` is seconds, ``behind`` the release of the fleet where this host has another, ``rollback`` its goal.
+
+    ``untrusted`` is what its supervisord says that cannot be believed.
+    """
 
     live: str
     release: str
@@ -47,6 +50,7 @@ class AppStatus(TypedDict):
     idle: IdleStatus
     behind: str
     rollback: str
+    untrusted: list[str]
     releases: list[ReleaseStatus]
 
 
@@ -123,6 +127,7 @@ def _app(app: App, state: AppState, target: str, newest: str) -> AppStatus:
         },
         "behind": newest if live["deployed"] and newest not in ("", live["release"]) else "",
         "rollback": target,
+        "untrusted": state["untrusted"],
         "releases": _releases(state, live["release"] if live["deployed"] else ""),
     }
 
@@ -169,7 +174,8 @@ def status_text(found: Mapping[str, HostStatus]) -> str:
     releases = _release_rows(found)
     if releases:
         parts.append(table([("app", "release", "version", "went live", "by", "hosts", ""), *releases]))
-    parts += ["\n".join(lines) for lines in (_behind_lines(found), _rollback_lines(found), _lock_lines(found)) if lines]
+    extras = (_behind_lines(found), _untrusted_lines(found), _rollback_lines(found), _lock_lines(found))
+    parts += ["\n".join(lines) for lines in extras if lines]
     return "\n\n".join(parts)
 
 
@@ -229,6 +235,20 @@ def _behind_lines(found: Mapping[str, HostStatus]) -> list[str]:
         for host, state in found.items()
         for name, app in state["apps"].items()
         if app["behind"]
+    ]
+
+
+def unbelievable(app: str, untrusted: Iterable[str]) -> str:
+    """What of an app's supervisord cannot be believed, for a person."""
+    return f"{app}'s supervisord answers what cannot be believed: {'; '.join(untrusted)}"
+
+
+def _untrusted_lines(found: Mapping[str, HostStatus]) -> list[str]:
+    return [
+        f"{host}: {unbelievable(name, app['untrusted'])}"
+        for host, state in found.items()
+        for name, app in state["apps"].items()
+        if app["untrusted"]
     ]
 
 

@@ -214,6 +214,8 @@ def process(*command: str | Path, **options: Any) -> Iterator[subprocess.Popen[b
 
 # supervisord
 
+# The user and the unit of all that a test starts.
+OWN = {"user": getpass.getuser(), "unit": utils("proc").describe(os.getpid()).unit}
 PROGRAM = """
 import http.server, json, os, signal, sys, threading, time
 
@@ -264,7 +266,8 @@ class Supervisor:
         self.program.write_text(PROGRAM)
         settings = {"source": "app", "command": f"{{python}} {self.program} {{port}}", "server_names": ["shop.test"], "stop_timeout": 1}
         # The lowest limit that the plan takes, so that supervisord gets it anywhere.
-        self.app = relocated(make_plan({"shop": settings}, nofile=1024)["shop"], root)
+        self.app = relocated(make_plan({"shop": settings}, nofile=1024)["shop"], root) | OWN
+        self.app["slots"] = {name: slot | OWN for name, slot in self.app["slots"].items()}
         self.socket = self.app["socket"]
         for directory in (self.app["run"], self.app["logs"], self.app["shared"], f"{self.app['etc']}/slots"):
             Path(directory).mkdir(parents=True)
@@ -337,8 +340,8 @@ class Supervisor:
 
     def pids(self) -> dict[str, int]:
         """Process ids by name, of all processes that supervisord knows; 0 when one does not run."""
-        processes = utils("supervisor").processes(utils("supervisor").connect(self.socket))
-        return {f"{info['group']}:{info['name']}": info["pid"] for info in processes}
+        found = utils("supervisor").Supervisor(self.socket, *OWN.values()).call("getAllProcessInfo")
+        return {f"{info['group']}:{info['name']}": info["pid"] for info in found}
 
 
 @pytest.fixture(scope="module")

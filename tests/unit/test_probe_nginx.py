@@ -158,6 +158,8 @@ def test_a_static_file_that_is_not_there_is_named_whatever_its_header(port: int)
         ("max-age=soon", 0),
         ("max-age", 0),
         ("private,max-age=5", 5),
+        ("max-age=\N{SUPERSCRIPT TWO}", 0),
+        (f"max-age={'9' * 5000}", 0),
     ],
 )
 def test_max_age(header: str, age: int) -> None:

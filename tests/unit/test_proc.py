@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tests.unit.conftest import process, utils, wait_until
+from tests.unit.conftest import OWN, PATIENCE, process, utils, wait_until
 
 proc = utils("proc")
 
@@ -111,12 +114,23 @@ def test_describe(tree: Path) -> None:
         ("0::/system.slice/shop-2.service\n", "shop-2.service"),
         ("12:pids:/system.slice/nginx.service\n1:name=systemd:/system.slice/nginx.service\n0::/\n", "nginx.service"),
         ("0::/machine.slice/libpod-1.scope/container/system.slice/shop.service\n", "shop.service"),
+        ("0::/user.slice/user@7.service/libpod-1.scope/container/system.slice/shop.service\n", "shop.service"),
         ("0::/user.slice/user-0.slice/session-1.scope\n", ""),
     ],
 )
 def test_describe_finds_the_unit(tree: Path, cgroup: str, unit: str) -> None:
     add_process(tree, 50, cgroup=cgroup)
     assert proc.describe(50, tree).unit == unit
+
+
+def test_a_process_that_has_ended_and_is_still_listed_is_gone(tree: Path) -> None:
+    write(tree / "41/stat", (tree / "41/stat").read_bytes().replace(b") S", b") Z"))
+    assert proc.describe(41, tree) is None
+
+
+def test_a_process_is_its_users_in_its_unit_alone(tree: Path) -> None:
+    assert proc.own(41, 998, "shop.service", tree) == proc.describe(41, tree)
+    assert [proc.own(*wrong, tree) for wrong in ((42, 998, "shop.service"), (41, 0, "shop.service"), (43, 998, ""))] == [None] * 3
 
 
 def test_nofile(tree: Path) -> None:
@@ -140,7 +154,50 @@ def test_nofile_ceiling_is_never_above_the_kernels(tree: Path) -> None:
     assert proc.nofile_ceiling(tree) == (2048, False)
 
 
+# Anything
+
+lines = st.lists(
+    st.sampled_from(["1 (a) S", "-1", "7", "Uid:", "\t998", "Max open files ", "9" * 5000, "inf", "\n", " ", "01", "A:1", "\xb2"])
+)
+contents = st.binary(max_size=60) | lines.map(lambda words: " ".join(words).encode())
+FILES = ("uptime", "net/tcp", "net/unix", *(f"7/{name}" for name in ("stat", "status", "limits", "cgroup", "comm", "cmdline")))
+
+
+@given(files=st.fixed_dictionaries(dict.fromkeys(FILES, contents)))
+def test_whatever_is_in_proc_is_read(tmp_path_factory: pytest.TempPathFactory, files: dict[str, bytes]) -> None:
+    tree = tmp_path_factory.mktemp("p")
+    (tree / "\xb2").mkdir()
+    add_process(tree, 8, parent=7)
+    for name, content in files.items():
+        write(tree / name, content)
+    assert proc.children(7, tree)[-1:] == [8]
+    described = proc.describe(7, tree)
+    assert described is None or (described.pid == 7 and described.uptime >= 0)
+    assert proc.is_member(7, {7}, 998, "", tree) in (True, False)
+    assert proc.members({7}, 998, "", tree) in ([], [7])
+    assert proc.name(7, tree).isprintable() or not proc.name(7, tree)
+    assert proc.nginx_workers(8, tree) == []
+    assert proc.listeners({1}, tree).keys() <= {1}
+    assert set(proc.connections(["127.0.0.1:1", "unix:/x"], tree)) <= {"127.0.0.1:1", "unix:/x"}
+    assert proc.listening(1, tree) >= 0
+    assert isinstance(proc.peers(1, tree), set)
+
+
 # The real /proc
+
+
+def test_only_a_member_is_ended() -> None:
+    """Of the process group, the user's, and in the unit: what its id was told for may have another one by now."""
+    uid, unit = os.getuid(), OWN["unit"]
+    with process("sleep", "3600", start_new_session=True) as one, process("sleep", "3600", start_new_session=True) as other:
+        for leaders, *owner in (({other.pid}, uid, unit), ({one.pid}, uid + 1, unit), ({one.pid}, uid, "other.service")):
+            assert proc.members(leaders, *owner) == [pid for pid in leaders if owner == [uid, unit]]
+            proc.kill(one.pid, leaders, *owner)
+        assert one.poll() is None
+        proc.kill(one.pid, {one.pid}, uid, unit)
+        assert one.wait(PATIENCE) == -signal.SIGKILL
+        proc.kill(one.pid, {one.pid}, uid, unit)
+        assert other.poll() is None
 
 
 def test_this_process() -> None:

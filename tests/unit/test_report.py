@@ -61,6 +61,8 @@ def test_a_host_that_delivers_has_no_shortfall() -> None:
         ({"nginx": [{"pid": 813, "nofile": 1024, "uid": 33}]}, {}, "nginx worker 813 may open 1024 files instead of 65536"),
         ({"nginx": [{"pid": 813, "nofile": 65536, "uid": 0}]}, {}, "nginx worker 813 runs as root"),
         ({}, {"supervisord": None}, "shop's supervisord does not answer"),
+        ({}, {"untrusted": ["x", "y"]}, "shop's supervisord answers what cannot be believed: x; y; see systemctl status shop.service"),
+        ({}, {"supervisord": None, "untrusted": ["x"]}, "shop's supervisord answers what cannot be believed: x;"),
         (
             {},
             {"supervisord": {"pid": 7, "nofile": 1024, "uid": 998}},

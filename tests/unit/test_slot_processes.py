@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from tests.unit.conftest import PATIENCE, Supervisor, make_slot, run_module, utils, wait_until
+from tests.unit.conftest import OWN, PATIENCE, Supervisor, make_slot, process, run_module, utils, wait_until
+from tests.unit.impostor import PROCESS, impostor, is_supervisord
 
 Slot = Mapping[str, Any]
 
@@ -279,7 +280,7 @@ def test_check_mode(supervisor: Supervisor, bystander: Slot) -> None:
 
 
 def test_group_without_a_file(supervisor: Supervisor) -> None:
-    result = supervisor.group(make_slot(group="shop-nowhere", socket=supervisor.socket), "started")
+    result = supervisor.group(make_slot(group="shop-nowhere", socket=supervisor.socket, **OWN), "started")
     assert result["failed"]
     assert "refused started of shop-nowhere" in result["msg"]
     assert "configuration file is not among those that supervisord includes" in result["msg"]
@@ -301,7 +302,7 @@ def test_bad_file(supervisor: Supervisor, bad: str) -> None:
 
 def start_by(path: Path) -> dict[str, Any]:
     """What is told of a group whose supervisord is to listen there."""
-    return run_module("slot_processes", slots=[make_slot(socket=str(path))], state="started", run="r-test")
+    return run_module("slot_processes", slots=[make_slot(socket=str(path), **OWN)], state="started", run="r-test")
 
 
 def test_no_socket(tmp_path: Path) -> None:
@@ -319,6 +320,18 @@ def test_socket_that_nobody_answers(tmp_path: Path) -> None:
     result = start_by(tmp_path / "sock")
     assert result["failed"]
     assert "Connection refused" in result["msg"]
+
+
+def test_nothing_is_ended_that_is_not_the_apps(tmp_path: Path) -> None:
+    """Though its supervisord says that it is the group's."""
+    with process("sleep", "3600", start_new_session=True) as bystander:
+        listed = [{**PROCESS, "statename": "STOPPED", "pid": bystander.pid}]
+        slot = make_slot(socket=f"{tmp_path}/sock", stop_timeout=0, user=OWN["user"], unit="other.service", flag=str(tmp_path))
+        with impostor(tmp_path / "sock", is_supervisord({"getAllProcessInfo": listed, "removeProcessGroup": True})):
+            run_module("run_lock", path=f"{tmp_path}/lock", run="r-test")
+            result = run_module("slot_processes", slots=[slot], state="absent", run="r-test", lock=f"{tmp_path}/lock")
+        assert not result["changed"]
+        assert bystander.poll() is None
 
 
 def test_socket_of_something_else(tmp_path: Path) -> None:

@@ -59,6 +59,7 @@ def test_fresh_host(app: App) -> None:
         "provisioned": False,
         "flagged": False,
         "supervisord": None,
+        "untrusted": [],
         "sockets": False,
         "slots": {"blue": empty, "green": empty},
         "releases": {},

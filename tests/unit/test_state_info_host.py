@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.loading import plugin
-from tests.unit.app_on_disk import App, app, apps
+from tests.unit.app_on_disk import App, app
 from tests.unit.conftest import PYTHON, make_plan, render, run_module, utils
 
 __all__ = ["app"]  # a fixture
@@ -72,8 +72,8 @@ def test_nearest(tmp_path: Path) -> None:
 
 
 def test_user_id() -> None:
-    assert apps.user_id(getpass.getuser()) == os.getuid()
-    assert apps.user_id("no-such-user") == -1
+    assert utils("users").user_id(getpass.getuser()) == os.getuid()
+    assert utils("users").user_id("no-such-user") == -1
 
 
 def test_sysctl_file(tmp_path: Path) -> None:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import resource
 import socket
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 
 from tests.unit.app_on_disk import App, app, apps, run
-from tests.unit.conftest import PATIENCE, Supervisor, process, wait_until
+from tests.unit.conftest import PATIENCE, Supervisor, utils, wait_until
 
 __all__ = ["app"]  # a fixture
+
+supervisord = utils("supervisor")
 
 
 def test_running_app(supervisor: Supervisor) -> None:
@@ -23,7 +23,7 @@ def test_running_app(supervisor: Supervisor) -> None:
     for slot in (blue, green):
         supervisor.group(slot, "started")
     assert supervisor.health(blue, timeout=PATIENCE)["healthy"]
-    state = run({**supervisor.app, "user": getpass.getuser(), "slots": {"blue": blue, "green": green}})
+    state = run({**supervisor.app, "slots": {"blue": blue, "green": green}})
     pids = supervisor.pids()
     assert [(found["name"], found["port"], found["pid"]) for found in state["slots"]["blue"]["processes"]] == [
         (f"shop-blue:{port}", port, pids[f"shop-blue:{port}"]) for port in blue["ports"]
@@ -58,7 +58,7 @@ def test_connections_are_those_to_the_processes_of_a_slot(supervisor: Supervisor
 
 
 def test_process_that_does_not_run() -> None:
-    info = {"group": "shop-blue", "name": "8000", "statename": "FATAL", "pid": 0}
+    info = supervisord.ProcessInfo("shop-blue", "8000", "FATAL", 0, "", None)
     expected = {
         "name": "shop-blue:8000",
         "port": 8000,
@@ -71,13 +71,6 @@ def test_process_that_does_not_run() -> None:
         "uptime": 0,
     }
     assert apps.process_state(info, {}) == expected
-
-
-def test_process_that_ended_meanwhile() -> None:
-    with process(sys.executable, "-c", "pass") as short:
-        short.wait()
-    state = apps.process_state({"group": "shop-blue", "name": "8000", "statename": "RUNNING", "pid": short.pid}, {})
-    assert (state["pid"], state["state"]) == (0, "RUNNING")
 
 
 def test_socket_without_a_supervisord(app: App) -> None:

@@ -72,6 +72,7 @@ def test_the_status_of_an_app_is_whole() -> None:
         "idle": {"slot": "blue", "state": "empty", "release": "", "processes": 0, "connections": 0},
         "behind": "",
         "rollback": A,
+        "untrusted": [],
         "releases": [
             {
                 "release": B,
@@ -287,6 +288,16 @@ def test_a_live_release_that_no_history_has_is_not_called_so() -> None:
 
 def test_what_no_rollback_would_change_has_no_goal() -> None:
     assert not any("A rollback" in line for line in core.status_text(status({}, web_1=state())).splitlines())
+
+
+def test_what_of_a_supervisord_cannot_be_believed_is_said() -> None:
+    lying = state()
+    lying["apps"]["shop"]["untrusted"] = ["a process without pid", "2 more"]
+    assert shop(lying)["untrusted"] == ["a process without pid", "2 more"]
+    lines = [line for part in text(web_1=lying, web_2=state()) for line in part]
+    assert [line for line in lines if "believed" in line] == [
+        "web-1: shop's supervisord answers what cannot be believed: a process without pid; 2 more"
+    ]
 
 
 def test_a_locked_host_names_the_one_who_changes_it() -> None:

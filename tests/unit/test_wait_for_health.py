@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import http.server
 import json
 import os
 import socket
-import socketserver
-import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,7 +13,8 @@ from typing import Any
 import pytest
 
 from tests.unit.loading import plugin
-from tests.unit.conftest import PATIENCE, Supervisor, make_slot, process, run_module, utils
+from tests.unit.conftest import OWN, PATIENCE, Supervisor, make_slot, process, run_module, wait_until
+from tests.unit.impostor import http, impostor, lists, says
 
 waiting = plugin("modules", "wait_for_health")
 
@@ -176,7 +174,7 @@ def test_group_that_supervisord_does_not_know(supervisor: Supervisor, slots: Map
     result = supervisor.health({**slots["fine"], "group": "shop-other"}, timeout=0.1)
     assert result["failed"]
     for found in result["processes"]:
-        assert (found["healthy"], found["state"], found["log"]) == (False, "UNKNOWN", [])
+        assert (found["healthy"], found["state"], found["log"][-1]) == (False, "UNKNOWN", f"line 29 of {found['port']}")
 
 
 def test_supervisord_does_not_answer(supervisor: Supervisor, slots: Mapping[str, Slot], tmp_path: Path) -> None:
@@ -223,6 +221,52 @@ def test_no_slot_to_wait_for() -> None:
     assert run_module("wait_for_health", slots=[])["healthy"]
 
 
+def test_the_log_is_where_the_plan_has_it_whatever_supervisord_says(tmp_path: Path) -> None:
+    """Nor is it what somebody has put there."""
+    (tmp_path / "secret").write_text("secret\n")
+    slot = make_slot(socket=f"{tmp_path}/sock", logs=str(tmp_path), ports=[8000], addresses=["127.0.0.1:1"], **OWN)
+    with impostor(tmp_path / "sock", lists({"statename": "FATAL", "stdout_logfile": f"{tmp_path}/secret"})):
+        for made, log in (
+            (lambda path: path.write_text("one\n\x1b[31mtwo\t2\n"), ["one", "\N{REPLACEMENT CHARACTER}[31mtwo    2"]),
+            (lambda path: path.symlink_to("secret"), [f"({tmp_path}/8000.log is not a file)"]),
+            (os.mkfifo, [f"({tmp_path}/8000.log is not a file)"]),
+            (Path.exists, [f"({tmp_path}/8000.log: No such file or directory)"]),
+        ):
+            made(tmp_path / "8000.log")
+            (found,) = run_module("wait_for_health", slots=[slot], timeout=0)["apps"][0]["processes"]
+            assert (found["state"], found["log"]) == ("FATAL", log)
+            (tmp_path / "8000.log").unlink(missing_ok=True)
+
+
+def test_what_a_supervisord_says_that_cannot_be_believed_is_told(tmp_path: Path) -> None:
+    slot = make_slot(socket=f"{tmp_path}/sock", ports=[8000], addresses=["127.0.0.1:1"], **OWN)
+    with impostor(tmp_path / "sock", lists({"pid": "1"})):
+        result = run_module("wait_for_health", slots=[slot], timeout=0)
+    assert f"UNKNOWN no supervisord that answers on {tmp_path}/sock knows it; a process without pid" in result["msg"]
+
+
+def test_an_app_that_hangs_keeps_no_other_waiting(
+    slots: Mapping[str, Slot], tmp_path: Path, ports: Callable[[int], list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its many processes answer when the other one was asked meanwhile."""
+    monkeypatch.setattr(waiting, "REQUEST_TIMEOUT", PATIENCE)
+    asked = Path(slots["fine"]["cwd"]) / f"{slots['fine']['ports'][0]}.asked"
+    (port,) = ports(1)
+    patience = {"path": "/", "timeout": int(PATIENCE)}
+    hung = make_slot(socket=f"{tmp_path}/sock", ports=list(range(100)), addresses=[f"127.0.0.1:{port}"], health=patience, **OWN)
+
+    before = asked.stat().st_size
+
+    def hang(connection: socket.socket) -> None:
+        wait_until(lambda: asked.stat().st_size > before, "a request to the other app")
+        says(http(b""))(connection)
+
+    with impostor(port, hang), impostor(tmp_path / "sock", lists({"name": "0", "statename": "FATAL"})):
+        result = run_module("wait_for_health", slots=[hung, {**slots["fine"], "app": "fine", "health": patience}], steady=2)
+    assert [app["healthy"] for app in result["apps"]] == [False, True]
+    assert {process["status"] for process in result["apps"][0]["processes"]} == {200}
+
+
 # Processes that share an address, of which an answer says nothing
 
 
@@ -245,25 +289,3 @@ def test_a_process_that_forks_has_to_have_its_children() -> None:
         assert waiting.missing(slot, os.getpid()) == ""
     assert waiting.missing({**slot, "processes": 9}, os.getpid()).startswith("it has forked ")
     assert waiting.missing(slot, 0) == "it has forked 0 of 1 processes"
-
-
-def test_a_process_is_asked_on_its_unix_socket(tmp_path: Path) -> None:
-    path = f"{tmp_path}/8000.sock"
-    with socketserver.UnixStreamServer(path, Answer) as server:
-        thread = threading.Thread(target=server.handle_request)
-        thread.start()
-        assert utils("http").get(f"unix:{path}", "/healthz", "shop.test", PATIENCE, size=9)["body"] == "/healthz"
-        thread.join()
-    assert "Connection refused" in utils("http").get(f"unix:{path}", "/", "shop.test", PATIENCE)["error"]
-
-
-class Answer(http.server.BaseHTTPRequestHandler):
-    """Answers with the path."""
-
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(self.path.encode())
-
-    def log_message(self, *arguments: object) -> None:
-        """Nothing; and a unix socket's client has no address that could be logged."""

@@ -188,12 +188,12 @@ def test_any_error_is_too_much(log: Path, meanwhile: Meanwhile) -> None:
 
 
 def test_examples_are_few_and_short(log: Path, meanwhile: Meanwhile) -> None:
-    hostile = line(500, uri="@").replace(b"@", b'/\xff\\"' + b"a" * 9000)
+    hostile = line(500, uri="@").replace(b"@", b'/\xff\\"\\u001b' + b"a" * 9000)
     meanwhile(lambda: append(log, hostile, *[line(500)] * 19))
     result = watch(log)
     (app,) = result["apps"]
     assert (len(app["examples"]), app["requests"]) == (5, 20)
-    assert app["examples"][0] == '500 GET /\ufffd"' + "a" * 197 + " from 127.0.0.1:9000"
+    assert app["examples"][0] == '500 GET /\ufffd"\ufffd' + "a" * 196 + "… from 127.0.0.1:9000"
     assert result["msg"].endswith("; 500 GET /api/x from 127.0.0.1:9000; …")
 
 
