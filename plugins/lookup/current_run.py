@@ -72,7 +72,8 @@ class LookupModule(LookupBase):  # type: ignore[misc]  # Ansible carries no type
         """See DOCUMENTATION."""
         parent = multiprocessing.parent_process()  # tasks run in workers of the one that counts
         machine = f"{socket.gethostname()}-{uuid.getnode():012x}-{process_namespace()}"
-        ended = [lock["run"] for lock in terms if lock and lock.get("machine") == machine and not is_running(int(lock["pid"]))]
+        here = [lock for lock in terms if lock and lock.get("machine") == machine and "pid" in lock]
+        ended = [lock["run"] for lock in here if not is_running(int(lock["pid"]))]
         return [
             {
                 "controller": socket.gethostname(),

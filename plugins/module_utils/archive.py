@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import lzma
 import os
 import posixpath
 import re
@@ -11,14 +10,12 @@ import stat
 import subprocess
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.tree import LITTER, Entry, SourceError, ignored, is_ignored
 
-BROKEN = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, RuntimeError, NotImplementedError)
 ZSTANDARD = b"\x28\xb5\x2f\xfd"
 DIRECTORY, LINK = 0o755 | stat.S_IFDIR, 0o777
 UNIX, UTF_8, FAT_DIRECTORY = 3, 0x800, 0x10  # of members of a zip file: where it was made, how it is named, what it is
@@ -30,8 +27,10 @@ def archive_entries(source: Path) -> list[Entry]:
     """What of an archive counts: the same as of a directory with its content. Raises SourceError for what is refused."""
     try:
         found = {entry.path: entry for entry in (zip_entries if zipfile.is_zipfile(source) else tar_entries)(source)}
-    except BROKEN as problem:
-        raise SourceError(f"source {source} is not an archive that can be read: {problem}") from problem
+    except SourceError:
+        raise
+    except Exception as problem:  # of the formats in each other every one has errors of its own
+        raise SourceError(f"source {source} is not an archive that can be read: {str(problem) or type(problem).__name__}") from problem
     found = without_root(with_parents(without_litter(found)))
     for entry in found.values():
         if entry.target and leads_out(entry.path, found):

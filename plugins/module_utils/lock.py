@@ -10,19 +10,34 @@ from pathlib import Path
 from typing import TextIO, cast
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.flock import NotHeldError, locked, text
+from ansible_collections.tornado_app.deploy.plugins.module_utils.proc import PIDS
 from ansible_collections.tornado_app.deploy.plugins.module_utils.state import Lock
 
 # The options of each module that acts under the lock; documented in doc_fragments/lock.py.
 LOCKED = {"run": {"type": "str", "required": True}, "lock": {"type": "path", "default": "/run/tornado_app/lock"}}
 
 
+LATEST = 1e11  # seconds since 1970: whatever is later is no time
+
+
 def parse(text: str) -> Lock:
     """What a lock file says; empty when nobody holds the lock. One that a crash left half-written is held by nobody."""
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
-    return cast(Lock, found) if isinstance(found, dict) and {"run", "expires"} <= found.keys() else {}
+    if not isinstance(found, dict) or not isinstance(found.get("run"), str) or not is_time(found.get("expires")):
+        return {}
+    if not is_time(found.get("lease")):
+        found.pop("lease", None)
+    if type(found.get("pid")) is not int or found["pid"] not in PIDS:
+        found.pop("pid", None)
+    return cast(Lock, found)
+
+
+def is_time(value: object) -> bool:
+    """Whether this can be seconds; the numbers of JSON may be none, or without an end."""
+    return type(value) in (int, float) and -LATEST < cast(float, value) < LATEST
 
 
 def said(path: Path) -> Lock:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from ansible_collections.tornado_app.deploy.plugins.module_utils.text import shown
 
 PROC = Path("/proc")
+PIDS = range(1, 2**22 + 1)  # as many as Linux can have
 ESTABLISHED = "01"
 LISTEN = "0A"
 CONNECTED = "03"  # of a unix socket

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from xml.parsers import expat
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.http import MALFORMED, exchange
-from ansible_collections.tornado_app.deploy.plugins.module_utils.proc import Process, describe, own
+from ansible_collections.tornado_app.deploy.plugins.module_utils.proc import PIDS, Process, describe, own
 from ansible_collections.tornado_app.deploy.plugins.module_utils.text import shown
 from ansible_collections.tornado_app.deploy.plugins.module_utils.untrusted import UntrustedError, connection
 from ansible_collections.tornado_app.deploy.plugins.module_utils.users import user_id
@@ -29,7 +29,6 @@ UNANSWERED = (OSError, xmlrpc.client.Fault)
 # What it says of a process.
 FIELDS = {"group": str, "name": str, "statename": str, "pid": int, "spawnerr": str, "description": str}
 STATES = ("STOPPED", "STARTING", "RUNNING", "BACKOFF", "STOPPING", "EXITED", "FATAL", "UNKNOWN")
-PIDS = range(2**22 + 1)  # the most that Linux gives; 0 is none
 NAME = re.compile(r"[0-9]{1,5}|[A-Za-z0-9_-]{1,100}\.[0-9]{1,5}")  # a port, or the number of a worker
 # Tag -> the tags that may be in it, in its answers.
 INSIDE = {
@@ -133,7 +132,7 @@ def problem_of(entry: Any) -> str:
         return f"a process with the name {shown(entry['name'], 40)!r}"
     if entry["statename"] not in STATES:
         return f"a process in the state {shown(entry['statename'], 40)!r}"
-    return "" if entry["pid"] in PIDS else f"a process with the id {entry['pid']}"
+    return "" if entry["pid"] == 0 or entry["pid"] in PIDS else f"a process with the id {entry['pid']}"
 
 
 class Supervisor:

@@ -8,18 +8,24 @@ import subprocess
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.unit.artifacts import Tree, build, folders, members, refusal, trees, write
+from tests.unit.conftest import utils
 
 __all__ = ["folders"]  # a fixture
 
+archive, tree = utils("archive"), utils("tree")
+
 
 def make_tar(source: Path, archive: Path, root: str = ".") -> Path:
-    mode = {"gz": "w:gz", "xz": "w:xz", "tar": "w"}[archive.name.rpartition(".")[2]]
+    mode = {"gz": "w:gz", "bz2": "w:bz2", "xz": "w:xz", "tar": "w"}[archive.name.rpartition(".")[2]]
     with tarfile.open(archive, mode) as made:  # type: ignore[call-overload]
         made.add(source, root)
     return archive
@@ -267,3 +273,79 @@ def test_a_drive_is_refused_wherever_the_archive_was_made(tmp_path: Path, name: 
         archive.addfile(member(name))
     assert f"{name} is a path out of the archive" in refusal(tmp_path / "a.tar", tmp_path / "dest")
     assert "is a path out of the archive" in refusal(zipped(tmp_path / "a.zip", {"app.py": "x", name: "x"}, system=3), tmp_path / "dest")
+
+
+# Anything
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
+    """Archives that can be read, one of each format."""
+    folder = tmp_path_factory.mktemp("w")
+    source = write(folder / "source", {"app.py": "x", "deep/er/a.css": "a {}" * 200})
+    formats = [*FORMATS, (make_tar, "a.tar.bz2")]
+    return [make(source, folder / f"{number}.{name}").read_bytes() for number, (make, name) in enumerate(formats)]
+
+
+def entries(path: Path) -> list[Any] | None:
+    """What of an archive counts; None when it is refused."""
+    try:
+        return list(archive.archive_entries(path))
+    except archive.SourceError:
+        return None
+
+
+def placed(folder: Path, content: bytes) -> Path:
+    """An archive of these bytes."""
+    folder.mkdir()
+    (folder / "a").write_bytes(content)
+    return folder / "a"
+
+
+@given(which=st.integers(0, len(FORMATS)), at=st.floats(0, 1, exclude_max=True), found=st.binary(max_size=4), gone=st.integers(0, 9))
+def test_a_damaged_archive_is_read_or_refused(
+    folders: Iterator[Path], whole: list[bytes], which: int, at: float, found: bytes, gone: int
+) -> None:
+    place = int(at * len(whole[which]))
+    entries(placed(next(folders), whole[which][:place] + found + whole[which][place + gone :]))
+
+
+@given(content=st.binary(max_size=600))
+def test_bytes_are_an_archive_or_refused(folders: Iterator[Path], content: bytes) -> None:
+    entries(placed(next(folders), content))
+
+
+@pytest.mark.parametrize("which", range(len(FORMATS) + 1))
+def test_each_format_with_a_checksum_is_refused_when_it_is_damaged(whole: list[bytes], tmp_path: Path, which: int) -> None:
+    content = bytearray(whole[which])
+    middle = len(content) // 2
+    content[middle : middle + 9] = (byte ^ 0xFF for byte in content[middle : middle + 9])
+    found = entries(placed(tmp_path / "a", bytes(content)))
+    assert found is None or which == 0
+
+
+ways = st.lists(st.sampled_from(["a", "b", "..", ".", ""]), min_size=1, max_size=4).map("/".join)
+kinds = st.sampled_from([tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.BLKTYPE])
+
+
+@given(made=st.lists(st.tuples(ways, kinds, ways), max_size=5))
+def test_nothing_of_an_archive_is_outside(folders: Iterator[Path], made: list[tuple[str, bytes, str]]) -> None:
+    """Neither by its path nor over links, as the file system goes them."""
+    path = placed(next(folders), b"")
+    with tarfile.open(path, "w") as packed:
+        for name, kind, target in made:
+            packed.addfile(member(name, kind, target))
+    root = path.with_name("root")
+    found = entries(path) or []
+    for entry in sorted(found, key=lambda entry: bool(entry.target)):  # so that no link is gone through on the way to another entry
+        assert ".." not in entry.path.split("/")
+        place = root / entry.path
+        with suppress(OSError):  # of an archive that has a file and a directory of one name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            if entry.target:
+                place.symlink_to(entry.target)
+            elif stat.S_ISDIR(entry.mode):
+                place.mkdir(exist_ok=True)
+            else:
+                place.touch()
+    assert all((root / entry.path).resolve().is_relative_to(root) for entry in found)

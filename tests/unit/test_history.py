@@ -259,7 +259,20 @@ def test_a_history_is_read_as_it_was_written(tmp_path: Path, host: Host) -> None
     assert history.read(tmp_path / "blue.history.json") == host.histories["blue"]
 
 
-@pytest.mark.parametrize("text", [None, "", "{", "7", "null", '{"sequence": 3}', '{"sequence": null, "releases": []}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        "",
+        "{",
+        "7",
+        "null",
+        '{"sequence": 3}',
+        '{"sequence": null, "releases": []}',
+        '{"sequence": 1e999, "releases": []}',
+        "[" * 9000,
+    ],
+)
 def test_a_history_that_cannot_be_read_is_empty(tmp_path: Path, text: str | None) -> None:
     path = tmp_path / "blue.history.json"
     if text is not None:
@@ -269,3 +282,30 @@ def test_a_history_that_cannot_be_read_is_empty(tmp_path: Path, text: str | None
 
 def test_entries_that_do_not_say_so_are_not_withdrawn() -> None:
     assert history.previous(cast(History, {"releases": [{"release": "r2"}, {"release": "r1"}]}), "r2", ["r1", "r2"]) == "r1"
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["release", "at"]), inner, max_size=2),
+)
+said = st.dictionaries(st.sampled_from([*history.never_live("")]), anything | st.just("r1")) | anything
+
+
+@given(sequence=st.just(3) | anything, releases=st.lists(said, min_size=1, max_size=4) | anything)
+def test_whatever_a_history_says_can_be_worked_with(tmp_path_factory: pytest.TempPathFactory, sequence: Any, releases: Any) -> None:
+    path = tmp_path_factory.mktemp("h") / "blue.history.json"
+    path.write_text(json.dumps({"sequence": sequence, "releases": releases}))
+    found = history.read(path)
+    assert isinstance(found["sequence"], int)
+    for entry in found["releases"]:
+        assert {key: type(value) for key, value in entry.items()} == {key: type(value) for key, value in history.never_live("").items()}
+        assert all(str(value).isprintable() for value in entry.values())
+    assert isinstance(history.previous(found, "", ["r1"]), str)
+
+
+def test_a_release_of_which_little_is_said_counts(tmp_path: Path) -> None:
+    """What is missing, or is something else, says nothing."""
+    releases = [{"release": "r2", "at": 7, "withdrawn": "yes", "more": 1}, {"at": "x"}, "r3", {"release": "r1", "withdrawn": True}]
+    (tmp_path / "blue.history.json").write_text(json.dumps({"sequence": 1, "releases": releases}))
+    expected = [history.never_live("r2"), {**history.never_live("r1"), "withdrawn": True}]
+    assert history.read(tmp_path / "blue.history.json")["releases"] == expected

@@ -1,6 +1,7 @@
 """A Procfile: what starts each type of process, or which line does not say it."""
 
 import subprocess
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -92,3 +93,18 @@ def test_what_is_no_problem_is_none_for_the_shell(command: str) -> None:
     """The shell itself is asked; with -n it reads and runs nothing."""
     if not procfile.process(command)["problem"]:
         subprocess.run(["sh", "-nc", f"exec env {command}"], check=True)
+
+
+words = st.sampled_from(["web", "x-1", ":", " ", "\n", "\r", "$A", "${B", "}", "'", '"', "\\", "#", "&", "\x1c"])
+
+
+@given(st.text() | st.lists(words).map("".join))
+def test_any_text_is_a_procfile_or_refused(text: str) -> None:
+    with suppress(procfile.ProcfileError):
+        assert all(line["command"] or line["problem"] for line in procfile.processes(text).values())
+
+
+@pytest.mark.parametrize("part", ["x", " ", "'", '"', "\\", "$A", "${A", "&", "#", "exec ", "web:"])
+def test_a_long_line_is_read_in_one_go(part: str) -> None:
+    """It would take hours, if each character cost as much as all before it."""
+    assert list(procfile.processes("web: " + part * 200_000)) == ["web"]

@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from tests.unit.loading import plugin
 from tests.unit.conftest import PATIENCE, run_module, utils
 
 ANA = {"run": "r-ana", "controller": "build-1", "user": "ana", "pid": 4711, "operation": "deploy", "since": "2026-01-02T03:04:05Z"}
@@ -233,11 +236,46 @@ def test_a_lock_that_a_crash_left_half_written_is_nobodys(path: Path, keep: int)
     assert held_by(path) == "r-bob"
 
 
-@pytest.mark.parametrize("text", ["null", "[]", "7", "{}", '{"run": "r-ana"}', '{"expires": 9999999999}'])
+NUMBERS = ("NaN", "Infinity", "1e300", "9" * 400, '"9999999999"', "true", "null", "[]")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["null", "[]", "7", "{}", '{"run": "r-ana"}', '{"expires": 9999999999}', '{"run": 7, "expires": 9999999999}', "[" * 9000]
+    + [f'{{"run": "r-ana", "expires": {number}}}' for number in NUMBERS],
+)
 def test_what_is_no_lock_is_nobodys(path: Path, text: str) -> None:
     path.parent.mkdir()
     path.write_text(text)
     assert not lock(path, BOB).get("failed")
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_lock_is_held_whatever_else_it_says(path: Path, number: str) -> None:
+    lock(path, ANA)
+    expires = json.loads(path.read_text())["expires"]
+    path.write_text(f'{{"run": "r-ana", "expires": {expires}, "lease": {number}, "pid": {number}, "user": {number}}}')
+    assert utils("lock").read(path).keys() == {"run", "expires", "user"}
+    assert "this host is locked by " in lock(path, BOB)["msg"]
+    assert use(path, ANA) == expires
+    assert not lock(path, ANA, "absent").get("failed")
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+)
+
+
+@given(said=st.dictionaries(st.sampled_from(["run", "expires", "lease", "pid", "user", "since"]), anything) | anything)
+def test_whatever_a_lock_says_can_be_worked_with(tmp_path_factory: pytest.TempPathFactory, said: Any) -> None:
+    path = tmp_path_factory.mktemp("l") / "lock"
+    path.write_text(json.dumps(said))
+    found = utils("lock").read(path)
+    assert not found or found["expires"] > time.time()
+    assert isinstance(utils("lock").holder(found), str)
+    refusal = plugin("modules", "run_lock").refusal({"run": "r-bob", "replace": "", "alive": ["r-ana"]}, utils("lock").said(path))
+    assert refusal == "" or refusal.startswith("this host is locked by ")
 
 
 def test_a_shorter_lock_leaves_nothing_of_a_longer_one(path: Path) -> None:
