@@ -75,7 +75,7 @@ apps:
         latency_ms: {description: Milliseconds that its last answer took., type: float}
         state: {description: What supervisord calls it., type: str, sample: RUNNING}
         error: {description: Why its last request failed or why supervisord gave it up; empty when it is healthy., type: str}
-        log: {description: The last 20 lines of its log when it did not become healthy., type: list, elements: str}
+        log: {description: "The last 20 lines of its log when it did not become healthy, of 64 processes.", type: list, elements: str}
 msg:
   description: All of it as text, when a process did not become healthy.
   type: str

@@ -246,19 +246,20 @@ def test_what_a_supervisord_says_that_cannot_be_believed_is_told(tmp_path: Path)
 
 
 def test_an_app_that_hangs_keeps_no_other_waiting(
-    slots: Mapping[str, Slot], tmp_path: Path, ports: Callable[[int], list[int]], monkeypatch: pytest.MonkeyPatch
+    supervisor: Supervisor, slots: Mapping[str, Slot], tmp_path: Path, ports: Callable[[int], list[int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its many processes answer when the other one was asked meanwhile."""
+    """Its many processes answer when the other one was asked twice meanwhile."""
+    assert supervisor.health(slots["fine"], timeout=PATIENCE)["healthy"]
     monkeypatch.setattr(waiting, "REQUEST_TIMEOUT", PATIENCE)
     asked = Path(slots["fine"]["cwd"]) / f"{slots['fine']['ports'][0]}.asked"
     (port,) = ports(1)
     patience = {"path": "/", "timeout": int(PATIENCE)}
     hung = make_slot(socket=f"{tmp_path}/sock", ports=list(range(100)), addresses=[f"127.0.0.1:{port}"], health=patience, **OWN)
 
-    before = asked.stat().st_size
+    before = len(asked.read_bytes().splitlines())
 
     def hang(connection: socket.socket) -> None:
-        wait_until(lambda: asked.stat().st_size > before, "a request to the other app")
+        wait_until(lambda: len(asked.read_bytes().splitlines()) > before + 1, "two requests to the other app")
         says(http(b""))(connection)
 
     with impostor(port, hang), impostor(tmp_path / "sock", lists({"name": "0", "statename": "FATAL"})):
