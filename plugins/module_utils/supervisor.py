@@ -79,6 +79,7 @@ class Reader:
         raise ValueError("it has a declaration")
 
     def start(self, tag: str, _: object) -> None:
+        """Go into a tag."""
         if tag not in INSIDE.get(self.path[-1], ()) or len(self.path) > DEEPEST:
             raise ValueError(f"<{shown(tag, 20)}> is out of place")
         self.path.append(tag)
@@ -87,9 +88,11 @@ class Reader:
             self.values.append([])
 
     def text_of(self, text: str) -> None:
+        """Keep a part of a text."""
         self.text.append(text)
 
     def end(self, tag: str) -> None:
+        """Come out of a tag, with what was in it."""
         self.path.pop()
         said, self.text = "".join(self.text), []
         if tag in ("string", "name"):
@@ -107,8 +110,8 @@ class Reader:
             self.refused = True
 
 
-def said(content: bytes) -> Any:
-    """What an answer says; raises what supervisord refuses with, and UntrustedError when it is no answer of supervisord's."""
+def value_of(content: bytes) -> Any:
+    """The value that an answer has; raises what supervisord refuses with, and UntrustedError when it is no answer of supervisord's."""
     reader = Reader()
     try:
         (value,) = reader.read(content)
@@ -156,7 +159,7 @@ class Supervisor:
                 raise UntrustedError(f"its answer is none of HTTP's: {shown(str(problem)) or type(problem).__name__}") from None
         if answer.status != 200:
             raise UntrustedError(f"it answers with the status {answer.status}")
-        return said(content)
+        return value_of(content)
 
     def process(self) -> Process | None:
         """The process that has answered last, in the kernel's words; None when it is not the app's."""
