@@ -133,8 +133,9 @@ def make(environment: Environment, options: list[str]) -> None:
     """Make an environment in a directory that only root can enter, and give it its place."""
     path = Path(environment["path"])
     place = path.with_name(f".{path.name}")
+    os.umask(0o022)  # apps read what is made
     shutil.rmtree(place, ignore_errors=True)
-    place.mkdir(mode=0o700)
+    place.mkdir(mode=0o700, parents=True)
     built = place / "environment"
     built.mkdir()
     built.chmod(0o777)  # the builder's user has no number before it runs
