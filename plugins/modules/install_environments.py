@@ -103,7 +103,10 @@ def run(environment: Environment, place: Path, *command: str) -> None:
     variables.write_text("".join(lines))
     options = ["--quiet", "--collect", "--wait", "--pipe", f"--unit={UNIT}", f"--working-directory={environment['chdir']}"]
     listed = [f"--property={line}" for line in (*properties, f"EnvironmentFile={variables}")]
-    done = subprocess.run(["systemd-run", *options, *listed, "--", *command], capture_output=True, text=True, errors="replace", check=False)
+    # systemd-run looks for the command where it is itself, where the new environment is not; env is found there.
+    done = subprocess.run(
+        ["systemd-run", *options, *listed, "--", "/usr/bin/env", *command], capture_output=True, text=True, errors="replace", check=False
+    )
     if done.returncode:
         said = done.stderr.strip() or done.stdout.strip() or f"{command[0]} ended with {done.returncode}"
         raise BuildError(f"{environment['setting']}: {said}")
