@@ -44,7 +44,9 @@ def main() -> None:
     if command[0] == "supervisorctl":
         command = of_supervisord(unit, command[1:])
     terminal = "--pty" if sys.stdin.isatty() and sys.stdout.isatty() else "--pipe"
-    options = ["--quiet", "--collect", "--wait", terminal, "--same-dir", "--service-type=exec"]
+    # Where the caller is may be hidden in the sandbox, as a home is.
+    directory = f"--property=WorkingDirectory=-{os.getcwd().replace('%', '%%')}"
+    options = ["--quiet", "--collect", "--wait", terminal, directory, "--service-type=exec"]
     os.execvp("systemd-run", ["systemd-run", *options, *(f"--property={line}" for line in properties(unit)), "--", *command])
 
 
