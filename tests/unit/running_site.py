@@ -42,6 +42,9 @@ class Tell(web.RequestHandler):
         }))
 
     async def get(self):
+        if self.get_argument("cut", ""):
+            self.request.connection.stream.close()
+            return
         status = int(self.get_argument("status", "200"))
         if status == 302:
             self.redirect("http://elsewhere.example.com/there")
@@ -64,6 +67,8 @@ web.Application([("/ws", Echo), ("/seen", Seen), (".*", Tell)]).listen(int(sys.a
 ioloop.IOLoop.current().start()
 """
 
+SOCKETS = {"server_names": ["sock.example.com"], "listen": "sockets", "command": "{python} app.py {socket}"}
+
 # An operator's own file: a proxy in front is trusted, and all sites have a header.
 OWN = """
 set_real_ip_from 127.0.0.0/8;
@@ -85,8 +90,9 @@ class Site:
             "shop": {**SHOP, "port": held[0], "processes": 2},
             "api": {**API, "port": held[4], "processes": 2, "client_max_body_size": "1m"},
             "admin-2": {**SHOP, "path": "/admin/v2.0/", "port": held[8], "processes": 1},
+            "sock": {**API, **SOCKETS, "port": 20000, "processes": 2},
         }
-        # Shop has the first four; of api's, one runs and its neighbour does not.
+        # Shop has the first four; of api's, one runs and its neighbour does not; of sock's none.
         running = [*held[:5], held[8]]
         planned = make_plan(apps, stride=2)
         logs = {name: {"access_log": app["access_log"]} for name, app in planned.items()}  # nginx_tree puts them below root

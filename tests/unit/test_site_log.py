@@ -66,11 +66,11 @@ def test_log_of_an_app_whose_slot_is_down(site: Site) -> None:
     flag.parent.mkdir(parents=True, exist_ok=True)
     flag.touch()
     try:
-        assert site.ask(asked, host="api.example.com")[0].status == 502
+        assert site.ask(asked, host="api.example.com")[0].status == 503
     finally:
         flag.unlink()
     entry = site.logged(asked, "api")
-    assert (entry["status"], entry["slot"]) == (502, "green")
+    assert (entry["status"], entry["slot"], entry["upstream_status"]) == (503, "green", "502, 502")
     assert set(entry["upstream_addr"].split(", ")) == set(site.plan["api"]["slots"]["green"]["addresses"])
 
 

@@ -100,7 +100,8 @@ def test_a_stopped_app_is_down_until_it_is_started(fleet: Fleet) -> None:
     release = fleet.state()["web-1"].release
     fleet.play("--tags", "stop")
     assert all(state.pids == frozenset() for state in fleet.state().values())
-    assert fleet.get("web-1", "/").status == 502
+    answer = fleet.get("web-1", "/")
+    assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
     assert " 0/2 " in fleet.play("--tags", "status")
     assert fleet.run("--tags", "verify").returncode != 0
     assert fleet.run("--tags", "restart").returncode != 0
