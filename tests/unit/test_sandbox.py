@@ -20,6 +20,8 @@ OTHERS = (
         "Type",
         "ExecStartPre",
         "ExecStart",
+        "ExecStartPost",
+        "TimeoutStartSec",
         "KillMode",
         "TimeoutStopSec",
         "Restart",
