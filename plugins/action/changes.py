@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils import memory
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.changes import fleet_changes
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.controller import Arguments, CollectionAction, Result, Spec
 
@@ -30,6 +31,11 @@ class ActionModule(CollectionAction):
         if operation == "deploy":
             self.refuse(f"{host.name} has no result {arguments['compared']}" for host in fleet if host.name not in differing)
         hosts = fleet_changes(fleet, operation, arguments["run"])
+        problems: list[str] = []
+        for host in fleet:
+            filled = [slot["app"] for slot in hosts[host.name]["starting"]]
+            problems += memory.second_set_problems(host.apps, host.state, filled, host.name)
+        self.refuse(problems)
         kinds = ("changes", "interrupted", "retiring")
         return {
             "hosts": hosts,

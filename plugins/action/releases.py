@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils import checks, files, releases
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.changes import Fleet, Host
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils import checks, files, memory, releases
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.changes import Fleet, Host, served
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.controller import Arguments, CollectionAction, Result, Spec
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import Release
 
@@ -61,6 +61,9 @@ class ActionModule(CollectionAction):
         for host in fleet:
             problems += checks.source_problems(host.apps, host.state, artifacts[host.name], host.name)
             problems += checks.room_problems(host.apps, host.state, artifacts[host.name], host.name)
+            # Others may get a second set for their settings; changes.py knows of these when the host has been mended.
+            new = [name for name, own in artifacts[host.name].items() if served(host.state["apps"][name]) != own["release"]]
+            problems += memory.second_set_problems(host.apps, host.state, new, host.name)
             if arguments["prepared"]:
                 problems += checks.supervisord_problems(host.apps, host.state, host.apps, host.name, "provision")
         self.refuse(problems)

@@ -15,6 +15,7 @@ from typing import NamedTuple, cast
 from ansible_collections.tornado_app.deploy.plugins.module_utils.app import App
 from ansible_collections.tornado_app.deploy.plugins.module_utils.history import previous
 from ansible_collections.tornado_app.deploy.plugins.module_utils.history import read as read_history
+from ansible_collections.tornado_app.deploy.plugins.module_utils.memory import used
 from ansible_collections.tornado_app.deploy.plugins.module_utils.modes import fits
 from ansible_collections.tornado_app.deploy.plugins.module_utils.proc import Process, connections, families, listeners
 from ansible_collections.tornado_app.deploy.plugins.module_utils.releases import names, record, whole_environments, with_environments
@@ -94,6 +95,7 @@ def slot_state(slot: Slot, releases: Path, running: list[ProcessInfo]) -> SlotSt
         "workers": [process for process in found if "port" not in process],
         "addresses": addresses,
         "connections": sum(connections(addresses).values()) if own else 0,
+        "memory": used((process["pid"] for process in found if process["pid"]), known, user_id(slot["user"]), slot["unit"]),
         "sequence": read_history(Path(slot["history"]))["sequence"],
     }
 

@@ -10,6 +10,7 @@ from typing import cast
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.lock import mark
 from ansible_collections.tornado_app.deploy.plugins.module_utils.lock import read as read_lock
+from ansible_collections.tornado_app.deploy.plugins.module_utils.memory import available
 from ansible_collections.tornado_app.deploy.plugins.module_utils.proc import describe, listeners, nginx_workers, nofile_ceiling
 from ansible_collections.tornado_app.deploy.plugins.module_utils.releases import whole_environments
 from ansible_collections.tornado_app.deploy.plugins.module_utils.state import HostState, Site, SupervisordState
@@ -118,6 +119,7 @@ def host_state(lock: Path) -> HostState:
         "users": installed_users(),
         "port_80": listeners({80}).get(80, ""),
         "free_bytes": shutil.disk_usage(nearest(Path("/srv"))).free,
+        "memory": available(),
         "lock_mark": changes,
         "lock": read_lock(lock),
     }

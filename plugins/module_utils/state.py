@@ -33,7 +33,7 @@ class SupervisordState(TypedDict):
 
 
 class SlotState(TypedDict):
-    """A slot: ``sequence`` is higher the later it was filled."""
+    """A slot: ``sequence`` is higher the later it was filled, ``memory`` the bytes that its processes and their children use."""
 
     deployed: bool
     release: str
@@ -42,6 +42,7 @@ class SlotState(TypedDict):
     workers: list[ProcessState]
     addresses: list[str]
     connections: int
+    memory: int
     sequence: int
 
 
@@ -121,7 +122,10 @@ class Site(TypedDict):
 
 
 class HostState(TypedDict):
-    """What is the host's own. ``lock`` is empty when nobody changes the host, ``lock_mark`` changes with each change of the lock file."""
+    """What is the host's own. ``lock`` is empty when nobody changes the host, ``lock_mark`` changes with each change of the lock file.
+
+    ``memory`` is what processes can still take, in bytes.
+    """
 
     python: str
     pythons: dict[str, str]
@@ -139,6 +143,7 @@ class HostState(TypedDict):
     users: list[str]
     port_80: str
     free_bytes: int
+    memory: int
     lock: Lock
     lock_mark: str
 

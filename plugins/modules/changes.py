@@ -10,6 +10,7 @@ description:
     retired. What has to happen follows from what is there, also from what an earlier run has left that was cut short.
   - A deploy fills a slot when another release is wanted, when a file of the live slot would be another one now, or when it does not run
     as planned. A restart always does. A rollback takes the slot that was live before, when that still runs the release.
+  - Fails where a host has no memory for a second set of processes beside the live ones, by what these use.
   - Runs on the controller alone. Call it with C(run_once).
 options:
   operation:

@@ -64,6 +64,7 @@ host:
     users: {description: The apps whose users the role has made., type: list, elements: str}
     port_80: {description: Who listens on port 80; empty when nobody does., type: str, sample: nginx (pid 812)}
     free_bytes: {description: Free space where the apps live., type: int}
+    memory: {description: Bytes of memory and swap that processes can still take., type: int}
     lock_mark: {description: Changes with each change of the lock file., type: str}
     lock: {description: Who changes the host just now (see M(tornado_app.deploy.run_lock)); empty when nobody does., type: dict}
 apps:
@@ -96,6 +97,7 @@ apps:
         workers: {description: Its other processes. Each with name state pid nofile uid unit uptime., type: list, elements: dict}
         addresses: {description: Where its web processes listen., type: list, elements: str}
         connections: {description: Established connections to its processes., type: int}
+        memory: {description: Bytes that its processes and their children use., type: int}
         sequence: {description: The higher the later the slot was filled; 0 when it never was., type: int}
     environments: {description: Digests of the environments that are whole., type: list, elements: str}
     releases: {description: "Release on the host to the digest of its environment; empty when that is not whole.", type: dict}

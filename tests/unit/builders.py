@@ -111,6 +111,7 @@ def slot(
     processes: tuple[ProcessState, ...] = (),
     sequence: int = 0,
     connections: int = 0,
+    memory: int = 0,
     workers: tuple[ProcessState, ...] = (),
 ) -> SlotState:
     """A slot; one in which nothing is, unless said otherwise."""
@@ -122,6 +123,7 @@ def slot(
         "workers": list(workers),
         "addresses": [f"127.0.0.1:{process['port']}" for process in processes],
         "connections": connections,
+        "memory": memory,
         "sequence": sequence,
     }
 
@@ -188,6 +190,7 @@ def host_state(**given: Any) -> HostState:
         "users": ["shop"],
         "port_80": "nginx (pid 812)",
         "free_bytes": 10**9,
+        "memory": 10**9,
         "lock": {},
         "lock_mark": "",
     }

@@ -47,6 +47,7 @@ def test_fresh_host(app: App) -> None:
         "workers": [],
         "addresses": [],
         "connections": 0,
+        "memory": 0,
         "sequence": 0,
     }
     assert state == {
@@ -204,6 +205,7 @@ def test_slot_state(app: App, absolute: bool) -> None:
         "workers": [],
         "addresses": [],
         "connections": 0,
+        "memory": 0,
         "sequence": 0,
     }
     assert apps.slot_state(slot, Path(app["releases"]), []) == expected

@@ -49,6 +49,18 @@ def test_ports_on_which_the_live_slot_runs(fleet: Fleet) -> None:
     assert f"on which the live {live} slot runs; choose another port" in output
 
 
+def test_a_second_set_of_processes_that_does_not_fit(fleet: Fleet) -> None:
+    host = fleet.hosts["web-2"]
+    host.check_output("sed -E 's/^(MemAvailable|SwapFree): .*/\\1: 1000 kB/' /proc/meminfo > /run/meminfo")
+    host.check_output("mount --bind /run/meminfo /proc/meminfo")
+    try:
+        output = fleet.refused("--tags", "restart")
+    finally:
+        host.check_output("umount /proc/meminfo")
+    assert "tornado_apps.shop.processes: web-2 has 2 MB of memory left; a second set of 1 processes needs" in output
+    assert "web-1 has" not in output
+
+
 def test_settings_that_cannot_work_are_all_named(fleet: Fleet) -> None:
     good = fleet.settings()["shop"]
     apps = {
