@@ -12,6 +12,7 @@ from ansible_collections.tornado_app.deploy.plugins.plugin_utils.changes import 
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.controller import Arguments, CollectionAction, Result, Spec
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.files import nginx_absent, noted_ports
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import Plan
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.status import outdated
 
 
 class ActionModule(CollectionAction):
@@ -86,6 +87,7 @@ class ActionModule(CollectionAction):
             "sysctls": sysctls,
             "removals": removals,
             "unlisted": checks.unlisted(apps, absent, state),  # type: ignore[arg-type]
+            "outdated": [outdated(host["name"], name, app["outdated"]) for name, app in state["apps"].items() if app["outdated"]],
             "provisioned": [name for name, app in state["apps"].items() if app["provisioned"]],
             "live": live_slots(apps, state),  # type: ignore[arg-type]
         }

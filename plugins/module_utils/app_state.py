@@ -7,8 +7,10 @@ import json
 import os
 import pwd
 import stat
+import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -100,6 +102,16 @@ def slot_state(slot: Slot, releases: Path, running: list[ProcessInfo]) -> SlotSt
     }
 
 
+def outdated(unit_file: Path, supervisord: Process | None) -> str:
+    """When supervisord was started (UTC), where its unit has changed since; else empty. What installs a unit writes only what differs."""
+    try:
+        changed = os.lstat(unit_file).st_mtime
+    except OSError:
+        return ""
+    started = time.time() - supervisord.uptime if supervisord else changed
+    return f"{datetime.fromtimestamp(started, timezone.utc):%Y-%m-%dT%H:%M:%SZ}" if changed > started else ""
+
+
 def foreign_ports(app: App) -> dict[str, str]:
     """Ports of the plan on which another user's process listens."""
     tcp = (address for slot in app["slots"].values() for address in slot["addresses"] if not address.startswith("unix:"))
@@ -172,6 +184,7 @@ def app_state(app: App, answer: Supervised) -> AppState:
         "provisioned": all(Path(path).exists() for path in (*(entry["path"] for entry in app["directories"]), app["unit_file"])),
         "supervisord": cast(SupervisordState, supervisord._asdict()) if supervisord else None,
         "untrusted": answer.untrusted,
+        "outdated": outdated(Path(app["unit_file"]), supervisord),
         "sockets": reachable(app),
         "slots": slots,
         "environments": whole_environments(Path(app["environments"])),

@@ -75,7 +75,10 @@ class History(TypedDict):
 
 
 class AppState(TypedDict):
-    """An app on a host: ``untrusted`` is what its supervisord says that cannot be believed."""
+    """An app on a host: ``untrusted`` is what its supervisord says that cannot be believed.
+
+    ``outdated`` is when supervisord was started (UTC), where its unit has changed since; else empty.
+    """
 
     foreign_user: bool
     foreign_group: bool
@@ -88,6 +91,7 @@ class AppState(TypedDict):
     live: str
     supervisord: SupervisordState | None
     untrusted: list[str]
+    outdated: str
     sockets: bool
     slots: dict[str, SlotState]
     environments: list[str]

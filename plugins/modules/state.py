@@ -100,6 +100,11 @@ unlisted:
   type: list
   elements: str
   returned: success
+outdated:
+  description: Which apps wait for their next start, because their unit has changed since the last one, and how to bring it.
+  type: list
+  elements: str
+  returned: success
 provisioned:
   description: Names of the apps that a provision has brought to the host.
   type: list

@@ -83,6 +83,7 @@ apps:
     sockets: {description: Whether nginx can reach the directory of the sockets., type: bool}
     supervisord: {description: The running supervisord (pid nofile uid unit uptime) or none., type: dict}
     untrusted: {description: What supervisord answers that cannot be believed., type: list, elements: str}
+    outdated: {description: "When supervisord was started (UTC), where its unit has changed since; else empty.", type: str}
     slots:
       description: One entry a slot.
       type: dict

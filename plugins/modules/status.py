@@ -61,6 +61,7 @@ hosts:
         behind: {description: "The release that the fleet has deployed last, where this host serves another one; else empty.", type: str}
         rollback: {description: What a rollback would go to; empty when there is nothing., type: str}
         untrusted: {description: What the app's supervisord says that cannot be believed., type: list, elements: str}
+        outdated: {description: "When its supervisord was started (UTC), where its unit has changed since; else empty.", type: str}
         releases:
           description: The releases that are kept, those that were live last first. Each with C(release), C(live), C(version), C(commit),
             C(at) (UTC), C(by) and C(rolled_back).

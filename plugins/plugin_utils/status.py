@@ -36,7 +36,7 @@ class ReleaseStatus(TypedDict):
 class AppStatus(TypedDict):
     """An app on a host: ``uptime`` is seconds, ``behind`` the release of the fleet where this host has another, ``rollback`` its goal.
 
-    ``untrusted`` is what its supervisord says that cannot be believed.
+    ``untrusted`` is what its supervisord says that cannot be believed, ``outdated`` its start (UTC) where its unit has changed since.
     """
 
     live: str
@@ -51,6 +51,7 @@ class AppStatus(TypedDict):
     behind: str
     rollback: str
     untrusted: list[str]
+    outdated: str
     releases: list[ReleaseStatus]
 
 
@@ -128,6 +129,7 @@ def _app(app: App, state: AppState, target: str, newest: str) -> AppStatus:
         "behind": newest if live["deployed"] and newest not in ("", live["release"]) else "",
         "rollback": target,
         "untrusted": state["untrusted"],
+        "outdated": state["outdated"],
         "releases": _releases(state, live["release"] if live["deployed"] else ""),
     }
 
@@ -174,7 +176,7 @@ def status_text(found: Mapping[str, HostStatus]) -> str:
     releases = _release_rows(found)
     if releases:
         parts.append(table([("app", "release", "version", "went live", "by", "hosts", ""), *releases]))
-    extras = (_behind_lines(found), _untrusted_lines(found), _rollback_lines(found), _lock_lines(found))
+    extras = (_behind_lines(found), _untrusted_lines(found), _outdated_lines(found), _rollback_lines(found), _lock_lines(found))
     parts += ["\n".join(lines) for lines in extras if lines]
     return "\n\n".join(parts)
 
@@ -249,6 +251,23 @@ def _untrusted_lines(found: Mapping[str, HostStatus]) -> list[str]:
         for host, state in found.items()
         for name, app in state["apps"].items()
         if app["untrusted"]
+    ]
+
+
+def outdated(host: str, app: str, since: str) -> str:
+    """That an app's unit waits for its next start, and how to bring that without a failed request."""
+    return (
+        f"{app}: its unit has changed since its start at {since}; it takes effect at the next boot, or host by host: "
+        f"take {host} out of your balancer or DNS, then --tags stop,start --limit {host}"
+    )
+
+
+def _outdated_lines(found: Mapping[str, HostStatus]) -> list[str]:
+    return [
+        f"{host}: {outdated(host, name, app['outdated'])}"
+        for host, state in found.items()
+        for name, app in state["apps"].items()
+        if app["outdated"]
     ]
 
 

@@ -183,7 +183,15 @@ def test_what_differs_comes_by_kind_with_what_only_the_controller_knows() -> Non
     assert result["reasons"][0] == "directory /srv/shop/live: missing"
     assert [slot["name"] for slot in result["live"]] == ["blue"]
     assert json.loads(result["ports"]) == {"old": 8300, "shop": 8000}
-    assert (result["unlisted"], result["removals"], result["sysctls"]) == ([], [], {})
+    assert (result["unlisted"], result["removals"], result["sysctls"], result["outdated"]) == ([], [], {}, [])
+
+
+def test_an_app_that_waits_for_its_next_start_is_named_and_no_difference() -> None:
+    found = state()
+    found["apps"]["shop"]["outdated"] = "2026-01-02T03:04:05Z"
+    result = look(found).result
+    assert [line.partition(";")[0] for line in result["outdated"]] == ["shop: its unit has changed since its start at 2026-01-02T03:04:05Z"]
+    assert result["differences"] == look(state()).result["differences"]
 
 
 def test_a_host_whose_python_is_another_one_is_looked_at_again() -> None:

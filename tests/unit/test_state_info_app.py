@@ -61,6 +61,7 @@ def test_fresh_host(app: App) -> None:
         "flagged": False,
         "supervisord": None,
         "untrusted": [],
+        "outdated": "",
         "sockets": False,
         "slots": {"blue": empty, "green": empty},
         "releases": {},

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import resource
 import socket
+import time
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.unit.app_on_disk import App, app, apps, run
@@ -55,6 +57,20 @@ def test_connections_are_those_to_the_processes_of_a_slot(supervisor: Supervisor
         for port in (*one["ports"], one["ports"][0]):
             stack.enter_context(socket.create_connection(("127.0.0.1", port)))
         wait_until(lambda: counted() == (3, 0), "the three connections, and none of the health checks")
+
+
+def test_a_unit_that_is_newer_than_its_supervisord(supervisor: Supervisor, tmp_path: Path) -> None:
+    unit = tmp_path / "shop.service"
+    app = {**supervisor.app, "unit_file": str(unit)}
+    assert run(app)["outdated"] == ""
+    unit.touch()
+    now = time.time()
+    os.utime(unit, (now, now - 3600))
+    assert run(app)["outdated"] == ""
+    os.utime(unit, (now, now + 3600))
+    since = datetime.strptime(run(app)["outdated"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()
+    assert now - 3600 < since < now + 3600
+    assert run({**app, "socket": str(tmp_path / "no.sock")})["outdated"] == ""
 
 
 def test_process_that_does_not_run() -> None:

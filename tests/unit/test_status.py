@@ -73,6 +73,7 @@ def test_the_status_of_an_app_is_whole() -> None:
         "behind": "",
         "rollback": A,
         "untrusted": [],
+        "outdated": "",
         "releases": [
             {
                 "release": B,
@@ -297,6 +298,17 @@ def test_what_of_a_supervisord_cannot_be_believed_is_said() -> None:
     lines = [line for part in text(web_1=lying, web_2=state()) for line in part]
     assert [line for line in lines if "believed" in line] == [
         "web-1: shop's supervisord answers what cannot be believed: a process without pid; 2 more"
+    ]
+
+
+def test_a_unit_that_waits_for_its_next_start_is_said_with_the_way_to_that() -> None:
+    old = state()
+    old["apps"]["shop"]["outdated"] = "2026-01-02T03:04:05Z"
+    assert (shop(old)["outdated"], shop(state())["outdated"]) == ("2026-01-02T03:04:05Z", "")
+    lines = [line for part in text(web_1=state(), web_2=old) for line in part]
+    assert [line for line in lines if "unit" in line] == [
+        "web-2: shop: its unit has changed since its start at 2026-01-02T03:04:05Z; it takes effect at the next boot, or host by host: "
+        "take web-2 out of your balancer or DNS, then --tags stop,start --limit web-2"
     ]
 
 

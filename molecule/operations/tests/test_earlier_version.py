@@ -33,6 +33,8 @@ def test_an_upgrade_keeps_processes_and_histories(hosts: Fleet, earlier: Path) -
         output = hosts.play()
         assert hosts.state() == before
         assert "what is live is what is wanted" in output
+        for name in hosts.hosts:
+            assert f"then --tags stop,start --limit {name}" in " ".join(output.split())
         for host in hosts.hosts.values():
             readable = host.check_output("find /srv/shop/releases -type f -perm /o=r").splitlines()
             assert [path for path in readable if "/static/" not in path] == []
