@@ -50,10 +50,13 @@ def dependencies(packed: Iterable[Entry]) -> list[str]:
     """What its project depends on; nothing when it has no project, SourceError when the file does not say it."""
     try:
         project = tomllib.loads(read(packed, "pyproject.toml") or "").get("project")
-    except tomllib.TOMLDecodeError as problem:
+    except (tomllib.TOMLDecodeError, RecursionError) as problem:
         raise SourceError(f"pyproject.toml: {problem}") from None
     if not isinstance(project, dict):  # the file of a tool
         return []
-    if "dependencies" in project.get("dynamic", []):
+    dynamic, listed = project.get("dynamic", []), project.get("dependencies", [])
+    if not isinstance(dynamic, list) or not isinstance(listed, list) or not all(isinstance(entry, str) for entry in listed):
+        raise SourceError("pyproject.toml: dependencies and dynamic of [project] are lists of texts")
+    if "dependencies" in dynamic:
         raise SourceError("pyproject.toml leaves its dependencies to a build; write them to a file, and name that with `requirements`")
-    return [str(dependency) for dependency in project.get("dependencies", [])]
+    return listed

@@ -1,10 +1,13 @@
 """What a source says of itself."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from tests.unit.conftest import run_module, utils
 
@@ -85,3 +88,40 @@ def test_dependencies_make_the_environment(tmp_path: Path) -> None:
     )
     assert one == same != other
     assert digest('[project]\nname = "x"') == ""
+
+
+words = st.sampled_from(
+    [
+        "[project]\n",
+        "dependencies",
+        "dynamic",
+        " = ",
+        "[",
+        "]",
+        '"x"',
+        "'",
+        "7",
+        "\n",
+        "web",
+        ": ",
+        "python-3",
+        ".12",
+        "\ufeff",
+        "\0",
+        "{",
+        "#",
+    ]
+)
+contents = st.binary(max_size=60) | st.lists(words, max_size=20).map(lambda listed: "".join(listed).encode())
+
+
+@given(content=contents)
+@example(content=b"[project]\ndependencies = 7")
+@example(content=b'[project]\ndependencies = ["x", 7]')
+@example(content=b"[project]\ndynamic = 7")
+@example(content=b"x = " + b"[" * 9000)
+def test_whatever_a_source_says_is_read_or_refused(content: bytes) -> None:
+    packed = [tree.Entry(path, 0o644, "", content) for path in ("Procfile", "runtime.txt", "pyproject.toml")]
+    for read in (declared.procfile, declared.python, declared.dependencies):
+        with suppress(tree.SourceError):
+            assert all(isinstance(text, str) for text in read(packed))

@@ -303,6 +303,17 @@ def test_whatever_a_history_says_can_be_worked_with(tmp_path_factory: pytest.Tem
     assert isinstance(history.previous(found, "", ["r1"]), str)
 
 
+whole = json.dumps({"sequence": 3, "releases": [history.never_live("r1")]}).encode()
+
+
+@given(content=st.binary(max_size=60), at=st.integers(0, len(whole)), gone=st.integers(0, 9))
+def test_whatever_bytes_a_history_has_it_is_read(tmp_path_factory: pytest.TempPathFactory, content: bytes, at: int, gone: int) -> None:
+    path = tmp_path_factory.mktemp("h") / "blue.history.json"
+    for found in (content, whole[:at] + content + whole[at + gone :]):
+        path.write_bytes(found)
+        assert history.read(path).keys() == {"sequence", "releases"}
+
+
 def test_a_release_of_which_little_is_said_counts(tmp_path: Path) -> None:
     """What is missing, or is something else, says nothing."""
     releases = [{"release": "r2", "at": 7, "withdrawn": "yes", "more": 1}, {"at": "x"}, "r3", {"release": "r1", "withdrawn": True}]

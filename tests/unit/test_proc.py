@@ -157,10 +157,13 @@ def test_nofile_ceiling_is_never_above_the_kernels(tree: Path) -> None:
 # Anything
 
 lines = st.lists(
-    st.sampled_from(["1 (a) S", "-1", "7", "Uid:", "\t998", "Max open files ", "9" * 5000, "inf", "\n", " ", "01", "A:1", "\xb2"])
+    st.sampled_from(
+        ["1 (a) S", "-1", "7", "Uid:", "\t998", "Max open files ", "9" * 5000, "inf", "\n", " ", "01", "A:1", "\xb2", "lock:\t1: FLOCK "]
+    )
 )
 contents = st.binary(max_size=60) | lines.map(lambda words: " ".join(words).encode())
-FILES = ("uptime", "net/tcp", "net/unix", *(f"7/{name}" for name in ("stat", "status", "limits", "cgroup", "comm", "cmdline")))
+OF_A_PROCESS = ("stat", "status", "limits", "cgroup", "comm", "cmdline", "fdinfo/3", "fdinfo/\xb2")
+FILES = ("uptime", "net/tcp", "net/tcp6", "net/unix", *(f"7/{name}" for name in OF_A_PROCESS))
 
 
 @given(files=st.fixed_dictionaries(dict.fromkeys(FILES, contents)))
@@ -180,6 +183,8 @@ def test_whatever_is_in_proc_is_read(tmp_path_factory: pytest.TempPathFactory, f
     assert proc.listeners({1}, tree).keys() <= {1}
     assert set(proc.connections(["127.0.0.1:1", "unix:/x"], tree)) <= {"127.0.0.1:1", "unix:/x"}
     assert proc.listening(1, tree) >= 0
+    assert len(proc.command(7, tree)) <= 200
+    assert proc.flock_holders(tree / "uptime", tree) == []
     assert isinstance(proc.peers(1, tree), set)
 
 

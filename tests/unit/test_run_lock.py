@@ -278,6 +278,19 @@ def test_whatever_a_lock_says_can_be_worked_with(tmp_path_factory: pytest.TempPa
     assert refusal == "" or refusal.startswith("this host is locked by ")
 
 
+whole = b'{"run": "r-ana", "expires": 9999999999, "lease": 60, "pid": 7}'
+
+
+@given(content=st.binary(max_size=60), at=st.integers(0, len(whole)), gone=st.integers(0, 9))
+def test_whatever_bytes_a_lock_has_it_is_read(tmp_path_factory: pytest.TempPathFactory, content: bytes, at: int, gone: int) -> None:
+    path = tmp_path_factory.mktemp("l") / "lock"
+    for written in (content, whole[:at] + content + whole[at + gone :]):
+        path.write_bytes(written)
+        found = utils("lock").said(path)
+        assert not found or isinstance(found["run"], str)
+        assert isinstance(utils("lock").holder(found), str)
+
+
 def test_a_shorter_lock_leaves_nothing_of_a_longer_one(path: Path) -> None:
     lock(path, {**ANA, "operation": "x" * 1000}, lease=-1)
     lock(path, BOB)
