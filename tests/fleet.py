@@ -85,13 +85,18 @@ class Fleet:
         return ["ansible-playbook", playbook, "-i", str(self.inventory), "--extra-vars", extra, *arguments]
 
     def run(
-        self, *arguments: str, variables: Mapping[str, str] | None = None, root: Path = ROOT, **settings: Any
+        self,
+        *arguments: str,
+        variables: Mapping[str, str] | None = None,
+        root: Path = ROOT,
+        timeout: float = RUN_TIMEOUT,
+        **settings: Any,
     ) -> subprocess.CompletedProcess[str]:
         """Run site.yml of a repository; variables are the controller's own. What it printed goes to the test's output."""
         config = str(root / "ansible.cfg")
         plain = {**os.environ, "ANSIBLE_CONFIG": config, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0", **(variables or {})}
         command = self.command(*arguments, **settings)
-        done = subprocess.run(command, cwd=root, env=plain, capture_output=True, text=True, check=False, timeout=RUN_TIMEOUT)
+        done = subprocess.run(command, cwd=root, env=plain, capture_output=True, text=True, check=False, timeout=timeout)
         print(done.stdout, done.stderr)
         return done
 
