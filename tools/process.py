@@ -30,6 +30,20 @@ def undisturbed() -> Iterator[None]:
         signal.signal(number, handler)
 
 
+@contextmanager
+def postponed() -> Iterator[None]:
+    """An interrupt that comes meanwhile counts afterwards: what is being started is not lost. What is started does not inherit this."""
+    came: list[int] = []
+    before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if came:
+        raise KeyboardInterrupt
+
+
 def run(*command: str) -> int:
     """Run a command at the root of the repository; when interrupted, return only after it has ended.
 

@@ -14,7 +14,7 @@ from threading import Thread
 from typing import IO
 
 from tools.minutes import note
-from tools.process import ROOT, interruptible, undisturbed
+from tools.process import ROOT, interruptible, postponed, undisturbed
 
 LANES = 2  # one alone leaves up to a third of two processors idle: it waits for drains, for gates, for hosts
 PATIENCE = 60  # seconds that an interrupted scenario has to end
@@ -82,7 +82,8 @@ def run(names: list[str], results: dict[str, str], running: list[Scenario]) -> N
             print(f"==> {scenario.name}: {results[scenario.name]}", flush=True)
         if waiting and len(running) < LANES and all(scenario.has_hosts for scenario in running):
             print(f"==> Scenario {waiting[0]}", flush=True)
-            running.append(Scenario(waiting.pop(0), "test", TORNADO_APP_KEEP_IMAGES="1"))
+            with postponed():
+                running.append(Scenario(waiting.pop(0), "test", TORNADO_APP_KEEP_IMAGES="1"))
         time.sleep(0.2)
 
 

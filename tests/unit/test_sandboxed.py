@@ -27,7 +27,7 @@ def test_supervisorctl_is_that_of_the_unit() -> None:
 
 
 def test_what_is_missing_is_said() -> None:
-    usage = "sandboxed.py APP COMMAND"
+    usage = "sandboxed.py [--seconds=MOST] APP COMMAND"
     for arguments, said in (([], usage), (["shop"], usage), (["no-app", "ls"], "no-app.service is not there")):
         done = subprocess.run([sys.executable, SCRIPT, *arguments], capture_output=True, text=True, check=False)
         assert done.returncode == 1

@@ -71,6 +71,13 @@ def test_systemd_has_little_to_say_against_the_sandbox(root: Root) -> None:
     assert float(exposure.split()[-3]) <= 2.0
 
 
+def test_a_command_that_hangs_is_ended_when_its_time_is_over(host: Host) -> None:
+    with host.sudo():
+        done = host.run(f"timeout 60 {SANDBOXED.replace(' shop', ' --seconds=1 shop')} sleep 600")
+    assert done.rc not in (0, 124)
+    assert "timeout" in done.stderr
+
+
 def test_the_app_sees_nobody_elses_processes_and_files(root: Root) -> None:
     # Another directory below /srv, and a process of the app's user that is outside of the sandbox, whose root leads there.
     root("install -d /srv/other && systemd-run --quiet --unit=outside --uid=shop sleep 60")

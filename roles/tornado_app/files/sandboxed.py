@@ -1,4 +1,4 @@
-"""Run a command as an app does, in the app's own sandbox: sandboxed.py APP COMMAND [ARGUMENT...]. For root.
+"""Run a command as an app does, in the app's own sandbox: sandboxed.py [--seconds=MOST] APP COMMAND [ARGUMENT...]. For root.
 
 `sandboxed.py shop supervisorctl status` asks the app's supervisord. A process of the app's user outside of the sandbox would be a way
 out of it.
@@ -36,7 +36,9 @@ def of_supervisord(unit: str, arguments: list[str]) -> list[str]:
 
 def main() -> None:
     """Become systemd-run, which waits for the command and ends as it does."""
-    app, *command = sys.argv[1:] or [""]
+    arguments = sys.argv[1:]
+    limited = arguments[:1] if arguments[:1] and arguments[0].startswith("--seconds=") else []
+    app, *command = arguments[len(limited) :] or [""]
     path = UNITS / f"{app}.service"
     if not app or not command or not path.is_file():
         sys.exit(f"{__doc__}\n{path} is not there" if command else f"{__doc__}")
@@ -46,7 +48,9 @@ def main() -> None:
     terminal = "--pty" if sys.stdin.isatty() and sys.stdout.isatty() else "--pipe"
     # Where the caller is may be hidden in the sandbox, as a home is.
     directory = f"--property=WorkingDirectory=-{os.getcwd().replace('%', '%%')}"
-    options = ["--quiet", "--collect", "--wait", terminal, directory, "--service-type=exec"]
+    options = ["--collect", "--wait", terminal, directory, "--service-type=exec"]
+    # Who has limited a command is told what ended it.
+    options.append(f"--property=RuntimeMaxSec={limited[0].partition('=')[2]}" if limited else "--quiet")
     os.execvp("systemd-run", ["systemd-run", *options, *(f"--property={line}" for line in properties(unit)), "--", *command])
 
 

@@ -16,7 +16,7 @@ RUN, LOGS = Path("/run/hostile"), Path("/var/log/hostile")
 ESCAPES = "\x1b]0;owned\x07\x1b[2J\x1b[31mroot# \r\x9b1m\u202e"
 FLOOD = 20_000  # lines
 NEVER_ENDS = 300  # bytes of an answer, one every four seconds
-DEEP = 200  # directories in each other
+DEEP = 1500  # directories in each other
 
 Trick = Callable[[str], None]
 
@@ -107,9 +107,16 @@ def litter(text: str) -> None:
             link = folder / f"link-{number}"
             link.unlink(missing_ok=True)
             link.symlink_to(target)
-        deep = folder.joinpath(*["d"] * DEEP)
-        deep.mkdir(parents=True, exist_ok=True)
-        (deep / "link").symlink_to("/etc")
+        deep = os.open(folder, os.O_PATH)
+        for _ in range(DEEP):
+            with suppress(FileExistsError):
+                os.mkdir("d", dir_fd=deep)
+            below = os.open("d", os.O_PATH, dir_fd=deep)
+            os.close(deep)
+            deep = below
+        with suppress(FileExistsError):
+            os.symlink("/etc", "link", dir_fd=deep)
+        os.close(deep)
         (folder / "\x1b[2J\n").touch()
 
 
