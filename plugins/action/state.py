@@ -10,7 +10,12 @@ from ansible_collections.tornado_app.deploy.plugins.module_utils.things import T
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils import checks, things
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.changes import live_slots
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.controller import Arguments, CollectionAction, Result, Spec
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.files import nginx_absent, noted_ports
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.files import (
+    nginx_absent,
+    noted_ports,
+    watchdog_path,
+    watchdog_settings,
+)
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import Plan
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.status import outdated
 
@@ -49,10 +54,12 @@ class ActionModule(CollectionAction):
         found.append(things.file("ports", things.FACT, things.FACT, self.noted(arguments)))
         for name, app in apps.items():
             unit = self.render("app.service.j2", app=app, __tornado_app_python=python)
+            supervisord = self.render("supervisord.conf.j2", app=app, __tornado_app_python=python)
             found += [
                 things.file("needrestart", name, f"/etc/needrestart/conf.d/{name}.conf", self.render("needrestart.conf.j2", app=app)),
                 things.file("limits", name, f"/etc/security/limits.d/{name}.conf", self.render("limits.conf.j2", app=app)),
-                things.file("supervisord", name, app["config"], self.render("supervisord.conf.j2", app=app), app["user"], "0640"),
+                things.file("supervisord", name, app["config"], supervisord, app["user"], "0640"),
+                things.file("watchdog_settings", name, watchdog_path(app), watchdog_settings(app), app["user"], "0640"),
                 things.file("unit_file", name, app["unit_file"], unit),
             ]
         return found + list(things.of_apps(apps))
@@ -84,6 +91,10 @@ class ActionModule(CollectionAction):
             "reasons": things.shown(differences),
             "directories": [thing for thing in wanted if thing["check"] == "directory" and thing["name"] in differing],
             "ports": self.noted(arguments),
+            "watchdogs": {
+                name: {"path": watchdog_path(app), "content": watchdog_settings(app), "group": app["user"], "mode": "0640"}
+                for name, app in apps.items()
+            },
             "sysctls": sysctls,
             "removals": removals,
             "unlisted": checks.unlisted(apps, absent, state),  # type: ignore[arg-type]

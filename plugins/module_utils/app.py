@@ -16,6 +16,14 @@ class Directory(TypedDict):
     mode: str
 
 
+class Liveness(TypedDict):
+    """When a process counts as hanging: no answer within ``timeout`` seconds, so many times, asked each ``interval`` seconds."""
+
+    interval: int
+    timeout: int
+    failures: int
+
+
 class Sandbox(TypedDict):
     """What an app may do beyond what every app may: talk to the kernel by netlink, use device files, write below paths."""
 
@@ -48,6 +56,8 @@ class App(TypedDict):
     requirements: str
     static: str
     health: Health
+    liveness: Liveness
+    memory_limit: int
     drain: Drain
     stop_timeout: int
     sandbox: Sandbox
@@ -77,6 +87,7 @@ class App(TypedDict):
     run: str
     sockets: str
     socket: str
+    watchdog: str  # where it says what it has done
     logs: str
     journal: bool
     access_log: str

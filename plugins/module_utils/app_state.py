@@ -14,6 +14,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import NamedTuple, cast
 
+from ansible_collections.tornado_app.deploy.plugins.module_utils import watchdog
 from ansible_collections.tornado_app.deploy.plugins.module_utils.app import App
 from ansible_collections.tornado_app.deploy.plugins.module_utils.history import previous
 from ansible_collections.tornado_app.deploy.plugins.module_utils.history import read as read_history
@@ -22,7 +23,13 @@ from ansible_collections.tornado_app.deploy.plugins.module_utils.modes import fi
 from ansible_collections.tornado_app.deploy.plugins.module_utils.proc import Process, connections, families, listeners
 from ansible_collections.tornado_app.deploy.plugins.module_utils.releases import names, record, whole_environments, with_environments
 from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import Slot
-from ansible_collections.tornado_app.deploy.plugins.module_utils.state import AppState, ProcessState, SlotState, SupervisordState
+from ansible_collections.tornado_app.deploy.plugins.module_utils.state import (
+    AppState,
+    ProcessState,
+    SlotState,
+    SupervisordState,
+    WatchdogState,
+)
 from ansible_collections.tornado_app.deploy.plugins.module_utils.supervisor import UNANSWERED, ProcessInfo, Supervisor
 from ansible_collections.tornado_app.deploy.plugins.module_utils.text import is_valid, valid
 from ansible_collections.tornado_app.deploy.plugins.module_utils.untrusted import UntrustedError
@@ -44,7 +51,7 @@ def supervised(app: App) -> Supervised:
     """Ask the supervisord of an app."""
     supervisor = Supervisor(app["socket"], app["user"], app["unit"], PATIENCE)
     try:
-        found, strange = supervisor.processes({slot["group"] for slot in app["slots"].values()})
+        found, strange = supervisor.processes({watchdog.GROUP, *(slot["group"] for slot in app["slots"].values())})
     except UntrustedError as problem:
         return Supervised(None, [], [str(problem)])
     except UNANSWERED:
@@ -110,6 +117,13 @@ def outdated(unit_file: Path, supervisord: Process | None) -> str:
         return ""
     started = time.time() - supervisord.uptime if supervisord else changed
     return f"{datetime.fromtimestamp(started, timezone.utc):%Y-%m-%dT%H:%M:%SZ}" if changed > started else ""
+
+
+def watchdog_state(app: App, running: list[ProcessInfo]) -> WatchdogState:
+    """The watchdog, by what supervisord says of it, and what it says itself of the other processes."""
+    names = {f"{info.group}:{info.name}" for info in running}
+    state = next((info.statename for info in running if info.group == watchdog.GROUP), "")
+    return {"state": state, "processes": watchdog.read(app["watchdog"], app["user"], names)}
 
 
 def foreign_ports(app: App) -> dict[str, str]:
@@ -185,6 +199,7 @@ def app_state(app: App, answer: Supervised) -> AppState:
         "supervisord": cast(SupervisordState, supervisord._asdict()) if supervisord else None,
         "untrusted": answer.untrusted,
         "outdated": outdated(Path(app["unit_file"]), supervisord),
+        "watchdog": watchdog_state(app, answer.processes),
         "sockets": reachable(app),
         "slots": slots,
         "environments": whole_environments(Path(app["environments"])),

@@ -74,6 +74,21 @@ class History(TypedDict):
     releases: list[HistoryEntry]
 
 
+class Restarts(TypedDict):
+    """How often a watchdog has started a process again, and of the last time why and when, UTC."""
+
+    restarts: int
+    reason: str
+    at: str
+
+
+class WatchdogState(TypedDict):
+    """The watchdog of an app: supervisord's word for its ``state``, empty when it knows none, and process -> what it was done."""
+
+    state: str
+    processes: dict[str, Restarts]
+
+
 class AppState(TypedDict):
     """An app on a host: ``untrusted`` is what its supervisord says that cannot be believed.
 
@@ -92,6 +107,7 @@ class AppState(TypedDict):
     supervisord: SupervisordState | None
     untrusted: list[str]
     outdated: str
+    watchdog: WatchdogState
     sockets: bool
     slots: dict[str, SlotState]
     environments: list[str]

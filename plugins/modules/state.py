@@ -86,6 +86,10 @@ ports:
   description: The content of the local fact that notes the ports of all apps of the host.
   type: str
   returned: success
+watchdogs:
+  description: App to the file with the settings of its watchdog, as M(tornado_app.deploy.install_files) takes it.
+  type: dict
+  returned: success
 sysctls:
   description: Kernel settings as they are to be; empty when the host's settings must not be raised.
   type: dict

@@ -62,6 +62,11 @@ hosts:
         rollback: {description: What a rollback would go to; empty when there is nothing., type: str}
         untrusted: {description: What the app's supervisord says that cannot be believed., type: list, elements: str}
         outdated: {description: "When its supervisord was started (UTC), where its unit has changed since; else empty.", type: str}
+        watchdog: {description: Supervisord's word for the state of the app's watchdog; empty when it knows none., type: str}
+        restarts:
+          description: Of processes of the live slot that the watchdog has started again, by name, how often (C(restarts)), and of the
+            last time C(reason) and C(at) (UTC).
+          type: dict
         releases:
           description: The releases that are kept, those that were live last first. Each with C(release), C(live), C(version), C(commit),
             C(at) (UTC), C(by) and C(rolled_back).

@@ -101,6 +101,31 @@ def noted_ports(apps: Apps, noted: Mapping[str, int], absent: Iterable[str]) -> 
     return text({**kept, **{name: app["port"] for name, app in apps.items()}})
 
 
+def watchdog_path(app: App) -> str:
+    """Where the watchdog of an app finds its settings."""
+    return f"{app['etc']}/watchdog.json"
+
+
+def watchdog_settings(app: App) -> str:
+    """What the watchdog of an app looks after, and how, for files/watchdog.py; no change of it touches a process."""
+    # Who develops may stop at a breakpoint.
+    liveness = {**app["liveness"], "interval": 0} if app["debug"] else app["liveness"]
+    return text(
+        {
+            "flag": app["flag"],
+            "slots": {name: {"group": slot["group"], "record": slot["record"]} for name, slot in app["slots"].items()},
+            "state": app["watchdog"],
+            "journal": f"{app['name']}-watchdog" if app["journal"] else "",
+            "listen": app["listen"],
+            "host": app["host"],
+            "health": app["health"],
+            "liveness": liveness,
+            "memory_limit": app["memory_limit"],
+            "stop_timeout": app["stop_timeout"],
+        }
+    )
+
+
 def sites(apps: Apps) -> list[list[App]]:
     """The apps of each site, which share its server names and differ by path."""
     found: dict[frozenset[str], list[App]] = {}

@@ -218,6 +218,7 @@ def planned(name: str, settings: Settings, host: HostSettings) -> Any:
         "run": run,
         "sockets": f"{run}/sockets",
         "socket": f"{run}/supervisor.sock",
+        "watchdog": f"{run}/watchdog.json",
         "logs": f"/var/log/{name}",
         "journal": settings["logs"] == "journal",
         "access_log": f"/var/log/nginx/{name}.access.log",

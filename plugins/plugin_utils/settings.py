@@ -25,6 +25,7 @@ from ansible_collections.tornado_app.deploy.plugins.plugin_utils.setting_types i
 )
 
 LOG_BUDGET_MIN = 1_000_000  # bytes
+MEMORY_MIN = 16_000_000  # bytes, about those of a Python that does nothing
 PRODUCTION = {"prod", "production"}
 NOFILE = range(1024, 2147483585)  # above it the kernel's own fs.nr_open cannot be raised
 
@@ -123,10 +124,16 @@ def _with_credentials(url: str, _: App) -> bool:
 
 # What a setting must not be, and what is said then. A message goes on after the setting's name.
 RULES: tuple[tuple[str, Predicate, str], ...] = (
-    ("processes", _below(1), "is {value}: at least 1 is needed"),
+    *((setting, _below(1), "is {value}: at least 1 is needed") for setting in ("processes", "liveness.failures")),
     *(
         (setting, _below(1), "is {value}: a number of seconds above 0 is needed")
-        for setting in ("health.timeout", "drain.timeout", "stop_timeout", "proxy_read_timeout")
+        for setting in ("health.timeout", "liveness.timeout", "drain.timeout", "stop_timeout", "proxy_read_timeout")
+    ),
+    ("liveness.interval", _below(0), "is {value}: a number of seconds is needed, 0 for none"),
+    (
+        "memory_limit",
+        lambda value, _: 0 < value < MEMORY_MIN,
+        f"is {{value}}: at least {MEMORY_MIN} bytes are needed, as in 500M, or 0",
     ),
     ("watch", lambda value, app: value and not app["debug"], "is for debug: true; without that nothing is watched"),
     (

@@ -7,7 +7,8 @@ from typing import TypedDict
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.app import App, Apps
 from ansible_collections.tornado_app.deploy.plugins.module_utils.history import never_live
-from ansible_collections.tornado_app.deploy.plugins.module_utils.state import AppState, Lock, State
+from ansible_collections.tornado_app.deploy.plugins.module_utils.state import AppState, Lock, Restarts, State
+from ansible_collections.tornado_app.deploy.plugins.module_utils.watchdog import AT_WORK
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import ALIVE, NO_WORKERS
 
 
@@ -36,7 +37,8 @@ class ReleaseStatus(TypedDict):
 class AppStatus(TypedDict):
     """An app on a host: ``uptime`` is seconds, ``behind`` the release of the fleet where this host has another, ``rollback`` its goal.
 
-    ``untrusted`` is what its supervisord says that cannot be believed, ``outdated`` its start (UTC) where its unit has changed since.
+    ``untrusted`` is what its supervisord says that cannot be believed, ``outdated`` its start (UTC) where its unit has changed since,
+    ``watchdog`` its word for the state of the watchdog, ``restarts`` what that has done to processes of the live slot.
     """
 
     live: str
@@ -52,6 +54,8 @@ class AppStatus(TypedDict):
     rollback: str
     untrusted: list[str]
     outdated: str
+    watchdog: str
+    restarts: dict[str, Restarts]
     releases: list[ReleaseStatus]
 
 
@@ -130,8 +134,16 @@ def _app(app: App, state: AppState, target: str, newest: str) -> AppStatus:
         "rollback": target,
         "untrusted": state["untrusted"],
         "outdated": state["outdated"],
+        "watchdog": state["watchdog"]["state"],
+        "restarts": _restarts(app, state),
         "releases": _releases(state, live["release"] if live["deployed"] else ""),
     }
+
+
+def _restarts(app: App, state: AppState) -> dict[str, Restarts]:
+    """What its watchdog has done to processes of the live slot."""
+    group = app["slots"][state["live"]]["group"]
+    return {name: done for name, done in state["watchdog"]["processes"].items() if name.startswith(f"{group}:")}
 
 
 def _workers(app: App, state: AppState) -> int:
@@ -176,8 +188,8 @@ def status_text(found: Mapping[str, HostStatus]) -> str:
     releases = _release_rows(found)
     if releases:
         parts.append(table([("app", "release", "version", "went live", "by", "hosts", ""), *releases]))
-    extras = (_behind_lines(found), _untrusted_lines(found), _outdated_lines(found), _rollback_lines(found), _lock_lines(found))
-    parts += ["\n".join(lines) for lines in extras if lines]
+    extras = (_behind_lines, _untrusted_lines, _outdated_lines, _watchdog_lines, _rollback_lines, _lock_lines)
+    parts += ["\n".join(lines) for lines in (extra(found) for extra in extras) if lines]
     return "\n\n".join(parts)
 
 
@@ -269,6 +281,20 @@ def _outdated_lines(found: Mapping[str, HostStatus]) -> list[str]:
         for name, app in state["apps"].items()
         if app["outdated"]
     ]
+
+
+def _watchdog_lines(found: Mapping[str, HostStatus]) -> list[str]:
+    lines = []
+    for host, state in found.items():
+        for name, app in state["apps"].items():
+            if app["processes"] and app["watchdog"] not in AT_WORK:
+                lines.append(
+                    f"{host}: {name}'s watchdog does not run ({app['watchdog'] or 'unknown to supervisord'}); run --tags provision"
+                )
+            for process, done in app["restarts"].items():
+                times = "once" if done["restarts"] == 1 else f"{done['restarts']} times"
+                lines.append(f"{host}: the watchdog has started {process} again {times}, last at {done['at']}: {done['reason']}")
+    return lines
 
 
 def _rollback_lines(found: Mapping[str, HostStatus]) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from ansible_collections.tornado_app.deploy.plugins.module_utils.app import Apps
 from ansible_collections.tornado_app.deploy.plugins.module_utils.state import Difference, State
 from ansible_collections.tornado_app.deploy.plugins.module_utils.things import Thing
+from ansible_collections.tornado_app.deploy.plugins.module_utils.watchdog import AT_WORK
 
 NGINX_ROOT = "/etc/nginx"
 SHOWN = 20  # differences; on a fresh host nearly everything is one
@@ -73,6 +74,8 @@ def compared(apps: Apps, state: State, environment: str, sysctls: Mapping[str, s
         if own["supervisord"] and own["supervisord"]["nofile"] < app["nofile"]:
             reason = f"{own['supervisord']['nofile']} files instead of {app['nofile']}"
             yield {"kind": "limit", "name": name, "reason": reason}
+        if own["supervisord"] and own["watchdog"]["state"] not in AT_WORK:
+            yield {"kind": "watchdog", "name": name, "reason": own["watchdog"]["state"] or "unknown to supervisord"}
         if own["wrong_modes"]:
             yield {"kind": "modes", "name": name, "reason": f"of {', '.join(PurePosixPath(path).name for path in own['wrong_modes'])}"}
         if own["fresh"] and not own["flagged"]:

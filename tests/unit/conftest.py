@@ -271,7 +271,7 @@ class Supervisor:
         self.socket = self.app["socket"]
         for directory in (self.app["run"], self.app["logs"], self.app["shared"], f"{self.app['etc']}/slots"):
             Path(directory).mkdir(parents=True)
-        Path(self.app["config"]).write_text(render("supervisord.conf.j2", {"app": self.app}))
+        Path(self.app["config"]).write_text(render("supervisord.conf.j2", {"app": self.app}).replace("[program:watchdog]", "[no:watchdog]"))
 
     def start(self) -> None:
         """Start it, and wait until it answers."""

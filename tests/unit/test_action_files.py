@@ -162,6 +162,7 @@ def test_a_host_is_compared_with_all_that_it_is_to_have() -> None:
             "limits",
             "needrestart",
             "supervisord",
+            "watchdog_settings",
             "unit_file",
             "user",
             "reload",

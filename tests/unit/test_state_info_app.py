@@ -62,6 +62,7 @@ def test_fresh_host(app: App) -> None:
         "supervisord": None,
         "untrusted": [],
         "outdated": "",
+        "watchdog": {"state": "", "processes": {}},
         "sockets": False,
         "slots": {"blue": empty, "green": empty},
         "releases": {},

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.tornado_app.deploy.plugins.module_utils.state import State
+from ansible_collections.tornado_app.deploy.plugins.module_utils.state import Restarts, State
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils import status as core
 from tests.unit.builders import (
     ENVIRONMENT,
@@ -74,6 +74,8 @@ def test_the_status_of_an_app_is_whole() -> None:
         "rollback": A,
         "untrusted": [],
         "outdated": "",
+        "watchdog": "RUNNING",
+        "restarts": {},
         "releases": [
             {
                 "release": B,
@@ -309,6 +311,30 @@ def test_a_unit_that_waits_for_its_next_start_is_said_with_the_way_to_that() -> 
     assert [line for line in lines if "unit" in line] == [
         "web-2: shop: its unit has changed since its start at 2026-01-02T03:04:05Z; it takes effect at the next boot, or host by host: "
         "take web-2 out of your balancer or DNS, then --tags stop,start --limit web-2"
+    ]
+
+
+def test_what_the_watchdog_has_done_to_the_live_slot_is_told() -> None:
+    found, why = state(), "supervisord had given it up: Exited too quickly"
+    thrice = Restarts(restarts=3, reason=why, at="2026-01-02T03:04:05Z")
+    once = Restarts(restarts=1, reason=why, at="2026-01-02T03:04:05Z")
+    live = {"shop-blue:8000": thrice, "shop-blue:8001": once}
+    found["apps"]["shop"]["watchdog"]["processes"] = {**live, "shop-green:9000": thrice}
+    assert shop(found)["restarts"] == live
+    again = "at 2026-01-02T03:04:05Z: supervisord had given it up: Exited too quickly"
+    assert [line for part in text(web_1=found) for line in part if "watchdog" in line] == [
+        f"web-1: the watchdog has started shop-blue:8000 again 3 times, last {again}",
+        f"web-1: the watchdog has started shop-blue:8001 again once, last {again}",
+    ]
+
+
+@pytest.mark.parametrize(("said", "shown"), [("", "unknown to supervisord"), ("FATAL", "FATAL"), ("STOPPED", "STOPPED")])
+def test_a_watchdog_that_does_not_run_is_told_where_processes_do(said: str, shown: str) -> None:
+    found, stopped = state(), state(blue=slot(A, True))
+    for host in (found, stopped):
+        host["apps"]["shop"]["watchdog"]["state"] = said
+    assert [line for part in text(web_1=found, web_2=stopped) for line in part if "watchdog" in line] == [
+        f"web-1: shop's watchdog does not run ({shown}); run --tags provision"
     ]
 
 

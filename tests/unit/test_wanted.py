@@ -147,6 +147,17 @@ def test_a_limit_differs_where_a_running_supervisord_has_less() -> None:
     assert running(70000) == compared({"supervisord": None}) == []
 
 
+def test_a_watchdog_differs_where_a_running_supervisord_has_none_at_work() -> None:
+    def said(state: str, **given: Any) -> list[Difference]:
+        return compared({"watchdog": {"state": state, "processes": {}}, **given})
+
+    assert said("") == [{"kind": "watchdog", "name": "shop", "reason": "unknown to supervisord"}]
+    assert said("FATAL") == [{"kind": "watchdog", "name": "shop", "reason": "FATAL"}]
+    for state in ("STARTING", "RUNNING", "BACKOFF"):
+        assert said(state) == []
+    assert said("", supervisord=None) == []
+
+
 def test_modes_differ_where_a_release_or_what_is_beside_it_is_open() -> None:
     paths = [f"/srv/shop/releases/{name}" for name in (A, f"{A}.json")] + ["/srv/shop/slots/blue.history.json"]
     (found,) = compared({"wrong_modes": paths})

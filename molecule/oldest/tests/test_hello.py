@@ -23,7 +23,7 @@ def test_both_processes_answer_with_the_hosts_python(host: Host) -> None:
 def test_live_processes_have_the_limit_and_the_sandbox(host: Host) -> None:
     with host.sudo():
         pids = host.check_output("pgrep --uid hello").split()
-        assert len(pids) == 3  # supervisord and two processes
+        assert len(pids) == 4  # supervisord, its watchdog and two processes
         for pid in pids:
             assert host.check_output(f"awk '/^Max open files/ {{print $4}}' /proc/{pid}/limits") == "16384"
             assert host.check_output(f"awk '$1 == \"CapBnd:\" {{print $2}}' /proc/{pid}/status").strip("0") == ""

@@ -36,6 +36,7 @@ def test_an_upgrade_keeps_processes_and_histories(hosts: Fleet, earlier: Path) -
         for name in hosts.hosts:
             assert f"then --tags stop,start --limit {name}" in " ".join(output.split())
         for host in hosts.hosts.values():
+            assert len(host.check_output("pgrep --uid shop --full watchdog.py").split()) == 1
             readable = host.check_output("find /srv/shop/releases -type f -perm /o=r").splitlines()
             assert [path for path in readable if "/static/" not in path] == []
         hosts.play("--tags", "rollback")

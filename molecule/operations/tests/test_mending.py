@@ -6,6 +6,7 @@ import pytest
 
 from tests.fleet import Fleet
 
+SUPERVISORCTL = "python3 /opt/tornado_app/sandboxed.py shop supervisorctl"
 # What differs, as a run says it -> the command that breaks it, and a command that prints how it is.
 DRIFT = {
     "directory /srv/shop/releases: mode is 0775 instead of 0751": ("chmod 0775 /srv/shop/releases", "stat -c %a /srv/shop/releases"),
@@ -24,6 +25,11 @@ DRIFT = {
         "cat /etc/systemd/system/shop.service; stat -c %a /etc/systemd/system/shop.service",
     ),
     "unit shop: not enabled": ("systemctl disable shop.service", "systemctl is-enabled shop.service"),
+    "watchdog shop: STOPPED": (
+        f"{SUPERVISORCTL} stop watchdog:watchdog.1",
+        f"{SUPERVISORCTL} status watchdog:watchdog.1 | awk '{{print $2}}'",
+    ),
+    "watchdog_settings shop: missing": ("rm /etc/shop/watchdog.json", "cat /etc/shop/watchdog.json"),
     "own_file wsgi.py: missing": ("rm /opt/tornado_app/wsgi.py", "cat /opt/tornado_app/wsgi.py"),
     "own_file reload.py: not a file": ("ln -sf /dev/null /opt/tornado_app/reload.py", "stat -c %F /opt/tornado_app/reload.py"),
     "ports /etc/ansible/facts.d/tornado_app.fact: content": (

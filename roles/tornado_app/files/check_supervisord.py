@@ -22,6 +22,7 @@ def main() -> None:
             # systemd makes these directories when it starts the unit.
             "pidfile": f"{folder}/supervisord.pid",
             "childlogdir": folder,
+            "stdout_logfile": f"{folder}/watchdog.log",
         }
         for key, value in replaced.items():
             whole = re.sub(rf"^{key} = .*$", f"{key} = {value}", whole, flags=re.MULTILINE)
