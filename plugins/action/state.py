@@ -17,7 +17,7 @@ from ansible_collections.tornado_app.deploy.plugins.plugin_utils.files import (
     watchdog_settings,
 )
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import Plan
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.status import outdated
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.status_text import outdated
 
 
 class ActionModule(CollectionAction):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils import releases, status
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils import releases, status, status_text
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.controller import Arguments, CollectionAction, Result, Spec
 
 
@@ -20,4 +20,4 @@ class ActionModule(CollectionAction):
         names = [str(host) for host in self.variables["ansible_play_hosts_all"]]
         targets, _ = releases.rollback(fleet)
         found = status.status(names, {host.name: host.apps for host in fleet}, {host.name: host.state for host in fleet}, targets)
-        return {"hosts": found, "text": status.status_text(found)}
+        return {"hosts": found, "text": status_text.status_text(found)}

@@ -9,7 +9,8 @@ from typing import Any
 from ansible_collections.tornado_app.deploy.plugins.module_utils.app import App, Apps
 from ansible_collections.tornado_app.deploy.plugins.module_utils.state import AppState, HostState, State
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import Change, Plan
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.status import table, unbelievable, worker_kinds
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.status import worker_kinds
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.status_text import table, unbelievable
 
 
 def shortfalls(plan: Plan, state: State, health: Mapping[str, Any], nginx: Mapping[str, Any]) -> list[str]:

@@ -9,6 +9,7 @@ import pytest
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.state import Restarts, State
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils import status as core
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils import status_text as text_of
 from tests.unit.builders import (
     ENVIRONMENT,
     PLAN,
@@ -51,7 +52,7 @@ def shop(found: State, **given: Any) -> dict[str, Any]:
 
 def text(**hosts: State | None) -> list[list[str]]:
     """The parts of the text, as lines."""
-    return [part.splitlines() for part in core.status_text(status(GOAL, PLAN, **hosts)).split("\n\n")]
+    return [part.splitlines() for part in text_of.status_text(status(GOAL, PLAN, **hosts)).split("\n\n")]
 
 
 # For programs
@@ -167,7 +168,7 @@ def test_forked_processes_and_workers_are_counted() -> None:
     found["apps"]["shop"]["records"][A]["commands"] = {"web": "w", "worker": "x", "release": "r"}
     said = shop(found, plan=forked)
     assert (said["processes"], said["processes_wanted"], said["workers"], said["workers_wanted"]) == (2, 3, 1, 2)
-    assert " 2/3 + 1/2 " in core.status_text(status(plan=forked, web_1=found))
+    assert " 2/3 + 1/2 " in text_of.status_text(status(plan=forked, web_1=found))
 
 
 # A host that comes late
@@ -190,7 +191,7 @@ def newer() -> State:
 def test_a_host_that_serves_another_release_than_went_live_last_is_behind() -> None:
     found = status(web_1=newer(), web_2=late())
     assert [own["apps"]["shop"]["behind"] for own in found.values()] == ["", B]
-    assert f"web-2 is behind: it serves {A} of shop, the fleet's last release is {B}" in core.status_text(found).splitlines()
+    assert f"web-2 is behind: it serves {A} of shop, the fleet's last release is {B}" in text_of.status_text(found).splitlines()
 
 
 def test_a_fleet_that_went_back_together_is_not_behind() -> None:
@@ -210,7 +211,7 @@ def test_hosts_without_a_release_or_a_history_are_not_behind_and_hold_nobody_bac
 
 
 def test_a_host_that_does_not_answer_is_not_called_behind() -> None:
-    assert "behind" not in core.status_text(status(web_1=newer(), web_2=None))
+    assert "behind" not in text_of.status_text(status(web_1=newer(), web_2=None))
 
 
 def test_the_status_can_be_written_as_json() -> None:
@@ -224,7 +225,7 @@ def test_the_status_can_be_written_as_json() -> None:
 def test_a_fleet_that_is_in_order() -> None:
     found = unfinished(blue=slot(A))
     found["apps"]["shop"]["history"] = [entry(B, version="v2"), entry(A, at="2026-01-01T00:00:00Z", by="bob@build-1")]
-    assert core.status_text(status(web_1=found, web_22=found)).splitlines() == [
+    assert text_of.status_text(status(web_1=found, web_22=found)).splitlines() == [
         "host    app   live   release       processes  nofile  uptime  other slot",
         "web-1   shop  green  bbbbbbbbbbbb  2/2        65536   1m      -",
         "web-22  shop  green  bbbbbbbbbbbb  2/2        65536   1m      -",
@@ -290,7 +291,7 @@ def test_a_live_release_that_no_history_has_is_not_called_so() -> None:
 
 
 def test_what_no_rollback_would_change_has_no_goal() -> None:
-    assert not any("A rollback" in line for line in core.status_text(status({}, web_1=state())).splitlines())
+    assert not any("A rollback" in line for line in text_of.status_text(status({}, web_1=state())).splitlines())
 
 
 def test_what_of_a_supervisord_cannot_be_believed_is_said() -> None:
@@ -345,4 +346,4 @@ def test_a_locked_host_names_the_one_who_changes_it() -> None:
 
 @pytest.mark.parametrize(("seconds", "shown"), [(0, "0s"), (59, "59s"), (60, "1m"), (3599, "59m"), (3600, "1h"), (90000, "1d")])
 def test_durations_are_short(seconds: int, shown: str) -> None:
-    assert core.duration(seconds) == shown
+    assert text_of.duration(seconds) == shown
