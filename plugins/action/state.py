@@ -61,6 +61,7 @@ class ActionModule(CollectionAction):
                 things.file("supervisord", name, app["config"], supervisord, app["user"], "0640"),
                 things.file("watchdog_settings", name, watchdog_path(app), watchdog_settings(app), app["user"], "0640"),
                 things.file("unit_file", name, app["unit_file"], unit),
+                things.file("tmpfiles", name, app["tmpfiles"], self.render("tmpfiles.conf.j2", app=app)),
             ]
         return found + list(things.of_apps(apps))
 
@@ -83,13 +84,14 @@ class ActionModule(CollectionAction):
         removals = checks.removals(absent, state)  # type: ignore[arg-type]
         own = things.compared(apps, state, environment, sysctls, [app["name"] for app in removals])  # type: ignore[arg-type]
         differences = [*state["differences"], *own]
-        differing = [difference["name"] for difference in differences if difference["kind"] == "directory"]
-        wanted = [*things.base([], plan["host"]["root"]), *things.of_apps(apps)]
+        differing = things.by_kind(differences).get("directory", [])
+        wanted = (*things.base([], plan["host"]["root"]), *things.of_apps(apps))
+        directories = {thing["path"]: thing for thing in wanted if thing["check"] == "directory"}
         return {
             "differences": differences,
             "differs": things.by_kind(differences),
             "reasons": things.shown(differences),
-            "directories": [thing for thing in wanted if thing["check"] == "directory" and thing["name"] in differing],
+            "directories": [directory for path, directory in directories.items() if path in differing],
             "ports": self.noted(arguments),
             "watchdogs": {
                 name: {"path": watchdog_path(app), "content": watchdog_settings(app), "group": app["user"], "mode": "0640"}

@@ -86,6 +86,7 @@ class App(TypedDict):
     config: str
     run: str
     sockets: str
+    tmpfiles: str
     socket: str
     watchdog: str  # where it says what it has done
     logs: str

@@ -6,7 +6,6 @@ import grp
 import json
 import os
 import pwd
-import stat
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -90,6 +89,7 @@ def listens_on(record: Path) -> list[str]:
 
 def slot_state(slot: Slot, releases: Path, running: list[ProcessInfo]) -> SlotState:
     """One slot."""
+    owner = user_id(slot["user"])
     link = Path(slot["cwd"])
     release = valid(Path(os.readlink(link)).name) if link.is_symlink() else ""
     known = families() if running else {}
@@ -103,8 +103,8 @@ def slot_state(slot: Slot, releases: Path, running: list[ProcessInfo]) -> SlotSt
         "processes": own,
         "workers": [process for process in found if "port" not in process],
         "addresses": addresses,
-        "connections": sum(connections(addresses).values()) if own else 0,
-        "memory": used((process["pid"] for process in found if process["pid"]), known, user_id(slot["user"]), slot["unit"]),
+        "connections": sum(connections(dict.fromkeys(addresses, owner)).values()) if own else 0,
+        "memory": used((process["pid"] for process in found if process["pid"]), known, owner, slot["unit"]),
         "sequence": read_history(Path(slot["history"]))["sequence"],
     }
 
@@ -137,14 +137,6 @@ def static_file(directory: Path) -> str:
     """The first static file by name, relative to its directory; of those whose names are valid text, and nginx serves."""
     found = (path.relative_to(directory) for path in sorted(directory.rglob("*")) if path.is_file())
     return next((str(path) for path in found if is_valid(str(path)) and not any(part.startswith(".") for part in path.parts)), "")
-
-
-def reachable(app: App) -> bool:
-    """Whether nginx can reach the directory of the sockets, which the app may have replaced by anything."""
-    try:
-        return stat.S_ISDIR(os.lstat(app["sockets"]).st_mode) and bool(os.stat(app["run"]).st_mode & stat.S_IXOTH)
-    except OSError:
-        return False
 
 
 def foreign_user(app: App) -> bool:
@@ -200,7 +192,6 @@ def app_state(app: App, answer: Supervised) -> AppState:
         "untrusted": answer.untrusted,
         "outdated": outdated(Path(app["unit_file"]), supervisord),
         "watchdog": watchdog_state(app, answer.processes),
-        "sockets": reachable(app),
         "slots": slots,
         "environments": whole_environments(Path(app["environments"])),
         "releases": present,

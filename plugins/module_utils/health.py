@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from typing import TypedDict
 
+from ansible_collections.tornado_app.deploy.plugins.module_utils.http import Answer
+from ansible_collections.tornado_app.deploy.plugins.module_utils.proc import reached
 from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import Slot
 
 
@@ -50,6 +53,21 @@ class AppHealth(TypedDict):
     healthy: bool
     elapsed: float
     processes: list[Health]
+
+
+def of_app(answers: Iterable[Answer], addresses: Sequence[str], owner: int) -> list[Answer]:
+    """Answers, of no worth where somebody else than the app's user listens; of a unix socket that is known before it is asked."""
+    ports = {address: int(address.rpartition(":")[2]) for address in addresses if not address.startswith("unix:")}
+    listeners = reached(set(ports.values()))
+    found = []
+    for address, answer in zip(addresses, answers):
+        users = listeners.get(ports[address], set()) if address in ports else {owner}
+        if answer["status"] and users != {owner}:
+            listed = ", ".join(map(str, sorted(users))) or "?"
+            found.append({**answer, "error": f"who listens on {address} is of user id {listed}, not the app's {owner}"})
+        else:
+            found.append(answer)
+    return found
 
 
 class Past:

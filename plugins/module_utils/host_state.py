@@ -94,6 +94,12 @@ def sysctl_file(path: Path) -> dict[str, str]:
     return {key.strip(): " ".join(value.split()) for key, value in pairs}
 
 
+def http_holder() -> str:
+    """Who listens on port 80; a process that is not root's may have nginx's name."""
+    stranger = listeners({80}, besides=0).get(80)
+    return f"another user's {stranger}" if stranger else listeners({80}).get(80, "")
+
+
 def host_state(lock: Path) -> HostState:
     """The part of the result that no app owns."""
     ceiling, raisable = nofile_ceiling()
@@ -117,7 +123,7 @@ def host_state(lock: Path) -> HostState:
         "begun": sorted({*units, *begun_apps()}),
         "sites": sites(units),
         "users": installed_users(),
-        "port_80": listeners({80}).get(80, ""),
+        "port_80": http_holder(),
         "free_bytes": shutil.disk_usage(nearest(Path("/srv"))).free,
         "memory": available(),
         "lock_mark": changes,

@@ -1,23 +1,36 @@
-"""What the kernel says about processes and TCP sockets, read from /proc."""
+"""What the kernel says about processes and sockets, read from /proc."""
 
 from __future__ import annotations
 
 import os
 import re
 import signal
-from collections.abc import Iterable, Iterator
+import socket
+import sys
+from collections.abc import Iterator, Mapping
 from glob import glob
 from pathlib import Path
 from typing import NamedTuple
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.text import shown
+from ansible_collections.tornado_app.deploy.plugins.module_utils.unix_sockets import connected_paths
 
 PROC = Path("/proc")
 PIDS = range(1, 2**22 + 1)  # as many as Linux can have
 ESTABLISHED = "01"
 LISTEN = "0A"
-CONNECTED = "03"  # of a unix socket
 ENDED = ("Z", "X")  # of a process that is still listed
+
+
+def kernels(family: int, address: str) -> str:
+    """An address in the kernel's notation: its words as numbers of this machine."""
+    packed = socket.inet_pton(family, address)
+    return "".join(f"{int.from_bytes(packed[start : start + 4], sys.byteorder):08X}" for start in range(0, len(packed), 4))
+
+
+# What 127.0.0.1 is over IPv4, and over the sockets of IPv6 that take IPv4 as well; and where sockets listen that are reached by it.
+NEAR = (kernels(socket.AF_INET, "127.0.0.1"), kernels(socket.AF_INET6, "::ffff:127.0.0.1"))
+REACHED = (*NEAR, kernels(socket.AF_INET, "0.0.0.0"), kernels(socket.AF_INET6, "::"))
 
 
 class Process(NamedTuple):
@@ -42,9 +55,10 @@ class Stat(NamedTuple):
 class Socket(NamedTuple):
     """One TCP socket of this network namespace: its ends, its user and its inode (0 once no process owns it).
 
-    ``remote`` is the other end's address and port in the kernel's notation.
+    ``address`` is in the kernel's notation, ``remote`` the other end's address and port.
     """
 
+    address: str
     port: int
     remote: str
     uid: int
@@ -186,7 +200,7 @@ def nginx_workers(master: int, proc: Path = PROC) -> list[int]:
 
 
 def sockets(state: str, proc: Path = PROC) -> Iterator[Socket]:
-    """The TCP sockets, over IPv4 and IPv6, that are in a state (``ESTABLISHED``, ``LISTEN``)."""
+    """The TCP sockets of both families that are in a state (``ESTABLISHED``, ``LISTEN``)."""
     for table in ("tcp", "tcp6"):
         try:
             lines = read(proc / "net" / table).splitlines()[1:]
@@ -194,7 +208,8 @@ def sockets(state: str, proc: Path = PROC) -> Iterator[Socket]:
             continue
         for parts in map(str.split, lines):
             try:
-                found = Socket(int(parts[1].rpartition(":")[2], 16), parts[2], int(parts[7]), int(parts[9]))
+                address, _, port = parts[1].rpartition(":")
+                found = Socket(address, int(port, 16), parts[2], int(parts[7]), int(parts[9]))
             except (IndexError, ValueError):
                 continue
             if parts[3] == state:
@@ -232,24 +247,35 @@ def _holder(listener: Socket, pid: int | None, proc: Path) -> str:
     return f"{name(pid, proc)} (pid {pid})" if pid else f"a process of user id {listener.uid}"
 
 
-def connections(addresses: Iterable[str], proc: Path = PROC) -> dict[str, int]:
-    """Address (host:port or unix:path) -> number of its established connections, for those of ``addresses`` that have any."""
-    ports = {int(address.rpartition(":")[2]): address for address in addresses if not address.startswith("unix:")}
-    paths = {address[len("unix:") :]: address for address in addresses if address.startswith("unix:")}
-    found = [ports[socket.port] for socket in sockets(ESTABLISHED, proc) if socket.port in ports] if ports else []
+def reached(ports: set[int], proc: Path = PROC) -> dict[int, set[int]]:
+    """Port -> the users whose sockets listen where a connection to 127.0.0.1 gets, for those of ``ports`` on which any does."""
+    found: dict[int, dict[int, set[int]]] = {}
+    for listener in sockets(LISTEN, proc):
+        if listener.port in ports and listener.address in REACHED:
+            found.setdefault(listener.port, {}).setdefault(len(listener.address), set()).add(listener.uid)
+    return {port: families[min(families)] for port, families in found.items()}  # those of IPv6 get what none of IPv4 does
+
+
+def connections(owners: Mapping[str, int], proc: Path = PROC) -> dict[str, int]:
+    """Address (host:port or unix:path) -> number of its established connections, for those that have any.
+
+    ``owners`` is address -> the user who listens there: others may have a connection with the same port of another address.
+    """
+    ports = {int(address.rpartition(":")[2]): address for address in owners if not address.startswith("unix:")}
+    paths = {address[len("unix:") :]: address for address in owners if address.startswith("unix:")}
+    found = [ports[one.port] for one in sockets(ESTABLISHED, proc) if one.port in ports and is_of(one, owners[ports[one.port]])]
     found += [paths[path] for path in connected_paths(proc) if path in paths] if paths else []
     return {address: found.count(address) for address in found}
 
 
-def connected_paths(proc: Path = PROC) -> list[str]:
-    """The paths of unix sockets, once for each of their connections; of a connection the kernel names the end that was accepted."""
-    lines = (line.split(maxsplit=7) for line in read(proc / "net" / "unix").splitlines()[1:])
-    return [parts[7] for parts in lines if len(parts) == 8 and parts[5] == CONNECTED]
+def is_of(connection: Socket, uid: int) -> bool:
+    """Whether a connection is a user's. One that no process has accepted is who's that listens, which is looked for near by."""
+    return connection.uid == uid or (connection.inode == 0 and connection.address in NEAR)
 
 
-def listening(port: int, proc: Path = PROC) -> int:
-    """The number of sockets that listen on a port; more than one when they share it. One that has IPv4 and IPv6 counts as one."""
-    found = [len(socket.remote) for socket in sockets(LISTEN, proc) if socket.port == port]  # tells IPv4 from IPv6
+def listening(port: int, uid: int, proc: Path = PROC) -> int:
+    """The number of a user's sockets that listen on a port; more when they share it. One that has IPv4 and IPv6 counts as one."""
+    found = [len(one.address) for one in sockets(LISTEN, proc) if (one.port, one.uid) == (port, uid)]  # tells IPv4 from IPv6
     return max((found.count(family) for family in found), default=0)
 
 

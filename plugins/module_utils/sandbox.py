@@ -44,7 +44,7 @@ def _devices(paths: list[str]) -> list[str]:
     return ["DevicePolicy=closed", *(f"DeviceAllow={path} rw" for path in paths)] if paths else ["PrivateDevices=yes"]
 
 
-def of_app(name: str, shared: str, nofile: int, processes: int, wanted: Sandbox) -> list[str]:
+def of_app(name: str, shared: str, sockets: str, nofile: int, processes: int, wanted: Sandbox) -> list[str]:
     """Of every process of an app's user; ``wanted`` is the app's setting."""
     families = [*NETWORK, *(["AF_NETLINK"] if wanted["netlink"] else [])]
     return [
@@ -57,6 +57,8 @@ def of_app(name: str, shared: str, nofile: int, processes: int, wanted: Sandbox)
         "OOMPolicy=continue",
         f"BindReadOnlyPaths=/srv/{name}",
         f"BindPaths={' '.join([shared, *wanted['writable']])}",
+        # Whichever way the app listens: a later release may listen on sockets. An app that does not starts without the directory, too.
+        f"ReadWritePaths=-{sockets}",
         *_devices(wanted["devices"]),
         f"RestrictAddressFamilies={' '.join(families)}",
         *COMMON,

@@ -108,7 +108,6 @@ class AppState(TypedDict):
     untrusted: list[str]
     outdated: str
     watchdog: WatchdogState
-    sockets: bool
     slots: dict[str, SlotState]
     environments: list[str]
     releases: dict[str, str]

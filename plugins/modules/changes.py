@@ -84,10 +84,6 @@ hosts:
       description: Slots that were live, where an earlier run has switched a part of the fleet only, and this run wants something else.
       type: list
       elements: dict
-    directories:
-      description: Directories for sockets that an older unit has not made. Each with C(path), C(owner), C(group) and C(mode).
-      type: list
-      elements: dict
     releasing: {description: "The apps whose release command this host runs, for the fleet.", type: list, elements: str}
 any:
   description: Whether anything is to be done to the slots of any host.

@@ -11,6 +11,7 @@ description:
     without following redirects.
   - An answer is right when its status is 200 to 399, nginx does not name another slot than the one that is meant to answer, and a static
     file may be kept as long as its URL allows, a year with a version and not at all without.
+  - Who listens on the port has to be root, as whom nginx begins; an app may be able to listen there when nginx does not run.
   - Where the app's site would name a slot and none is named, somebody else's site has the app's name, and nginx takes that one.
 extends_documentation_fragment: [tornado_app.deploy.slots]
 options:
@@ -70,6 +71,7 @@ msg:
   returned: failure
 """
 
+import os
 import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -79,6 +81,7 @@ from urllib.parse import quote
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.http import get
+from ansible_collections.tornado_app.deploy.plugins.module_utils.proc import reached
 from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import SLOTS
 from ansible_collections.tornado_app.deploy.plugins.module_utils.text import exact
 
@@ -164,6 +167,10 @@ def main() -> None:
     requests = [request for slot in params["slots"] for request in requests_of(slot, params["static_files"].get(slot["app"], ""))]
     with ThreadPoolExecutor(max_workers=min(64, max(1, len(requests)))) as pool:
         answers = list(pool.map(lambda request: ask(request, *where), requests))
+    strangers = reached({params["port"]}).get(params["port"], set()) - {os.geteuid()}
+    for answer in answers if strangers else []:
+        users = ", ".join(map(str, sorted(strangers)))
+        answer["error"] = f"{answer['app']} through nginx: who listens on port {params['port']} is of user id {users}, not root's nginx"
     errors = [answer["error"] for answer in answers if answer["error"]]
     if errors:
         module.fail_json(msg="\n".join(errors), changed=False, answers=answers)

@@ -9,8 +9,8 @@ short_description: Start or remove the processes of slots
 description:
   - Brings the slots' groups of processes in or takes them out. Touches no other group, unlike C(supervisorctl update), which restarts
     every group whose configuration has changed.
-  - Speaks to supervisord's own XML-RPC interface. A supervisord that refuses or does not answer keeps no group of another from being
-    started or removed; the module fails when it has done what it could.
+  - Speaks to supervisord's own XML-RPC interface, with all groups at the same time. A supervisord that refuses, hangs or does not answer
+    keeps no group of another from being started or removed; the module fails when it has done what it could.
 extends_documentation_fragment:
   - tornado_app.deploy.slots
   - tornado_app.deploy.lock
@@ -67,7 +67,8 @@ msg:
 
 import time
 import xmlrpc.client
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -88,7 +89,7 @@ Group = Mapping[str, Any]
 
 @contextmanager
 def noted(problems: list[str], group: Group, state: str) -> Iterator[None]:
-    """Note that supervisord refuses or does not answer, and go on: it must not keep other groups from being stopped."""
+    """Note that supervisord refuses or does not answer, and go on."""
     try:
         yield
     except xmlrpc.client.Fault as fault:
@@ -104,25 +105,33 @@ def processes(group: Group) -> list[ProcessInfo]:
     return list(found)
 
 
+def of_each(groups: Sequence[Group], act: Callable[[Group, list[str]], bool], problems: list[str]) -> list[Group]:
+    """The groups of which this is so. All are asked at the same time: a supervisord that hangs costs no other app anything."""
+    own: list[list[str]] = [[] for _ in groups]
+    with ThreadPoolExecutor(max_workers=max(1, len(groups))) as pool:
+        found = list(pool.map(act, groups, own))
+    problems += [problem for problem_list in own for problem in problem_list]
+    return [group for group, so in zip(groups, found) if so]
+
+
 def to_change(groups: Sequence[Group], state: str, problems: list[str]) -> list[Group]:
     """The groups that are not as they are to be."""
-    found = []
-    for group in groups:
-        with noted(problems, group, state):
-            if bool(processes(group)) != (state == "started"):
-                found.append(group)
-    return found
+
+    def differs(group: Group, own: list[str]) -> bool:
+        with noted(own, group, state):
+            return bool(processes(group)) != (state == "started")
+        return False
+
+    return of_each(groups, differs, problems)
 
 
-def start(groups: Sequence[Group], problems: list[str]) -> list[Group]:
-    """Bring the groups in; those that are."""
-    started = []
-    for group in groups:
-        with noted(problems, group, "started"):
-            group["supervisor"].call("reloadConfig")
-            group["supervisor"].call("addProcessGroup", group["group"])
-            started.append(group)
-    return started
+def start(group: Group, problems: list[str]) -> bool:
+    """Bring a group in; whether it is."""
+    with noted(problems, group, "started"):
+        group["supervisor"].call("reloadConfig")
+        group["supervisor"].call("addProcessGroup", group["group"])
+        return True
+    return False
 
 
 def end(family: set[int], group: Group, forced: bool) -> bool:
@@ -137,35 +146,28 @@ def end(family: set[int], group: Group, forced: bool) -> bool:
     return not left
 
 
-def stop(groups: Sequence[Group], timeout: float, problems: list[str]) -> list[Group]:
-    """Stop the processes of all groups at the same time, and take each group out as soon as its own have stopped; those that are out."""
+def stop(group: Group, timeout: float, problems: list[str]) -> bool:
+    """Stop the processes of a group, and take it out as soon as they have stopped; whether it is out."""
     begin = time.monotonic()
-    waiting, removed, deadline = list(groups), [], begin + timeout
-    families: dict[str, set[int]] = {group["group"]: set() for group in groups}
-    while waiting:
-        # Asked once a round: what a supervisord that hangs takes of the time must not make the round end before all were told.
-        late = time.monotonic() > deadline
-        for group in list(waiting):
-            waiting.remove(group)
-            with noted(problems, group, "absent"):
-                supervisor, name = group["supervisor"], group["group"]
-                infos = processes(group)
-                families[name] |= {info.pid for info in infos if info.pid}  # each is the leader of a process group
-                if all(info.statename in STOPPED for info in infos):
-                    if end(families[name], group, forced=time.monotonic() - begin >= group["stop_timeout"]) or late:
-                        supervisor.call("removeProcessGroup", name)
-                        removed.append(group)
-                        continue
-                else:
-                    # Repeat the stop: supervisord may just have restarted a process that had died.
-                    supervisor.call("stopProcessGroup", name, False)
-                if late:
-                    problems.append(f"{name} was still running {timeout:.0f} s after it was told to stop")
-                else:
-                    waiting.append(group)
-        if waiting:
+    supervisor, name = group["supervisor"], group["group"]
+    family: set[int] = set()
+    with noted(problems, group, "absent"):
+        while True:
+            late = time.monotonic() > begin + timeout
+            infos = processes(group)
+            family |= {info.pid for info in infos if info.pid}  # each is the leader of a process group
+            if all(info.statename in STOPPED for info in infos):
+                if end(family, group, forced=time.monotonic() - begin >= group["stop_timeout"]) or late:
+                    supervisor.call("removeProcessGroup", name)
+                    return True
+            else:
+                # Repeat the stop: supervisord may just have restarted a process that had died.
+                supervisor.call("stopProcessGroup", name, False)
+            if late:
+                problems.append(f"{name} was still running {timeout:.0f} s after it was told to stop")
+                return False
             time.sleep(0.1)
-    return removed
+    return False
 
 
 def stop_idle(groups: Sequence[Group], params: Mapping[str, Any], problems: list[str]) -> list[Group]:
@@ -174,7 +176,7 @@ def stop_idle(groups: Sequence[Group], params: Mapping[str, Any], problems: list
         with held(Path(params["lock"]), params["run"]):  # nobody makes a slot live meanwhile
             live = [group for group in groups if Path(group["flag"]).exists() == (group["name"] == "green")]
             problems += [f"{group['group']} is not stopped: the {group['name']} slot is live" for group in live]
-            return [] if live else stop(groups, params["timeout"], problems)
+            return [] if live else of_each(groups, lambda group, own: stop(group, params["timeout"], own), problems)
     except NotHeldError as problem:
         problems.append(f"nothing is stopped: {problem}")
         return []
@@ -197,7 +199,7 @@ def main() -> None:
     groups = [{**slot, "supervisor": Supervisor(slot["socket"], slot["user"], slot["unit"])} for slot in module.params["slots"]]
     done = to_change(groups, state, problems)
     if groups and not module.check_mode:
-        done = start(done, problems) if state == "started" else stop_idle(done, module.params, problems)
+        done = of_each(done, start, problems) if state == "started" else stop_idle(done, module.params, problems)
     elapsed = round(time.monotonic() - begin, 3)
     result = {"changed": bool(done), "groups": [group["group"] for group in done], "elapsed": elapsed}
     if problems:

@@ -80,7 +80,6 @@ apps:
     flagged: {description: Whether the flag file is there., type: bool}
     provisioned: {description: Whether the app's directories and its unit are there., type: bool}
     live: {description: The slot that nginx sends new requests to., type: str}
-    sockets: {description: Whether nginx can reach the directory of the sockets., type: bool}
     supervisord: {description: The running supervisord (pid nofile uid unit uptime) or none., type: dict}
     untrusted: {description: What supervisord answers that cannot be believed., type: list, elements: str}
     outdated: {description: "When supervisord was started (UTC), where its unit has changed since; else empty.", type: str}

@@ -10,7 +10,8 @@ description:
   - Counts the established connections to the addresses of the slots, over IPv4, IPv6 and unix sockets, until there are none or the
     drain timeout of the slot has passed; all slots at the same time.
   - A deadline that passes is not a failure. The result says what was left.
-  - Reads F(/proc/net/tcp), F(/proc/net/tcp6) and F(/proc/net/unix) of the host; opens no connection itself.
+  - Counts those of the apps' own users; a user of the host can make others that have the same port.
+  - Reads F(/proc/net/tcp) and F(/proc/net/tcp6) of the host, and asks its kernel for unix sockets; opens no connection itself.
 extends_documentation_fragment: [tornado_app.deploy.slots]
 options:
   interval:
@@ -49,6 +50,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.proc import connections
 from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import SLOTS
+from ansible_collections.tornado_app.deploy.plugins.module_utils.users import user_id
 
 
 def main() -> None:
@@ -59,8 +61,9 @@ def main() -> None:
     )
     start = time.monotonic()
     waiting, done = list(module.params["slots"]), {}
+    owners = {slot["user"]: user_id(slot["user"]) for slot in waiting}
     while waiting:
-        left = connections({address for slot in waiting for address in slot["addresses"]})
+        left = connections({address: owners[slot["user"]] for slot in waiting for address in slot["addresses"]})
         elapsed = time.monotonic() - start
         for slot in list(waiting):
             own = {address: left[address] for address in sorted(slot["addresses"]) if address in left}

@@ -10,7 +10,7 @@ description:
   - Asks all processes of supervisord groups at once for their health path, each group until all of its own are healthy or its deadline has
     passed.
   - A process is healthy when it answered with a status of 200 to 399 and supervisord calls it C(RUNNING), that is, when it has also lived
-    longer than its C(startsecs).
+    longer than its C(startsecs). Who listens has to be of the app's user.
   - Gives up before the deadline on a group with a process that supervisord has given up (C(FATAL)), or that has died three times.
 extends_documentation_fragment: [tornado_app.deploy.slots]
 options:
@@ -91,7 +91,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.tornado_app.deploy.plugins.module_utils.health import AppHealth, Asked, Health, Past, Seen
+from ansible_collections.tornado_app.deploy.plugins.module_utils.health import AppHealth, Asked, Health, Past, Seen, of_app
 from ansible_collections.tornado_app.deploy.plugins.module_utils.http import Answer, get
 from ansible_collections.tornado_app.deploy.plugins.module_utils.proc import children, listening
 from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import SLOTS, Slot, worker_names
@@ -158,7 +158,7 @@ def look(slot: Asked, request_timeout: float, pool: Executor) -> list[Seen]:
     def ask(address: str) -> Answer:
         return get(address, slot["health"]["path"], slot["host"], end - time.monotonic(), owner=owner)
 
-    answers = list(pool.map(ask, addresses))
+    answers = of_app(pool.map(ask, addresses), addresses, owner)
     infos, strange = supervised(slot)
     nobody = f"no supervisord that answers on {slot['socket']} knows it{''.join(f'; {problem}' for problem in strange)}"
     unknown = ProcessInfo(slot["group"], "", "UNKNOWN", 0, nobody, None)
@@ -194,7 +194,7 @@ def missing(slot: Asked, pid: int) -> str:
     if wanted and (found := len(children(pid)) if pid else 0) < wanted:
         return f"it has forked {found} of {wanted} processes"
     sharing = len(slot["ports"]) if len(slot["ports"]) > len(slot["addresses"]) else 0
-    if sharing and (found := listening(int(slot["addresses"][0].rpartition(":")[2]))) < sharing:
+    if sharing and (found := listening(int(slot["addresses"][0].rpartition(":")[2]), user_id(slot["user"]))) < sharing:
         return f"{found} of {sharing} processes listen on {slot['addresses'][0]}; reuse_port=True lets them share it"
     return ""
 

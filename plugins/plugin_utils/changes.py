@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.tornado_app.deploy.plugins.module_utils.app import App, Apps, Directory
+from ansible_collections.tornado_app.deploy.plugins.module_utils.app import App, Apps
 from ansible_collections.tornado_app.deploy.plugins.module_utils.history import never_live
 from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import Slot, other
 from ansible_collections.tornado_app.deploy.plugins.module_utils.state import AppState, History, HistoryEntry, Lock, State
@@ -192,13 +192,6 @@ def leftovers(host: Host, names: Iterable[str]) -> list[Slot]:
     return found
 
 
-def missing_directories(host: Host, slot: Slot) -> list[Directory]:
-    """The directories that the sockets of a slot need and that an older unit has not made."""
-    app = slot["app"]
-    lacking = slot["listen"] == "sockets" and not host.state["apps"][app]["sockets"]
-    return host.apps[app]["runtime_directories"] if lacking else []
-
-
 def releasing(own: Sequence[Change], host: Host, fleet: Fleet, wanted: Mapping[str, Sequence[Change]]) -> list[str]:
     """The apps whose release command this host runs, for the fleet: the first host that gets a release which none serves yet.
 
@@ -241,7 +234,6 @@ def _host_changes(host: Host, fleet: Fleet, operation: str, run: Lock, wanted: M
         "former": [change["former"] for change in own],
         "left": leftovers(host, [slot["app"] for slot in starting]),
         "retiring": retiring + leftovers(host, [name for name in host.releases if name not in changed]),
-        "directories": [directory for slot in starting for directory in missing_directories(host, slot)],
         "releasing": releasing(own, host, fleet, wanted) if operation == "deploy" else [],
     }
 

@@ -227,6 +227,18 @@ def supervisord_problems(apps: Apps, state: State, names: Iterable[str], host: s
     return [f"{apps[name]['unit']} does not run on {host}: {first}" for name in names if not state["apps"][name]["supervisord"]]
 
 
+def socket_problems(apps: Apps, state: State, host: str) -> list[str]:
+    """Which apps would listen in a directory that the host does not have, or would not have after a boot."""
+    differing = {(difference["kind"], difference["name"]) for difference in state["differences"]}
+    return [
+        f"tornado_apps.{name}.listen: {host} does not have the directory of the sockets, {app['sockets']}, as it is to be; "
+        "run site.yml without --tags, or with --tags provision, first"
+        for name, app in apps.items()
+        if app["listen"] == "sockets"
+        and differing & {("tmpfiles", name), *(("directory", own["path"]) for own in app["runtime_directories"])}
+    ]
+
+
 def sysctls(current: Mapping[str, str], nofile: int, apps: Apps) -> dict[str, str]:
     """The kernel settings to write: those that are lower than needed, or just what is needed. Never lowers one.
 

@@ -16,6 +16,8 @@ from ansible_collections.tornado_app.deploy.plugins.plugin_utils.setting_types i
 
 SLOTS = ("blue", "green")
 COOKIE_SECRET = "COOKIE_SECRET"
+RUN = "/run/tornado_app"
+SOCKETS = f"{RUN}/sockets"
 FIRST_PORT, PORT_STEP = 8000, 100  # of the ports that the plan gives out: room for as many processes without moving anybody
 PORTS = range(1024, 65536)  # below 1024 a process that is not root cannot listen
 # Below its own prefix an app has these URLs for itself.
@@ -58,6 +60,10 @@ def cross_problems(apps: Mapping[str, Mapping[str, Any]], host: HostSettings) ->
         for path, other in product(app["sandbox"]["writable"], apps):
             if f"{path}/".startswith(f"/srv/{other}/"):
                 yield f"tornado_apps.{name}.sandbox.writable: {path} belongs to {other}; an app writes to its own shared directory anyway"
+        for path, other in product(app["sandbox"]["writable"], apps):
+            for above in apps[other]["sandbox"]["writable"]:
+                if path.startswith(f"{above}/"):  # systemd would follow a link there
+                    yield f"tornado_apps.{name}.sandbox.writable: {path} lies in {above}, where {other} can replace it; name {above} alone"
     ranges = []
     for name, app in apps.items():
         for slot, ports in slot_ports(app, host).items():
@@ -113,10 +119,20 @@ def _argv(settings: Mapping[str, Any], root: str) -> list[str]:
     return shlex.split(settings["command"])
 
 
-def _addresses(listen: str, run: str, ports: Sequence[int]) -> list[str]:
+def _sockets(name: str) -> str:
+    """The directory of the sockets of an app's processes: the app's own, in one of root's, where it cannot be replaced."""
+    return f"{SOCKETS}/{name}"
+
+
+def _tmpfiles(name: str) -> str:
+    """The file by which systemd makes that directory after a boot."""
+    return f"/etc/tmpfiles.d/tornado_app-{name}.conf"
+
+
+def _addresses(listen: str, sockets: str, ports: Sequence[int]) -> list[str]:
     """Where nginx finds the processes of a slot, in its own words; of processes that share a port there is one."""
     if listen == "sockets":
-        return [f"unix:{run}/sockets/{port}.sock" for port in ports]
+        return [f"unix:{sockets}/{port}.sock" for port in ports]
     return [f"127.0.0.1:{port}" for port in (ports if listen == "ports" else ports[:1])]
 
 
@@ -140,7 +156,9 @@ def absent(apps: Mapping[str, Mapping[str, Any]]) -> dict[str, Absent]:
                         f"/var/log/{name}",
                         f"/etc/security/limits.d/{name}.conf",
                         f"/etc/needrestart/conf.d/{name}.conf",
-                        f"/run/tornado_app/release.{name}.lock",
+                        f"{RUN}/release.{name}.lock",
+                        _sockets(name),
+                        _tmpfiles(name),
                     ),
                 ],
                 "user": name if purge else "",
@@ -165,7 +183,7 @@ def _slots(name: str, settings: Mapping[str, Any], host: HostSettings) -> dict[s
             socket=f"{run}/supervisor.sock",
             flag=f"{home}/live/green",
             ports=list(ports),
-            addresses=_addresses(settings["listen"], run, ports),
+            addresses=_addresses(settings["listen"], _sockets(name), ports),
             workers={},
             listen=settings["listen"],
             processes=settings["processes"],
@@ -201,7 +219,7 @@ def planned(name: str, settings: Settings, host: HostSettings) -> Any:
         "unit_file": f"/etc/systemd/system/{name}.service",
         "host": _host_header(settings["server_names"]),
         "nofile": host["nofile"],
-        "properties": sandbox.of_app(name, f"{home}/shared", host["nofile"], settings["processes"], settings["sandbox"]),
+        "properties": sandbox.of_app(name, f"{home}/shared", _sockets(name), host["nofile"], settings["processes"], settings["sandbox"]),
         "argv": _argv(settings, host["root"]),
         "reloader": _reloader(name, settings, host["root"]),
         "static": "" if settings["debug"] else settings["static"],
@@ -216,7 +234,8 @@ def planned(name: str, settings: Settings, host: HostSettings) -> Any:
         "etc": etc,
         "config": f"{etc}/supervisord.conf",
         "run": run,
-        "sockets": f"{run}/sockets",
+        "sockets": _sockets(name),
+        "tmpfiles": _tmpfiles(name),
         "socket": f"{run}/supervisor.sock",
         "watchdog": f"{run}/watchdog.json",
         "logs": f"/var/log/{name}",
@@ -225,8 +244,11 @@ def planned(name: str, settings: Settings, host: HostSettings) -> Any:
         "site_config": f"conf.d/{name}.conf",
         "slots": _slots(name, settings, host),
         "runtime_directories": [
-            {"path": run, "owner": name, "group": name, "mode": "0751"},
-            {"path": f"{run}/sockets", "owner": name, "group": "www-data", "mode": "2750"},
+            # The run's locks are in it, and a file that nginx's workers look for.
+            {"path": RUN, "owner": "root", "group": "root", "mode": "0755"},
+            {"path": SOCKETS, "owner": "root", "group": "root", "mode": "0751"},
+            # The sockets get nginx's group.
+            {"path": _sockets(name), "owner": name, "group": "www-data", "mode": "2750"},
         ],
         "directories": [
             {"path": path, "owner": owner, "group": group, "mode": mode}

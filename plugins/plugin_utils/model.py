@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NotRequired, TypedDict
 
-from ansible_collections.tornado_app.deploy.plugins.module_utils.app import Apps, Directory
+from ansible_collections.tornado_app.deploy.plugins.module_utils.app import Apps
 from ansible_collections.tornado_app.deploy.plugins.module_utils.procfile import Line
 from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import Slot
 from ansible_collections.tornado_app.deploy.plugins.module_utils.state import History
@@ -112,5 +112,4 @@ class HostChanges(TypedDict):
     former: list[Slot]
     left: list[Slot]
     retiring: list[Slot]
-    directories: list[Directory]
     releasing: list[str]

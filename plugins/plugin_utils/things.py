@@ -42,7 +42,7 @@ def of_apps(apps: Apps) -> Iterator[Thing]:
     for name, app in apps.items():
         home, comment = app["home"], f"Tornado app {name}"
         yield {"kind": "user", "name": app["user"], "check": "user", "home": home, "shell": "/usr/sbin/nologin", "comment": comment}
-        for own in app["directories"]:
+        for own in (*app["directories"], *app["runtime_directories"]):
             yield directory(own["path"], own["owner"], own["group"], own["mode"])
         yield {"kind": "access_log", "name": name, "check": "private", "path": app["access_log"]}
         yield {"kind": "reload", "name": name, "check": "reload", "unit": app["unit"]}

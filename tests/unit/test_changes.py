@@ -378,13 +378,12 @@ def test_only_histories_that_are_new_are_written() -> None:
     assert (again["running"], again["history"]) == (True, None)
 
 
-def test_directories_of_sockets_are_made_where_an_older_unit_has_not() -> None:
-    sockets = planned({"shop": {**SHOP, "processes": 2, "listen": "sockets", "command": "{python} app.py {socket}"}})
-
-    def made(plan: Any, there: bool) -> list[tuple[str, str]]:
-        found = state()
-        found["apps"]["shop"]["sockets"] = there
-        return [(directory["path"], directory["mode"]) for directory in decided(found, plan=plan)["web-1"]["directories"]]
-
-    assert made(sockets, False) == [("/run/shop", "0751"), ("/run/shop/sockets", "2750")]
-    assert made(sockets, True) == made(PLAN, False) == []
+def test_what_runs_goes_on_where_it_listens_until_it_is_replaced() -> None:
+    """Slots that an earlier version has filled have their sockets somewhere else."""
+    apps = planned({"shop": {**SHOP, "processes": 2, "listen": "sockets", "command": "{python} app.py {socket}"}})
+    found = state()
+    old = [f"unix:/run/shop/sockets/{port}.sock" for port in (8000, 8001)]
+    found["apps"]["shop"]["slots"]["blue"]["addresses"] = old
+    own = decided(found, plan=apps)["web-1"]
+    assert [slot["addresses"] for slot in (*own["former"], *own["retiring"], *live_slots(apps, found))] == [old] * 3
+    assert [slot["addresses"] for slot in own["starting"]] == [[f"unix:/run/tornado_app/sockets/shop/{port}.sock" for port in (9000, 9001)]]

@@ -69,12 +69,30 @@ def tree(tmp_path: Path) -> Path:
 
 
 def test_connections_counts_established_ones_of_both_families(tree: Path) -> None:
-    assert proc.connections(["127.0.0.1:8000", "127.0.0.1:8001"], tree) == {"127.0.0.1:8000": 2}
+    assert proc.connections({"127.0.0.1:8000": 998, "127.0.0.1:8001": 998}, tree) == {"127.0.0.1:8000": 2}
+
+
+def test_connections_of_others_do_not_count(tree: Path) -> None:
+    """Anybody may have one with the same port of another address of loopback, and leave it where nobody accepts it."""
+    with (tree / "net/tcp").open("a") as table:
+        for address, uid, inode in (("0200007F", 999, 41), ("0200007F", 0, 0), ("0100007F", 0, 0)):
+            table.write(SOCKET.format(address=address, port=8000, state="01", uid=uid, inode=inode))
+    assert proc.connections({"127.0.0.1:8000": 998}, tree) == {"127.0.0.1:8000": 3}  # the last is one that the app will accept
+
+
+def test_who_is_reached_on_a_port(tree: Path) -> None:
+    """A socket of IPv6 that takes IPv4 as well is reached where none of IPv4 is."""
+    with (tree / "net/tcp").open("a") as table:
+        table.write(SOCKET.format(address="0200007F", port=8000, state="0A", uid=999, inode=42))
+    with (tree / "net/tcp6").open("a") as table:
+        table.write(SOCKET.format(address="0" * 32, port=8000, state="0A", uid=999, inode=43))
+    assert proc.reached({8000, 8001, 8002}, tree) == {8000: {998}, 8001: {0}}
+    assert [proc.listening(8000, uid, tree) for uid in (998, 999, 7)] == [1, 1, 0]
 
 
 def test_connections_without_ipv6(tree: Path) -> None:
     (tree / "net/tcp6").unlink()
-    assert proc.connections(["127.0.0.1:8000", "127.0.0.1:8001"], tree) == {"127.0.0.1:8000": 1}
+    assert proc.connections({"127.0.0.1:8000": 998, "127.0.0.1:8001": 998}, tree) == {"127.0.0.1:8000": 1}
 
 
 def test_peers(tree: Path) -> None:
@@ -181,8 +199,8 @@ def test_whatever_is_in_proc_is_read(tmp_path_factory: pytest.TempPathFactory, f
     assert proc.name(7, tree).isprintable() or not proc.name(7, tree)
     assert proc.nginx_workers(8, tree) == []
     assert proc.listeners({1}, tree).keys() <= {1}
-    assert set(proc.connections(["127.0.0.1:1", "unix:/x"], tree)) <= {"127.0.0.1:1", "unix:/x"}
-    assert proc.listening(1, tree) >= 0
+    assert set(proc.connections({"127.0.0.1:1": 0, "unix:/x": 0}, tree)) <= {"127.0.0.1:1", "unix:/x"}
+    assert proc.listening(1, 998, tree) >= 0
     assert len(proc.command(7, tree)) <= 200
     assert proc.flock_holders(tree / "uptime", tree) == []
     assert isinstance(proc.peers(1, tree), set)
@@ -232,6 +250,11 @@ def test_a_name_that_is_no_text() -> None:
         assert proc.name(strange.pid) == "caf\N{REPLACEMENT CHARACTER}"
 
 
+def mine(*addresses: str) -> dict[str, int]:
+    """Addresses on which this user listens."""
+    return dict.fromkeys(addresses, os.getuid())
+
+
 @pytest.fixture
 def listener(has_ipv6: bool, request: pytest.FixtureRequest) -> Iterator[socket.socket]:
     family = getattr(request, "param", socket.AF_INET)
@@ -248,13 +271,13 @@ def test_own_sockets(listener: socket.socket) -> None:
     port = listener.getsockname()[1]
     assert proc.listeners({port}) == {port: f"{proc.name(os.getpid())} (pid {os.getpid()})"}
     assert proc.listeners({port}, besides=os.getuid()) == {}
-    assert proc.connections([f"localhost:{port}"]) == {}
+    assert proc.connections(mine(f"localhost:{port}")) == {}
     with socket.create_connection(listener.getsockname()[:2]), socket.create_connection(listener.getsockname()[:2]):
         accepted = [listener.accept()[0], listener.accept()[0]]
-        assert proc.connections([f"localhost:{port}", "localhost:1"]) == {f"localhost:{port}": 2}
+        assert proc.connections(mine(f"localhost:{port}", "localhost:1")) == {f"localhost:{port}": 2}
         for one in accepted:
             one.close()
-    assert proc.connections([f"localhost:{port}"]) == {}
+    assert proc.connections(mine(f"localhost:{port}")) == {}
 
 
 def test_connections_to_a_unix_socket(tmp_path: Path) -> None:
@@ -263,26 +286,58 @@ def test_connections_to_a_unix_socket(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listening, socket.socket(socket.AF_UNIX) as one, socket.socket(socket.AF_UNIX) as two:
         listening.bind(str(path))
         listening.listen()
-        assert proc.connections([address, other]) == {}
+        assert proc.connections(mine(address, other)) == {}
         one.connect(str(path))
         two.connect(str(path))
         accepted = [listening.accept()[0], listening.accept()[0]]
-        assert proc.connections([address, other, "127.0.0.1:1"]) == {address: 2}
+        assert proc.connections(mine(address, other, "127.0.0.1:1")) == {address: 2}
         for end in accepted:
             end.close()
-    assert proc.connections([address]) == {}
+    assert proc.connections(mine(address)) == {}
+
+
+def test_a_connection_that_nobody_has_accepted_yet_counts(tmp_path: Path) -> None:
+    path = f"{tmp_path}/8000.sock"
+    with socket.socket(socket.AF_UNIX) as listening, socket.socket(socket.AF_UNIX) as one:
+        listening.bind(path)
+        listening.listen()
+        one.connect(path)
+        assert proc.connections(mine(f"unix:{path}")) == {f"unix:{path}": 1}
+
+
+def test_a_name_with_lines_in_it_is_nobody_elses_connection(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An app may call its socket like a part of the kernel's table."""
+    monkeypatch.chdir(tmp_path)
+    name = "x\n0: 00000003 00000000 00000000 0001 03 1 /other.sock"
+    Path("x\n0: 00000003 00000000 00000000 0001 03 1 ").mkdir()
+    with socket.socket(socket.AF_UNIX) as listening, socket.socket(socket.AF_UNIX) as one:
+        listening.bind(name)
+        listening.listen()
+        one.connect(name)
+        accepted, _ = listening.accept()
+        with accepted:
+            assert "\n0: 00000003 00000000 00000000 0001 03 1 /other.sock\n" in Path("/proc/net/unix").read_text()
+            assert proc.connections(mine("unix:/other.sock")) == {}
+
+
+def test_the_table_of_unix_sockets_where_the_kernel_answers_in_no_other_way(tmp_path: Path) -> None:
+    head = "Num       RefCount Protocol Flags    Type St Inode Path\n"
+    line = "0000000000000000: 00000003 00000000 00000000 0001 {state} {inode:>5} {path}\n"
+    rows = [("03", 11, "/a b\u2028.sock"), ("01", 12, "/listens"), ("02", 0, "/waits"), ("03", 13, "@abstract"), ("03", 14, "relative")]
+    write(tmp_path / "net/unix", head + "".join(line.format(state=state, inode=inode, path=path) for state, inode, path in rows))
+    assert proc.connected_paths(tmp_path) == ["/a b\u2028.sock"]
 
 
 def test_processes_that_share_a_port_are_counted(ports: Callable[[int], list[int]]) -> None:
     (port,) = ports(1)
-    assert proc.listening(port) == 0
+    assert proc.listening(port, os.getuid()) == 0
     with socket.socket() as one, socket.socket() as two:
         for number, listener in enumerate((one, two), 1):
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(("127.0.0.1", port))
             listener.listen()
-            assert proc.listening(port) == number
+            assert proc.listening(port, os.getuid()) == number
 
 
 def test_a_bound_socket_is_no_listener(ports: Callable[[int], list[int]]) -> None:

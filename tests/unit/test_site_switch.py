@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 from contextlib import closing
 from typing import Any
 
@@ -94,7 +95,9 @@ def test_a_slow_upload_belongs_to_the_slot_that_was_live_as_it_began(site: Site)
         client.putheader("Host", "shop.example.com")
         client.putheader("Content-Length", "2")
         client.endheaders(b"a")
-        wait_until(lambda: sum(utils("proc").connections([f"127.0.0.1:{port}" for port in blue]).values()), "the upload's connection")
+        wait_until(
+            lambda: sum(utils("proc").connections({f"127.0.0.1:{port}": os.getuid() for port in blue}).values()), "the upload's connection"
+        )
         with site.green():
             assert site.tell()["port"] not in blue
             client.send(b"b")

@@ -159,7 +159,7 @@ def test_groups_are_stopped_at_the_same_time(supervisor: Supervisor, other: Supe
     finally:
         ending.join()
     assert result["changed"]
-    assert result["groups"] == ([quick["group"], slow["group"]] if answers else [quick["group"]])
+    assert result["groups"] == ([slow["group"], quick["group"]] if answers else [quick["group"]])
     assert answers or result["msg"].startswith(f"supervisord does not answer on {other.socket}: ")
 
 
@@ -176,6 +176,20 @@ def test_what_fails_keeps_no_other_from_it(supervisor: Supervisor, tmp_path: Pat
         assert (result["failed"], result["changed"], result["groups"]) == (True, True, [slot["group"]])
         assert all(line.startswith(problem) for line, problem in zip(result["msg"].split("\n"), problems, strict=True))
     assert pids(supervisor, slot) == {}
+
+
+def test_all_supervisords_are_spoken_to_at_the_same_time(tmp_path: Path) -> None:
+    """Each of these answers when the other one was asked, too: one that hangs keeps no other app waiting."""
+    both = threading.Barrier(2)
+
+    def behave(connection: socket.socket) -> None:
+        both.wait(PATIENCE)
+        is_supervisord({"getAllProcessInfo": [], "reloadConfig": [], "addProcessGroup": True})(connection)
+
+    slots = [make_slot(app, socket=f"{tmp_path}/{app}.sock", **OWN) for app in ("one", "other")]
+    with impostor(tmp_path / "one.sock", behave), impostor(tmp_path / "other.sock", behave):
+        result = run_module("slot_processes", slots=slots, state="started", run="r-test")
+    assert result["groups"] == [slot["group"] for slot in slots]
 
 
 def test_what_changed_on_disk_restarts_nobody(supervisor: Supervisor, bystander: Slot) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.conftest import PATIENCE, make_slot, run_module
+from tests.unit.conftest import OWN, PATIENCE, make_slot, run_module
 
 
 class Server:
@@ -45,7 +45,7 @@ def server(request: pytest.FixtureRequest, has_ipv6: bool) -> Iterator[Server]:
 
 def slot(*addresses: str, app: str = "shop", timeout: int = 0) -> dict[str, Any]:
     """A slot that listens there, with so many seconds for its connections."""
-    return make_slot(app, addresses=list(addresses), drain={"timeout": timeout})
+    return make_slot(app, addresses=list(addresses), drain={"timeout": timeout}, user=OWN["user"])
 
 
 def drained(*addresses: str, timeout: int = 0, **options: Any) -> dict[str, Any]:
@@ -72,6 +72,13 @@ def test_deadline_passes(server: Server) -> None:
     server.connect()
     result = drained(server.address, "localhost:1", timeout=1, interval=0.05)
     assert (result["drained"], result["connections"]) == (False, {server.address: 2})
+
+
+def test_a_connection_of_somebody_else_keeps_no_slot(server: Server) -> None:
+    """Though its port is that of the slot."""
+    server.connect()
+    other = {**slot(server.address), "user": "no-such-user"}
+    assert run_module("wait_for_drain", slots=[other])["apps"][0]["drained"]
 
 
 def test_ends_with_the_last_connection(server: Server) -> None:

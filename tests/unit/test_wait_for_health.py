@@ -273,7 +273,7 @@ def test_an_app_that_hangs_keeps_no_other_waiting(
 
 def test_processes_that_share_a_port_have_to_listen_all(ports: Callable[[int], list[int]]) -> None:
     (port,) = ports(1)
-    slot = make_slot(listen="shared", ports=[8000, 8001], addresses=[f"127.0.0.1:{port}"])
+    slot = make_slot(listen="shared", ports=[8000, 8001], addresses=[f"127.0.0.1:{port}"], user=OWN["user"])
     with ExitStack() as stack:
         for expected in (f"1 of 2 processes listen on 127.0.0.1:{port}; reuse_port=True lets them share it", ""):
             listener = stack.enter_context(socket.socket())
