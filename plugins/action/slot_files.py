@@ -31,8 +31,12 @@ class ActionModule(CollectionAction):
         """Put all files together, and hand them to the module install_files in one call."""
         if arguments["state"] == "absent":
             slots = arguments["slots"]
-            gone = [*files.removals(slots), *files.stale_logs(arguments["plan"]["apps"], slots)]
-            return self.module("install_files", run=arguments["run"], files=gone)
+            result = self.module("install_files", run=arguments["run"], files=files.removals(slots))
+            logs = files.stale_logs(arguments["plan"]["apps"], slots)
+            if result.get("failed") or not logs:
+                return result
+            removed = self.module("remove_logs", run=arguments["run"], paths=logs)
+            return {**result, **removed, "changed": any(found.get("changed") for found in (result, removed))}
         starting = [change["slot"] for change in arguments["changes"] if not change["running"]]
         own = self.own_files(arguments, [*arguments["slots"], *starting])
         listed = [file for found in own.values() for file in found]

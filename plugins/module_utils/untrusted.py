@@ -86,6 +86,21 @@ def tail(path: str, owners: Collection[int], size: int) -> bytes:
         return stream.read(size) or b""
 
 
+def remove(path: str) -> bool:
+    """Remove a file or what else is no directory, and say whether it was there. The app may put what it likes there at any time."""
+    try:
+        directory = os.open(os.path.dirname(path), os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        os.unlink(os.path.basename(path), dir_fd=directory)
+    except OSError:  # nothing, or a directory: that is the app's own loss
+        return False
+    finally:
+        os.close(directory)
+    return True
+
+
 def at_once(path: str, flags: int) -> int:
     """Open without waiting: whoever owns a file may have a lease on it, which they are given time to end."""
     return os.open(path, flags | os.O_NONBLOCK)

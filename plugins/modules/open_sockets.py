@@ -53,8 +53,8 @@ def directories(slot: Mapping[str, Any]) -> list[str]:
     return sorted({os.path.dirname(address[len("unix:") :]) for address in slot["addresses"] if address.startswith("unix:")})
 
 
-def opened(slot: Mapping[str, Any], path: str, check: bool) -> bool:
-    """Whether the slot's unit had no way into the directory, and has one now."""
+def opened(slot: Mapping[str, Any], path: str, check: bool, problems: list[str]) -> bool:
+    """Whether the slot's unit had no way into the directory, and has one now; what is wrong goes to the problems."""
     supervisor = Supervisor(slot["socket"], slot["user"], slot["unit"])
     try:
         supervisor.call("getState")
@@ -67,22 +67,21 @@ def opened(slot: Mapping[str, Any], path: str, check: bool) -> bool:
             raise MountError(f"{path} is not there: run site.yml without --tags, or with --tags provision, first")
         if not check:
             open_to(process.pid, *supervisor.owner, path)
+    except MountError as problem:
+        problems.append(str(problem))
     except (*UNANSWERED, subprocess.TimeoutExpired) as problem:
-        raise MountError(f"{path} cannot be opened to {slot['unit']}: {problem}") from None
-    return True
+        problems.append(f"{path} cannot be opened to {slot['unit']}: {problem}")
+    else:
+        return True
+    return False
 
 
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec={"slots": SLOTS}, supports_check_mode=True)
-    paths, problems = [], []
-    for slot in module.params["slots"]:
-        for path in directories(slot):
-            try:
-                if opened(slot, path, module.check_mode):
-                    paths.append(path)
-            except MountError as problem:
-                problems.append(str(problem))
+    problems: list[str] = []
+    wanted = [(slot, path) for slot in module.params["slots"] for path in directories(slot)]
+    paths = [path for slot, path in wanted if opened(slot, path, module.check_mode, problems)]
     if problems:
         module.fail_json(msg="\n".join(problems), changed=bool(paths), paths=paths)
     module.exit_json(changed=bool(paths), paths=paths)

@@ -67,18 +67,18 @@ def removals(slots: Iterable[Slot]) -> list[File]:
     return [{"path": path, "state": "absent"} for slot in slots for path in (slot["config"], slot["record"], slot["secrets"])]
 
 
-def stale_logs(apps: Apps, slots: Iterable[Slot]) -> list[File]:
-    """Nothing stays of the logs of ports that these slots had and no slot of the plan has any more.
+def stale_logs(apps: Apps, slots: Iterable[Slot]) -> list[str]:
+    """The logs of ports that these slots had and no slot of the plan has any more.
 
     An app with fewer processes than before, or with other ports, would go beyond its budget with them.
     """
-    found: list[File] = []
+    found: list[str] = []
     for slot in slots:
         app = apps[slot["app"]]
         blue, green = (app["slots"][name]["ports"] for name in ("blue", "green"))
         distance = (green[0] - blue[0]) * (1 if slot["name"] == "blue" else -1)  # to the ports of the other slot
         ports = {port + step for port in slot["ports"] for step in (0, distance)} - {*blue, *green}
-        found += [{"path": f"{app['logs']}/{port}.log{age}", "state": "absent"} for port in sorted(ports) for age in ("", ".1")]
+        found += [f"{app['logs']}/{port}.log{age}" for port in sorted(ports) for age in ("", ".1")]
     return found
 
 

@@ -109,10 +109,15 @@ def test_what_is_compared_is_what_would_be_written_now_whatever_the_slot_has() -
 
 
 def test_of_a_slot_that_goes_nothing_stays_but_its_link() -> None:
-    gone = slot_files(state="absent", slots=[{**GREEN, "ports": [9000, 9001, 9002]}], plan=PLAN).arguments["files"]
-    assert {file["state"] for file in gone} == {"absent"}
-    assert {file["path"] for file in gone} >= {GREEN["config"], GREEN["record"], GREEN["secrets"], "/var/log/shop/9002.log"}
-    assert GREEN["cwd"] not in {file["path"] for file in gone}
+    """The app can write where its logs are, so they are removed in another way."""
+    handed = slot_files({"changed": True}, {"changed": False}, state="absent", slots=[{**GREEN, "ports": [9000, 9001, 9002]}], plan=PLAN)
+    (first, files), (second, logs) = handed.calls
+    assert (first, second, handed.result["changed"]) == ("install_files", "remove_logs", True)
+    assert files["files"] == [{"path": GREEN[key], "state": "absent"} for key in ("config", "record", "secrets")]
+    assert "/var/log/shop/9002.log" in logs["paths"]
+    assert [name for name, _ in slot_files(state="absent", slots=[GREEN], plan=PLAN).calls] == ["install_files"]
+    failed = slot_files({"failed": True}, state="absent", slots=[{**GREEN, "ports": [9002]}], plan=PLAN)
+    assert (len(failed.calls), failed.result["failed"]) == (1, True)
 
 
 # nginx_files
@@ -164,6 +169,7 @@ def test_a_host_is_compared_with_all_that_it_is_to_have() -> None:
             "supervisord",
             "watchdog_settings",
             "unit_file",
+            "tmpfiles",
             "user",
             "reload",
             "unit",
@@ -171,6 +177,8 @@ def test_a_host_is_compared_with_all_that_it_is_to_have() -> None:
         ),
         "access_log",
     }
+    paths = {thing.get("path"): thing for thing in things}
+    assert (paths["/run/tornado_app/sockets"]["owner"], paths["/run/tornado_app/sockets/shop"]["mode"]) == ("root", "2750")
     names = {(thing["kind"], thing["name"]) for thing in things}
     assert names >= {("own_file", "wsgi.py"), ("nginx", "conf.d/shop.conf"), ("nginx", "conf.d/shop.blue.conf"), ("unit", "shop")}
 

@@ -385,5 +385,5 @@ def test_what_runs_goes_on_where_it_listens_until_it_is_replaced() -> None:
     old = [f"unix:/run/shop/sockets/{port}.sock" for port in (8000, 8001)]
     found["apps"]["shop"]["slots"]["blue"]["addresses"] = old
     own = decided(found, plan=apps)["web-1"]
-    assert [slot["addresses"] for slot in (*own["former"], *own["retiring"], *live_slots(apps, found))] == [old] * 3
+    assert [slot["addresses"] for slot in (*own["former"], *own["retiring"], *core.live_slots(apps, found))] == [old] * 3
     assert [slot["addresses"] for slot in own["starting"]] == [[f"unix:/run/tornado_app/sockets/shop/{port}.sock" for port in (9000, 9001)]]

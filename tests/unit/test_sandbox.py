@@ -52,6 +52,7 @@ def test_the_unit_has_the_whole_sandbox_and_nothing_else_that_bears_on_it() -> N
 def test_an_app_sees_of_srv_its_own_directory_and_writes_what_is_shared() -> None:
     found = properties()
     assert {"TemporaryFileSystem=/srv:ro", "BindReadOnlyPaths=/srv/shop", "BindPaths=/srv/shop/shared", "PrivateDevices=yes"} <= set(found)
+    assert "ReadWritePaths=-/run/tornado_app/sockets/shop" in found
 
 
 def test_each_key_adds_what_it_names_and_nothing_else() -> None:
@@ -93,6 +94,16 @@ def test_another_apps_directory_cannot() -> None:
     writable = sandbox(writable=["/srv/api/shared"])
     (found,) = problems({"shop": {**SHOP, "sandbox": writable}, "api": {**SHOP, "server_names": ["api.test"]}})
     assert "tornado_apps.shop.sandbox.writable: /srv/api/shared belongs to api" in found
+
+
+@pytest.mark.parametrize("other", ["shop", "api"])
+def test_what_an_app_could_replace_cannot(other: str) -> None:
+    """systemd would follow a link that is there when the unit starts."""
+    apps = {name: {**SHOP, "server_names": [f"{name}.test"], "sandbox": sandbox()} for name in ("shop", "api")}
+    apps["shop"]["sandbox"]["writable"] = ["/mnt/uploads"]
+    apps[other]["sandbox"]["writable"] = [*apps[other]["sandbox"]["writable"], "/mnt/uploads/new"]
+    (found,) = problems(apps)
+    assert f"tornado_apps.{other}.sandbox.writable: /mnt/uploads/new lies in /mnt/uploads, where shop can replace it" in found
 
 
 @pytest.mark.parametrize("path", ["/mnt/x", "/dev", "/dev/../etc", "/dev/tty USB", "ttyUSB0"])

@@ -63,7 +63,6 @@ def test_fresh_host(app: App) -> None:
         "untrusted": [],
         "outdated": "",
         "watchdog": {"state": "", "processes": {}},
-        "sockets": False,
         "slots": {"blue": empty, "green": empty},
         "releases": {},
         "records": {},

@@ -9,9 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from tests.unit.app_on_disk import App, app, apps
+from tests.unit.app_on_disk import App, app
 from tests.unit.conftest import OWN, PATIENCE, Supervisor, run_module
 from tests.unit.impostor import Behaviour, drips, http, impostor, is_silent, lists, says
 
@@ -74,16 +72,3 @@ def test_who_answers_has_to_be_of_the_unit(app: App, tmp_path: Path) -> None:
     with impostor(tmp_path / "shop.sock", lists({})):
         state = look({"shop": {**beside(app, "shop", tmp_path), "unit": "other.service"}})["shop"]
     assert (state["supervisord"], state["untrusted"]) == (None, ["who answers is not of other.service"])
-
-
-@pytest.mark.parametrize("target", ["x" * 300, "sockets", "directory"])
-def test_what_lies_in_the_place_of_the_sockets_is_looked_at_alone(app: App, target: str) -> None:
-    """Where a link leads may be too long a name, or nowhere."""
-    run = Path(app["run"])
-    (run / "directory").mkdir(parents=True)
-    Path(app["sockets"]).symlink_to(target)
-    assert apps.reachable(app) is False
-    Path(app["sockets"]).unlink()
-    Path(app["sockets"]).mkdir()
-    run.chmod(0o751)
-    assert apps.reachable(app) is True

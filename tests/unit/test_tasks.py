@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import importlib
 import re
-import stat
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from ansible.module_utils.testing import patch_module_args
 
 from tests.unit.loading import COLLECTION, ROLE, ROOT
 
@@ -104,16 +101,3 @@ def test_where_hosts_come_in_batches_no_verdict_asks_for_those_that_have_not_had
     verdicts = [task["tornado_app.deploy.verdict"] for task in found if "tornado_app.deploy.verdict" in task]
     assert verdicts
     assert all(arguments.get("so_far") for arguments in verdicts)
-
-
-def test_a_link_in_the_place_of_the_directory_of_sockets_is_not_followed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The app may write there; Ansible's own module would give it what the link leads to."""
-    (task,) = (task for task in ALL if task["name"] == "Start | Create missing directories of sockets")
-    other = tmp_path / "other"
-    other.mkdir(mode=0o700)
-    (tmp_path / "sockets").symlink_to(other)
-    own = {"path": str(tmp_path / "sockets"), "mode": "2750", "owner": None, "group": None}
-    with patch_module_args({**task["ansible.builtin.file"], **own}), pytest.raises(SystemExit):
-        importlib.import_module("ansible.modules.file").main()
-    assert "already exists as a link" in capsys.readouterr().out
-    assert stat.S_IMODE(other.stat().st_mode) == 0o700

@@ -39,7 +39,7 @@ def test_every_kind_of_app_listens_in_its_way(fleet: Fleet) -> None:
         found = listeners(fleet, name)
         assert {app: len(places) for app, places in found.items()} == LISTENERS
         assert {app: len(set(places)) for app, places in found.items()} == {**LISTENERS, "shared_app": 1}
-        assert all(place.startswith("/run/sockets_app/sockets/") for place in found["sockets_app"])
+        assert all(place.startswith("/run/tornado_app/sockets/sockets_app/") for place in found["sockets_app"])
         assert {app: len(hosts[name].pids) for app, hosts in fleet.everything().items()} == PROCESSES
 
 
