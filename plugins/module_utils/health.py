@@ -59,7 +59,7 @@ def of_app(answers: Iterable[Answer], addresses: Sequence[str], owner: int) -> l
     """Answers, of no worth where somebody else than the app's user listens; of a unix socket that is known before it is asked."""
     ports = {address: int(address.rpartition(":")[2]) for address in addresses if not address.startswith("unix:")}
     listeners = reached(set(ports.values()))
-    found = []
+    found: list[Answer] = []
     for address, answer in zip(addresses, answers):
         users = listeners.get(ports[address], set()) if address in ports else {owner}
         if answer["status"] and users != {owner}:

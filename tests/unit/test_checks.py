@@ -299,3 +299,16 @@ def test_a_dependency_that_is_an_option_of_pip_is_refused() -> None:
         "'-r/etc/shadow'",
         "'--index-url=http://x'",
     ]
+
+
+@pytest.mark.parametrize(
+    "difference", [("tmpfiles", "shop"), ("directory", "/run/tornado_app/sockets"), ("directory", "/run/tornado_app/sockets/shop")]
+)
+def test_an_app_that_listens_on_sockets_needs_their_directory_from_boot_to_boot(difference: tuple[str, str]) -> None:
+    apps = planned({"shop": {**SHOP, "listen": "sockets", "command": "{python} app.py {socket}"}})
+    found = state()
+    assert checks.socket_problems(apps, found, "web-1") == []
+    found["differences"] = [{"kind": difference[0], "name": difference[1], "reason": "missing"}]
+    (problem,) = checks.socket_problems(apps, found, "web-1")
+    assert problem.startswith("tornado_apps.shop.listen: web-1 does not have the directory of the sockets, /run/tornado_app/sockets/shop, ")
+    assert checks.socket_problems(PLAN, found, "web-1") == []

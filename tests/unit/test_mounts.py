@@ -82,8 +82,9 @@ def sandboxed(tmp_path: Path) -> Iterator[int]:
     (tmp_path / "sockets").mkdir()
     if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode:
         pytest.skip("no mount namespaces here: they are root's")
-    program = ["unshare", "--mount", "sh", "-c", SANDBOX, "sh", tmp_path / "sockets", sys.executable, "-c", WRITES]
-    with process(*program, tmp_path / "sockets", tmp_path / "begun") as running:
+    place = str(tmp_path / "sockets")
+    program = ["unshare", "--mount", "sh", "-c", SANDBOX, "sh", place, sys.executable, "-c", WRITES, place]
+    with process(*program, tmp_path / "begun") as running:
         wait_until((tmp_path / "begun").exists, "the sandboxed process")
         yield running.pid
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.unit.loading import plugin
-from tests.unit.conftest import make_plan, make_slot, render, run_module
+from tests.unit.conftest import make_plan, make_slot, process, render, run_module, utils, wait_until
 
 probe = plugin("modules", "probe_nginx")
 YEAR = "public, max-age=31536000, immutable"
@@ -215,3 +216,12 @@ def test_a_site_that_several_apps_share_is_that_of_each(tmp_path: Path) -> None:
     assert probe.names_slot(tmp_path, "api", "/api/.tornado_app/slot")
     assert not probe.names_slot(tmp_path, "api", "/elsewhere/.tornado_app/slot")
     assert not probe.names_slot(tmp_path, "ap", "/api/.tornado_app/slot")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_who_listens_has_to_be_root(ports: Callable[[int], list[int]]) -> None:
+    (number,) = ports(1)
+    with process("/usr/bin/python3", "-m", "http.server", str(number), "--bind", "127.0.0.1", user="nobody", cwd="/") as running:
+        wait_until(lambda: utils("proc").reached({number}) or running.poll() is not None, "the server")
+        result = run_module("probe_nginx", slots=[make_slot()], port=number)
+    assert f"shop through nginx: who listens on port {number} is of user id " in result["msg"]

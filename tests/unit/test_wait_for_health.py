@@ -17,6 +17,7 @@ from tests.unit.conftest import OWN, PATIENCE, Supervisor, make_slot, process, r
 from tests.unit.impostor import http, impostor, lists, says
 
 waiting = plugin("modules", "wait_for_health")
+health = plugin("module_utils", "health")
 
 Slot = Mapping[str, Any]
 NOBODY = 2**22 + 1  # a process id above the highest that Linux gives
@@ -266,6 +267,19 @@ def test_an_app_that_hangs_keeps_no_other_waiting(
         result = run_module("wait_for_health", slots=[hung, {**slots["fine"], "app": "fine", "health": patience}], steady=2)
     assert [app["healthy"] for app in result["apps"]] == [False, True]
     assert {process["status"] for process in result["apps"][0]["processes"]} == {200}
+
+
+def test_who_answers_has_to_be_of_the_apps_user(ports: Callable[[int], list[int]]) -> None:
+    """Whoever listens on the port of a process that is away answers in its place."""
+    (port,) = ports(1)
+    answer = {"status": 200, "latency_ms": 1.0, "error": "", "headers": {}, "body": ""}
+    addresses = [f"127.0.0.1:{port}", "unix:/run/x.sock"]
+    with socket.create_server(("127.0.0.1", port)):
+        assert health.of_app([answer, answer], addresses, os.getuid()) == [answer, answer]
+        foreign, unix = health.of_app([answer, answer], addresses, NOBODY)
+    assert foreign["error"] == f"who listens on 127.0.0.1:{port} is of user id {os.getuid()}, not the app's {NOBODY}"
+    assert unix == answer  # its owner is looked at before it is asked
+    assert health.of_app([{**answer, "status": 0, "error": "away"}], addresses, NOBODY)[0]["error"] == "away"
 
 
 # Processes that share an address, of which an answer says nothing

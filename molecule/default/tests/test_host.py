@@ -7,7 +7,7 @@ from testinfra.host import Host
 Root = Callable[[str], str]
 Processes = Callable[[], dict[int, int]]
 SANDBOXED = "python3 /opt/tornado_app/sandboxed.py shop"
-OWN_DIRECTORIES = ("/srv/shop/shared", "/var/log/shop", "/run/shop")
+OWN_DIRECTORIES = ("/srv/shop/shared", "/var/log/shop", "/run/shop", "/run/tornado_app/sockets/shop")
 
 
 def limit(root: Root, pid: int) -> int:
