@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import stat
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -53,6 +55,7 @@ def test_unit(plan: Plan) -> None:
             "LogsDirectory": name,
             "BindReadOnlyPaths": app["home"],
             "BindPaths": app["shared"],
+            "ReadWritePaths": f"-/run/tornado_app/sockets/{name}",
         }
         assert service | expected == service
         assert int(service["TimeoutStopSec"]) > app["stop_timeout"]
@@ -97,3 +100,20 @@ def test_systemd_takes_the_unit(plan: Plan, tmp_path: Path, systemd_verify: Call
     for app in plan.values():
         (tmp_path / app["unit"]).write_text(render("app.service.j2", {"app": app, "__tornado_app_supervisor": str(tmp_path)}))
         assert systemd_verify(tmp_path / app["unit"]) == ""
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("systemd-tmpfiles"), reason="needs root and systemd-tmpfiles")
+def test_the_directory_of_the_sockets_is_there_after_a_boot(plan: Plan, tmp_path: Path) -> None:
+    for number, (name, app) in enumerate(plan.items(), 1):
+        root = tmp_path / name
+        (root / "etc").mkdir(parents=True)
+        (root / "etc/passwd").write_text(f"root:x:0:0::/:/bin/sh\n{name}:x:{7000 + number}:{7000 + number}::/:/bin/sh\n")
+        (root / "etc/group").write_text(f"root:x:0:\nwww-data:x:33:\n{name}:x:{7000 + number}:\n")
+        (root / "sockets.conf").write_text(render("tmpfiles.conf.j2", {"app": app}))
+        command = ["systemd-tmpfiles", "--create", f"--root={root}", f"{root}/sockets.conf"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+        found = [(Path(f"{root}{own['path']}").stat(), own["mode"]) for own in app["runtime_directories"]]
+        assert [(stat.S_IMODE(entry.st_mode), entry.st_uid, entry.st_gid) for entry, _ in found[:2]] == [(0o755, 0, 0), (0o751, 0, 0)]
+        assert (found[2][0].st_uid, found[2][0].st_gid, stat.S_IMODE(found[2][0].st_mode)) == (7000 + number, 33, 0o2750)
+        assert [int(mode, 8) for _, mode in found] == [stat.S_IMODE(entry.st_mode) for entry, _ in found]
