@@ -70,6 +70,7 @@ def below(apps: Mapping[str, Any], value: Any) -> dict[str, str]:
 LEAD_BELOW = {
     "socket": "where supervisord answers: by module_utils/supervisor.py alone, see below",
     "addresses": "where processes answer: by module_utils/http.py alone, and nginx's workers",
+    "watchdog": "what a watchdog says of itself: by module_utils/watchdog.py alone",
 }
 
 
@@ -102,7 +103,7 @@ def test_no_file_that_is_installed_compared_or_removed_has(given_apps: dict[str,
 
 # Who uses what leads below such a directory
 
-KEYS = {"logs", "run", "shared", "socket", "sockets", "addresses", "runtime_directories"}
+KEYS = {"logs", "run", "shared", "socket", "sockets", "addresses", "runtime_directories", "watchdog"}
 OF = {"app", "slot", "group", "planned"}  # names of what comes from a plan
 NO_PATH = "no path is opened"
 # File and function -> the keys that it uses, and why it may.
@@ -110,6 +111,7 @@ PYTHON = {
     ("module_utils/app_state.py", "foreign_paths"): ("logs run", "the directories themselves, whose parents are root's"),
     ("module_utils/app_state.py", "foreign_ports"): ("addresses", NO_PATH),
     ("module_utils/app_state.py", "supervised"): ("socket", "by Supervisor"),
+    ("module_utils/app_state.py", "watchdog_state"): ("watchdog", "by watchdog.read, which takes untrusted.tail"),
     ("modules/open_sockets.py", "directories"): ("addresses", "the directory itself, whose parents are root's"),
     ("modules/open_sockets.py", "opened"): ("socket", "by Supervisor"),
     ("modules/slot_processes.py", "main"): ("socket", "by Supervisor"),
@@ -119,10 +121,14 @@ PYTHON = {
     ("modules/wait_for_health.py", "look"): ("addresses socket", "by http.get, which takes untrusted.connection"),
     ("modules/wait_for_health.py", "missing"): ("addresses", NO_PATH),
     ("modules/wait_for_health.py", "supervised"): ("socket", "by Supervisor"),
+    ("modules/watchdogs.py", "start"): ("socket", "by Supervisor"),
+    ("modules/watchdogs.py", "tried"): ("socket", "by Supervisor"),
     ("plugin_utils/changes.py", "found_slot"): ("addresses", NO_PATH),
     ("plugin_utils/checks.py", "socket_problems"): ("runtime_directories sockets", NO_PATH),
     ("plugin_utils/files.py", "record"): ("addresses shared", NO_PATH),
     ("plugin_utils/files.py", "stale_logs"): ("logs", "for remove_logs, which takes untrusted.remove"),
+    ("plugin_utils/files.py", "watchdog_settings"): ("watchdog", NO_PATH),
+    ("plugin_utils/status_text.py", "_watchdog_lines"): ("watchdog", "a state, no path"),
     ("plugin_utils/things.py", "of_apps"): ("runtime_directories", "the directories themselves, whose parents are root's"),
 }
 # Task file or template -> the keys that it uses, and why it may.
@@ -141,6 +147,7 @@ OPENERS = {"open", "read_text", "read_bytes", "write_text", "stat", "exists", "i
 HELPED = {
     "module_utils/http.py": {"connection"},
     "module_utils/supervisor.py": {"connection"},
+    "module_utils/watchdog.py": {"tail"},
     "modules/remove_logs.py": {"remove"},
     "modules/wait_for_health.py": {"tail"},
 }

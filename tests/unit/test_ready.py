@@ -65,13 +65,19 @@ class Waiting:
         return server
 
     def start(self, seconds: int = int(PATIENCE), path: str = "/healthz") -> subprocess.Popen[bytes]:
-        arguments = (str(self.root), str(self.flag), "shop.test", path, str(seconds))
+        settings = {
+            "flag": str(self.flag),
+            "slots": {name: {"group": f"shop-{name}", "record": str(self.root / f"{name}.json")} for name in ("blue", "green")},
+            "host": "shop.test",
+            "health": {"path": path, "timeout": seconds},
+        }
+        (self.root / "settings.json").write_text(json.dumps(settings))
         own: dict[str, Any] = {
             "env": {**os.environ, "MAINPID": str(self.supervisord.pid)},
             "stdout": subprocess.PIPE,
             "stderr": subprocess.STDOUT,
         }
-        return self.stack.enter_context(process(PYTHON, "-I", "-S", ROLE / "files/ready.py", *arguments, **own))
+        return self.stack.enter_context(process(PYTHON, "-I", "-S", ROLE / "files/ready.py", self.root / "settings.json", **own))
 
     @staticmethod
     def ended(running: subprocess.Popen[bytes]) -> str:

@@ -1,4 +1,4 @@
-"""Wait until the live slot of an app answers: ready.py SLOTS FLAG HOST PATH SECONDS. For systemd, which calls it after supervisord's start.
+"""Wait until the live slot of an app answers: ready.py SETTINGS, the watchdog's. For systemd, which calls it after supervisord's start.
 
 So the unit of the app is active when it serves. It ends well whatever it finds: an app that does not answer is no reason to stop it.
 """
@@ -14,6 +14,7 @@ import sys
 import time
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 ASKING = 5.0  # seconds for one answer
 PAUSE = 0.2
@@ -28,11 +29,11 @@ def over(*_: object) -> None:
     raise TooLateError
 
 
-def live_addresses(slots: Path, flag: Path) -> list[str]:
+def live_addresses(settings: Any) -> list[str]:
     """Where the processes of the live slot listen; none when nothing is deployed. A deploy may change it meanwhile."""
-    record = slots / ("green.json" if flag.exists() else "blue.json")
+    slot = settings["slots"]["green" if Path(settings["flag"]).exists() else "blue"]
     try:
-        return [str(address) for address in json.loads(record.read_text(encoding="utf-8"))["addresses"]]
+        return [str(address) for address in json.loads(Path(slot["record"]).read_text(encoding="utf-8"))["addresses"]]
     except FileNotFoundError:
         return []
 
@@ -62,12 +63,13 @@ def runs(pid: int) -> bool:
 
 def main() -> None:
     """Wait, for as long as supervisord runs: without it, systemd begins again when this ends."""
-    slots, flag, host, path, seconds = sys.argv[1:]
+    settings = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    path, seconds = settings["health"]["path"], settings["health"]["timeout"]
     supervisord = int(os.environ["MAINPID"])
     signal.signal(signal.SIGALRM, over)
-    signal.alarm(int(seconds))
+    signal.alarm(seconds)
     try:
-        while runs(supervisord) and not all(answers(address, host, path) for address in live_addresses(Path(slots), Path(flag))):
+        while runs(supervisord) and not all(answers(address, settings["host"], path) for address in live_addresses(settings)):
             time.sleep(PAUSE)
     except TooLateError:
         print(f"after {seconds} s not every process of the live slot answers on {path}; systemd does not wait for them any more")
