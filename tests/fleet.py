@@ -187,7 +187,7 @@ class Fleet:
         for app, hosts in self.everything().items():
             for name, state in hosts.items():
                 files = self.hosts[name].check_output(f"ls /etc/{app}/slots").split()
-                own = [f"{state.slot}{ending}" for ending in (".conf", ".json", ".secrets.json")]
+                own = [f"{state.slot}{ending}" for ending in (".conf", ".json", ".secrets.json", ".logrotate")]
                 if rest := [file for file in files if file not in own]:
                     found[f"{app} on {name}"] = rest
         return found

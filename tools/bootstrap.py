@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 TOOLS = ROOT / ".tools"
-NGINX = TOOLS / "nginx"
+UNPACKED = {"nginx": "usr/sbin/nginx", "logrotate": "usr/sbin/logrotate"}  # for the unit tests: package -> its program
 # Which Debian packages this script installed here, for the farewell of `make demo-down`.
 INSTALLED = TOOLS / "debian-packages"
 REQUIREMENTS = ROOT / "requirements.txt"
@@ -29,7 +30,7 @@ OLDEST_PYTHON = (3, 11)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--with-nginx", action="store_true", help="also unpack the nginx binary, for the unit tests")
+    parser.add_argument("--with-nginx", action="store_true", help="also unpack nginx and logrotate, for the unit tests")
     arguments = parser.parse_args()
     if sys.version_info < OLDEST_PYTHON:
         sys.exit(f"Python {'.'.join(map(str, OLDEST_PYTHON))} or newer is needed; this is {sys.version.split()[0]}.")
@@ -41,8 +42,9 @@ def main() -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         install_debian_packages()
         make_virtualenv()
-        if arguments.with_nginx and not (NGINX / "usr/sbin/nginx").exists():
-            unpack_nginx()
+        for package, program in UNPACKED.items():
+            if arguments.with_nginx and not (TOOLS / package / program).exists():
+                unpack(package)
 
 
 def needed_packages() -> list[str]:
@@ -85,6 +87,10 @@ def install_debian_packages() -> None:
 
 def make_virtualenv() -> None:
     """A virtualenv is whole when its stamp is there, and right when the stamp names these requirements."""
+    if VENV.is_symlink():  # it is somebody else's, and would be emptied
+        sys.exit(
+            f"{VENV} is a link to {VENV.resolve()}, which this would empty. Remove the link (`rm {VENV}`) to get a virtualenv of your own."
+        )
     stamp = VENV / "requirements.stamp"
     wanted = f"{hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()} Python {sys.version.split()[0]} {VENV}\n"
     if stamp.exists() and stamp.read_text() == wanted:
@@ -100,19 +106,34 @@ def make_virtualenv() -> None:
     stamp.write_text(wanted)
 
 
-def unpack_nginx() -> None:
-    """Unit tests let the real nginx judge what the templates make; the package is unpacked, not installed."""
-    say(f"Unpacking Debian's nginx into {NGINX.relative_to(ROOT)} (no service is installed)")
-    with tempfile.TemporaryDirectory(dir=TOOLS) as folder:
-        download = ["apt-get", "--quiet", "--option=APT::Sandbox::User=root", "download", "nginx"]
-        if subprocess.run(download, cwd=folder, check=False).returncode:
-            as_root("apt-get", "update", "--quiet")
-            subprocess.run(download, cwd=folder, check=True)
-        (archive,) = Path(folder).glob("nginx_*.deb")
-        unpacked = Path(folder, "nginx")
-        run("dpkg-deb", "--extract", str(archive), str(unpacked))
-        shutil.rmtree(NGINX, ignore_errors=True)
-        unpacked.rename(NGINX)
+def unpack(package: str) -> None:
+    """Unit tests let the real nginx judge what the templates make, and more; a package is unpacked, not installed."""
+    place = TOOLS / package
+    say(f"Unpacking Debian's {package} into {place.relative_to(ROOT)} (no service is installed)")
+    with tempfile.TemporaryDirectory(dir=TOOLS) as name:
+        folder = Path(name)
+        unpacked = folder / "unpacked"
+        archive = download(package, folder)
+        extract(archive, unpacked)
+        depends = subprocess.run(["dpkg-deb", "--field", archive, "Depends"], check=True, capture_output=True, text=True).stdout
+        for library in re.findall(r"libpopt\w*", depends):  # logrotate's, which few machines have
+            extract(download(library, folder), unpacked)
+        shutil.rmtree(place, ignore_errors=True)
+        unpacked.rename(place)
+
+
+def download(package: str, folder: Path) -> Path:
+    """The archive of a Debian package, in a folder."""
+    command = ["apt-get", "--quiet", "--option=APT::Sandbox::User=root", "download", package]
+    if subprocess.run(command, cwd=folder, check=False).returncode:
+        as_root("apt-get", "update", "--quiet")
+        subprocess.run(command, cwd=folder, check=True)
+    (archive,) = folder.glob(f"{package}_*.deb")
+    return archive
+
+
+def extract(archive: Path, folder: Path) -> None:
+    run("dpkg-deb", "--extract", str(archive), str(folder))
 
 
 def say(text: str) -> None:

@@ -55,8 +55,11 @@ class ActionModule(CollectionAction):
         for name, which in ((slot["app"], slot["name"]) for slot in slots):
             app, release = apps[name], releases[name]
             slot = planned_slot(app, which, release)
-            config = self.render("slot.conf.j2", app=app, slot=slot, log_max_bytes=files.log_max_bytes(app, slot))
+            config = self.render("slot.conf.j2", app=app, slot=slot)
             found[name] = files.own_files(app, slot, release, config, validate, secrets[name])
+            if logs := files.log_files(slot):
+                rotated = self.render("slot.logrotate.j2", logs=logs, max_bytes=files.log_max_bytes(app, slot))
+                found[name].append(files.rotation(app, slot, rotated))
         return found
 
     def shared_files(self, arguments: Arguments, starting: list[Slot]) -> list[files.File]:

@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 from typing import ClassVar
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.app import Apps
+from ansible_collections.tornado_app.deploy.plugins.module_utils.sandbox import of_rotation
 from ansible_collections.tornado_app.deploy.plugins.module_utils.things import Thing
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils import checks, things
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.changes import live_slots
@@ -52,6 +53,7 @@ class ActionModule(CollectionAction):
         found = things.base(arguments["packages"], root)
         found += [things.file("own_file", name, f"{root}/{name}", self.read(name)) for name in arguments["own_files"]]
         found.append(things.file("ports", things.FACT, things.FACT, self.noted(arguments)))
+        found += [things.file("rotation_file", path, path, content) for path, content in self.rotation().items()]
         for name, app in apps.items():
             unit = self.render("app.service.j2", app=app, __tornado_app_python=python)
             supervisord = self.render("supervisord.conf.j2", app=app, __tornado_app_python=python)
@@ -64,6 +66,11 @@ class ActionModule(CollectionAction):
                 things.file("tmpfiles", name, app["tmpfiles"], self.render("tmpfiles.conf.j2", app=app)),
             ]
         return found + list(things.of_apps(apps))
+
+    def rotation(self) -> dict[str, str]:
+        """Path -> content of the units that rotate the logs of whichever app."""
+        kinds = {kind: self.render(f"logs.{kind}.j2", properties=of_rotation()) for kind in ("service", "timer")}
+        return {f"/etc/systemd/system/tornado_app-logs@.{kind}": content for kind, content in kinds.items()}
 
     def of_nginx(self, plan: Plan) -> list[Thing]:
         """What nginx is to have; sites of apps that share one with another app, and of absent apps, are not to be."""
@@ -97,6 +104,7 @@ class ActionModule(CollectionAction):
                 name: {"path": watchdog_path(app), "content": watchdog_settings(app), "group": app["user"], "mode": "0640"}
                 for name, app in apps.items()
             },
+            "rotation": self.rotation(),
             "sysctls": sysctls,
             "removals": removals,
             "unlisted": checks.unlisted(apps, absent, state),  # type: ignore[arg-type]

@@ -58,6 +58,7 @@ options:
       config: {description: Its configuration of supervisord., type: path, required: true}
       record: {description: What its processes run., type: path, required: true}
       secrets: {description: File with the variables that nobody else may see., type: path, required: true}
+      logrotate: {description: File that says how large its logs grow., type: path, required: true}
       history: {description: What was live before it., type: path, required: true}
       upstream: {description: Its upstream in nginx., type: str, required: true}
       upstream_config: {description: "File with its upstream, relative to nginx's tree.", type: str, required: true}

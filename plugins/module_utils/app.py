@@ -71,6 +71,7 @@ class App(TypedDict):
     variable: str
     unit: str
     unit_file: str
+    timer: str
     host: str
     nofile: int
     properties: list[str]  # of systemd, for whatever is started for the app

@@ -65,6 +65,11 @@ def of_app(name: str, shared: str, sockets: str, nofile: int, processes: int, wa
     ]
 
 
+def of_rotation() -> list[str]:
+    """Of what rotates the logs of an app, in the template of its unit: the app's user, who writes where its logs are."""
+    return ["User=%i", "Group=%i", "UMask=0027", "PrivateDevices=yes", "RestrictAddressFamilies=AF_UNIX", *COMMON]
+
+
 def of_build(path: str, place: str, source: str, app: str) -> list[str]:
     """Of code that comes with what pip installs: a user that exists as long as the build, and writes at ``path`` alone.
 

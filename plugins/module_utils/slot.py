@@ -22,7 +22,7 @@ class Drain(TypedDict):
 class Slot(TypedDict):
     """One of the two slots of an app. Paths are absolute but ``upstream_config``, which is relative to nginx's tree.
 
-    ``logs`` is the directory of what its processes write; empty when the journal has it.
+    ``logs`` is the directory of what its processes write; empty when the journal has it. ``logrotate`` says how large it grows.
     """
 
     app: str
@@ -49,6 +49,7 @@ class Slot(TypedDict):
     config: str
     record: str
     secrets: str
+    logrotate: str
     history: str
     upstream: str
     upstream_config: str
@@ -84,6 +85,7 @@ SLOT: dict[str, dict[str, Any]] = {
     "config": _PATH,
     "record": _PATH,
     "secrets": {"type": "path", "required": True, "no_log": False},
+    "logrotate": _PATH,
     "history": _PATH,
     "upstream": _STR,
     "upstream_config": _STR,

@@ -90,6 +90,10 @@ watchdogs:
   description: App to the file with the settings of its watchdog, as M(tornado_app.deploy.install_files) takes it.
   type: dict
   returned: success
+rotation:
+  description: Path to content of the units that rotate the logs of any app.
+  type: dict
+  returned: success
 sysctls:
   description: Kernel settings as they are to be; empty when the host's settings must not be raised.
   type: dict

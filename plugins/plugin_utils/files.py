@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NotRequired, TypedDict
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.app import App, Apps
-from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import Slot
+from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import Slot, worker_names
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import Plan, Release
 
 LOG_FILE_MAX = 50_000_000  # bytes; nobody opens a larger one in an editor
@@ -27,9 +27,23 @@ class File(TypedDict):
 
 
 def log_max_bytes(app: App, slot: Slot) -> int:
-    """The size of one log file, so that all of an app fit into its budget: each process has a current and an old one, in both slots."""
+    """The size of one log file, so that all of an app fit into its budget: each process has a current and an old one, in both slots.
+
+    One more is there while logrotate copies.
+    """
     count = len(app["slots"][slot["name"]]["ports"]) + sum(slot["workers"].values())
-    return int(min(LOG_FILE_MAX, app["log_budget"] // (4 * count)))
+    return int(min(LOG_FILE_MAX, app["log_budget"] // (4 * count + 1)))
+
+
+def log_files(slot: Slot) -> list[str]:
+    """What the processes of a slot print to; none when the journal has it."""
+    names = [*map(str, slot["ports"]), *(f"{slot['name']}.{worker}" for worker in worker_names(slot))]
+    return [f"{slot['logs']}/{name}.log" for name in names] if slot["logs"] else []
+
+
+def rotation(app: App, slot: Slot, content: str) -> File:
+    """How large the logs of a slot grow."""
+    return {"path": slot["logrotate"], "content": content, "group": app["user"], "mode": "0640"}
 
 
 def own_files(app: App, slot: Slot, release: Release, config: str, validate: str, secrets: Mapping[str, str]) -> list[File]:
@@ -62,9 +76,14 @@ def cookie(app: App, secret: str) -> File:
     return {"path": app["cookie_secret"], "secret": secret, "mode": "0600"}
 
 
+def own_paths(slot: Slot) -> tuple[str, ...]:
+    """The files that a slot has while it runs."""
+    return slot["config"], slot["record"], slot["secrets"], slot["logrotate"]
+
+
 def removals(slots: Iterable[Slot]) -> list[File]:
     """Nothing of these slots stays but the link, which says what they ran last."""
-    return [{"path": path, "state": "absent"} for slot in slots for path in (slot["config"], slot["record"], slot["secrets"])]
+    return [{"path": path, "state": "absent"} for slot in slots for path in own_paths(slot)]
 
 
 def stale_logs(apps: Apps, slots: Iterable[Slot]) -> list[str]:

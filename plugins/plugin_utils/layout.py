@@ -99,6 +99,11 @@ def _variable(name: str) -> str:
     return f"slot_{name.replace('-', '_')}"
 
 
+def _timer(name: str) -> str:
+    """What keeps the logs of an app within their budget."""
+    return f"tornado_app-logs@{name}.timer"
+
+
 def _reloader(name: str, settings: Mapping[str, Any], root: str) -> list[str]:
     """What a command is run by for development: one that runs it again when a file changes."""
     if not settings["debug"]:
@@ -147,6 +152,7 @@ def absent(apps: Mapping[str, Mapping[str, Any]]) -> dict[str, Absent]:
                 "name": name,
                 "unit": f"{name}.service",
                 "unit_file": f"/etc/systemd/system/{name}.service",
+                "timer": _timer(name),
                 "nginx": [f"conf.d/{name}.conf", *(f"conf.d/{name}.{slot}.conf" for slot in SLOTS)],
                 "access_logs": f"{name}.access.log*",
                 "paths": [
@@ -199,6 +205,7 @@ def _slots(name: str, settings: Mapping[str, Any], host: HostSettings) -> dict[s
             config=f"{etc}/slots/{slot}.conf",
             record=f"{etc}/slots/{slot}.json",
             secrets=f"{etc}/slots/{slot}.secrets.json",
+            logrotate=f"{etc}/slots/{slot}.logrotate",
             history=f"{home}/slots/{slot}.history.json",
             upstream=f"{name}_{slot}",
             upstream_config=f"conf.d/{name}.{slot}.conf",
@@ -217,6 +224,7 @@ def planned(name: str, settings: Settings, host: HostSettings) -> Any:
         "variable": _variable(name),
         "unit": f"{name}.service",
         "unit_file": f"/etc/systemd/system/{name}.service",
+        "timer": _timer(name),
         "host": _host_header(settings["server_names"]),
         "nofile": host["nofile"],
         "properties": sandbox.of_app(name, f"{home}/shared", _sockets(name), host["nofile"], settings["processes"], settings["sandbox"]),

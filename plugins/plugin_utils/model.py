@@ -37,6 +37,7 @@ class Absent(TypedDict):
     name: str
     unit: str
     unit_file: str
+    timer: str
     nginx: list[str]
     access_logs: str
     paths: list[str]

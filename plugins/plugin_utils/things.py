@@ -47,6 +47,9 @@ def of_apps(apps: Apps) -> Iterator[Thing]:
         yield {"kind": "access_log", "name": name, "check": "private", "path": app["access_log"]}
         yield {"kind": "reload", "name": name, "check": "reload", "unit": app["unit"]}
         yield {"kind": "unit", "name": name, "check": "service", "unit": app["unit"]}
+        for unit in (app["timer"], f"{PurePosixPath(app['timer']).stem}.service"):
+            yield {"kind": "rotation", "name": name, "check": "reload", "unit": unit}
+        yield {"kind": "rotation", "name": name, "check": "service", "unit": app["timer"]}
 
 
 def nginx(files: Mapping[str, str], once: Iterable[str], absent: Iterable[str]) -> Iterator[Thing]:

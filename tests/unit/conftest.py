@@ -302,7 +302,7 @@ class Supervisor:
         record["environment"] |= {f"HOW_{port}": how for port, how in zip(ports, behaviours, strict=True)}
         Path(slot["record"]).write_text(json.dumps(record))
         Path(slot["secrets"]).write_text("{}")
-        variables = {"app": self.app, "slot": slot, "log_max_bytes": 1_000_000}
+        variables = {"app": self.app, "slot": slot}
         config = render("slot.conf.j2", {**variables, "__tornado_app_launcher": str(ROLE / "files/launch.py")})
         assert PYTHON in config
         for key, value in changed.items():

@@ -72,7 +72,7 @@ def test_a_slot_that_is_to_start_gets_all_of_its_files() -> None:
     launcher, fact, *rest = files
     assert files[launcher]["content"] == (ROLE / "files/launch.py").read_text()
     assert json.loads(files[fact]["content"]) == {"old": 8300, "shop": 8000}
-    assert set(rest) == {GREEN[key] for key in ("record", "secrets", "config", "cwd", "history")} | {"/etc/shop/cookie_secret"}
+    assert set(rest) == {GREEN[key] for key in ("record", "secrets", "config", "logrotate", "cwd", "history")} | {"/etc/shop/cookie_secret"}
     assert json.loads(files[GREEN["secrets"]]["secret"]) == {"TOKEN": "hunter2", "COOKIE_SECRET": "c00kie"}
     assert files[GREEN["cwd"]]["target"] == f"/srv/shop/releases/{B}"
     assert files["/etc/shop/cookie_secret"]["secret"] == "c00kie"
@@ -85,10 +85,12 @@ def test_a_slot_that_runs_already_gets_none() -> None:
     (own,) = fleet_changes([host(unfinished(), {"shop": release(B)}, apps=SECRET)], "deploy", RUN).values()
     (change,) = own["changes"]
     assert change["running"]
-    assert not {GREEN[key] for key in ("record", "secrets", "config", "cwd", "history")} & set(slot_files(changes=own["changes"]).files())
+    assert not {GREEN[key] for key in ("record", "secrets", "config", "logrotate", "cwd", "history")} & set(
+        slot_files(changes=own["changes"]).files()
+    )
 
 
-@pytest.mark.parametrize("key", ["record", "config", "secrets"])
+@pytest.mark.parametrize("key", ["record", "config", "secrets", "logrotate"])
 def test_an_app_differs_when_a_file_of_its_live_slot_does(key: str) -> None:
     live = live_slots(SECRET, state())
     blue, green = (SECRET["shop"]["slots"][name] for name in ("blue", "green"))
@@ -103,7 +105,8 @@ def test_what_is_compared_is_what_would_be_written_now_whatever_the_slot_has() -
     wanted = {"shop": release(A, commands={"worker": "python work.py"})}
     files = slot_files(state="compared", slots=live_slots(SECRET, found), releases=wanted).files()
     blue = SECRET["shop"]["slots"]["blue"]
-    assert set(files) == {blue[key] for key in ("record", "secrets", "config")}
+    assert set(files) == {blue[key] for key in ("record", "secrets", "config", "logrotate")}
+    assert "/var/log/shop/blue.worker.1.log {" in files[blue["logrotate"]]["content"]
     assert "numprocs = 2" in files[blue["config"]]["content"]
     assert "shop-blue-worker" in files[blue["config"]]["content"]
 
@@ -173,6 +176,8 @@ def test_a_host_is_compared_with_all_that_it_is_to_have() -> None:
             "user",
             "reload",
             "unit",
+            "rotation",
+            "rotation_file",
             "nginx",
         ),
         "access_log",
@@ -187,6 +192,9 @@ def test_what_differs_comes_by_kind_with_what_only_the_controller_knows() -> Non
     found = state()
     found["differences"] = [{"kind": "directory", "name": "/srv/shop/live", "reason": "missing"}]
     result = look(found).result
+    assert [path for path, content in result["rotation"].items() if "%i" in content] == [
+        f"/etc/systemd/system/tornado_app-logs@.{kind}" for kind in ("service", "timer")
+    ]
     assert set(result["differs"]) == {"directory", "environment"}  # there is none of supervisord
     assert [directory["path"] for directory in result["directories"]] == ["/srv/shop/live"]
     assert result["reasons"][0] == "directory /srv/shop/live: missing"

@@ -10,6 +10,7 @@ import pytest
 from bench.converge import ratio, told
 from bench.fleet import fleet, further
 from bench.hosts import Run
+from bench.logs import Sample, report
 
 OUTPUT = """
 TASK [Gathering Facts] *********************************************************
@@ -65,3 +66,10 @@ def test_a_fleet_is_many_names_of_the_test_hosts_with_a_connection_each() -> Non
 def test_a_further_host_costs_what_a_larger_fleet_takes_more() -> None:
     expected = "each further host costs 1.50 s from 4 to 40 hosts, 2.00 s from 40 to 200 hosts"
     assert further({200: 384.0, 4: 10.0, 40: 64.0}) == expected
+
+
+def test_ways_to_a_log_are_side_by_side_with_their_medians() -> None:
+    pipe, own = [Sample(100, 0.2), Sample(300, 0.4), Sample(200, 0.3)], [Sample(250, 0.0)]
+    _, first, second = report({(10, "pipe"): pipe, (10, "own"): own}).splitlines()
+    assert first.split() == ["10", "pipe", "200", "2,000", "30%", "1.00"]
+    assert second.split() == ["10", "own", "250", "2,500", "0%", "1.25"]

@@ -37,11 +37,19 @@ def test_all_log_files_together_stay_within_their_budget(processes: int, workers
     found = app(processes=processes, scale={"worker": workers})
     slot = planned_slot(found, "green", release("s" * 12, commands={"worker": "x"}))
     written = 2 * (processes + workers) * 2  # slots, processes, current and rotated
-    assert written * files.log_max_bytes(found, slot) <= found["log_budget"] == 1 << 30
+    assert len(files.log_files(slot)) == processes + workers
+    assert (written + 1) * files.log_max_bytes(found, slot) <= found["log_budget"] == 1 << 30
 
 
 def test_the_budget_is_for_the_ports_of_the_plan_whatever_a_slot_has() -> None:
-    assert files.log_max_bytes(app(processes=64), had(9000)) == (1 << 30) // (4 * 64)
+    assert files.log_max_bytes(app(processes=64), had(9000)) == (1 << 30) // (4 * 64 + 1)
+
+
+def test_the_logs_of_a_slot_are_those_of_its_ports_and_workers() -> None:
+    workers = release("s" * 12, commands={"worker": "x"})
+    slot = planned_slot(app(scale={"worker": 2}), "green", workers)
+    assert files.log_files(slot) == [f"/var/log/shop/{name}.log" for name in ("9000", "9001", "green.worker.1", "green.worker.2")]
+    assert files.log_files(planned_slot(app(logs="journal"), "green", workers)) == []
 
 
 def test_the_gate_is_told_of_each_worker() -> None:
@@ -57,10 +65,11 @@ def test_the_files_of_a_slot_are_the_apps_alone_and_its_supervision_is_judged() 
     assert json.loads(secrets["secret"]) == {"TOKEN": "hunter2"}
     assert "hunter2" not in record["content"] + config["content"]
     assert json.loads(record["content"])["secrets"] == secrets["path"]
-    for file in (record, secrets, config):
+    rotation = files.rotation(SHOP_PLAN, GREEN, "size 1\n")
+    for file in (record, secrets, config, rotation):
         assert (file["group"], file["mode"]) == ("shop", "0640")
     gone = files.removals([GREEN])
-    assert {file["path"] for file in gone} == {record["path"], secrets["path"], config["path"]}
+    assert {file["path"] for file in gone} == {record["path"], secrets["path"], config["path"], rotation["path"]}
     assert {file["state"] for file in gone} == {"absent"}
 
 

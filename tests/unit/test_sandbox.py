@@ -27,6 +27,7 @@ OTHERS = (
         "Restart",
         "RestartSec",
     ),
+    *("LogRateLimitIntervalSec", "LogRateLimitBurst"),
     *("RuntimeDirectory", "RuntimeDirectoryMode", "LogsDirectory", "LogsDirectoryMode"),
 )
 

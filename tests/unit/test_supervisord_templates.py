@@ -22,10 +22,7 @@ def supervisord_files(app: Mapping[str, Any], workers: Mapping[str, int] | None 
     slots = app["slots"].values()
     return {
         app["config"]: render("supervisord.conf.j2", {"app": app}),
-        **{
-            slot["config"]: render("slot.conf.j2", {"app": app, "slot": {**slot, "workers": workers or {}}, "log_max_bytes": 7_000_000})
-            for slot in slots
-        },
+        **{slot["config"]: render("slot.conf.j2", {"app": app, "slot": {**slot, "workers": workers or {}}}) for slot in slots},
     }
 
 
@@ -90,12 +87,12 @@ def test_slot_of_supervisord(plan: Plan) -> None:
             assert int(program["numprocs"]) == app["processes"]
             assert int(program["numprocs_start"]) == slot["ports"][0]
             assert program["process_name"] == "%(process_num)d"
-            assert program["command"].split()[-2:] == [slot["record"], "%(process_num)d"]
+            assert program["command"].split()[-3:] == [slot["record"], "%(process_num)d", program["stdout_logfile"]]
             assert program["directory"] == slot["cwd"]
             assert (program["stopsignal"], int(program["stopwaitsecs"])) == ("TERM", app["stop_timeout"])
             assert program["killasgroup"] == "true"
             assert program["stdout_logfile"] == f"{app['logs']}/%(process_num)d.log"
-            assert (program["stdout_logfile_maxbytes"], program["stdout_logfile_backups"]) == ("7000000", "1")
+            assert program["stdout_logfile_maxbytes"] == "0"
 
 
 def test_workers_are_of_the_slots_own_group(plan: Plan) -> None:
@@ -106,7 +103,7 @@ def test_workers_are_of_the_slots_own_group(plan: Plan) -> None:
             assert parser[f"group:{group}"]["programs"].split(",") == [group, f"{group}-worker", f"{group}-clock"]
             worker = parser[f"program:{group}-worker"]
             assert (worker["numprocs"], worker["numprocs_start"], worker["process_name"]) == ("2", "1", "worker.%(process_num)d")
-            assert worker["command"].split()[-2:] == [slot["record"], "worker.%(process_num)d"]
+            assert worker["command"].split()[-3:] == [slot["record"], "worker.%(process_num)d", worker["stdout_logfile"]]
             assert worker["stdout_logfile"] == f"{app['logs']}/{slot['name']}.worker.%(process_num)d.log"
             assert sections(supervisord_files(app)[slot["config"]]).sections() == [f"program:{group}"]
 
@@ -118,6 +115,7 @@ def test_what_goes_to_the_journal_goes_to_no_file(plan: Plan) -> None:
             for name in (slot["group"], f"{slot['group']}-worker"):
                 program = parser[f"program:{name}"]
                 assert (program["stdout_logfile"], program["stderr_logfile"]) == ("NONE", "NONE")
+                assert program["command"].endswith(f"{slot['record']} {program['process_name']}")
 
 
 def test_main_file_of_supervisord(plan: Plan) -> None:

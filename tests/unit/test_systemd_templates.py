@@ -12,10 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.loading import plugin
 from tests.unit.conftest import render
 from tests.unit.rendering import Plan, plan, sections
 
 __all__ = ["plan"]  # a fixture
+
+ROTATION = {"properties": plugin("module_utils", "sandbox").of_rotation()}
 
 
 def test_limits(plan: Plan) -> None:
@@ -65,6 +68,22 @@ def test_unit(plan: Plan) -> None:
         assert unit["Install"]["WantedBy"] == "multi-user.target"
 
 
+def test_journald_has_no_limit_for_an_app_wherever_its_lines_go(plan: Plan) -> None:
+    """So `logs: journal` needs no other unit. Zero would leave journald's own limit."""
+    for app in plan.values():
+        files, journal = (render("app.service.j2", {"app": {**app, "journal": journal}}) for journal in (False, True))
+        assert files == journal
+        service = sections(journal)["Service"]
+        assert (service["LogRateLimitIntervalSec"], service["LogRateLimitBurst"]) == ("1us", "100000000")
+
+
+def test_logs_are_rotated_by_the_user_of_the_app_in_a_sandbox() -> None:
+    service = dict(sections(render("logs.service.j2", ROTATION))["Service"])
+    expected = {"User": "%i", "Group": "%i", "LogsDirectory": "%i", "ProtectSystem": "strict", "NoNewPrivileges": "yes"}
+    assert service | expected == service
+    assert "/etc/%i/slots/*.logrotate" in service["ExecStart"]
+
+
 @pytest.fixture(scope="session")
 def systemd_verify(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], str]:
     """A function that returns systemd's complaints about a unit; empty when there are none."""
@@ -107,3 +126,10 @@ def test_the_directory_of_the_sockets_is_there_after_a_boot(plan: Plan, tmp_path
         assert [(stat.S_IMODE(entry.st_mode), entry.st_uid, entry.st_gid) for entry, _ in found[:2]] == [(0o755, 0, 0), (0o751, 0, 0)]
         assert (found[2][0].st_uid, found[2][0].st_gid, stat.S_IMODE(found[2][0].st_mode)) == (7000 + number, 33, 0o2750)
         assert [int(mode, 8) for _, mode in found] == [stat.S_IMODE(entry.st_mode) for entry, _ in found]
+
+
+def test_systemd_takes_the_units_that_rotate_logs(tmp_path: Path, systemd_verify: Callable[[Path], str]) -> None:
+    for kind in ("service", "timer"):
+        unit = tmp_path / f"tornado_app-logs@shop.{kind}"
+        unit.write_text(render(f"logs.{kind}.j2", ROTATION).replace("/usr/sbin/logrotate", "/bin/true"))
+        assert systemd_verify(unit) == ""

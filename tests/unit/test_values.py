@@ -55,10 +55,12 @@ def test_values_arrive_unchanged(root: Path, environment: Mapping[str, str], sec
     Path(slot["record"]).write_text(files.text({**record, "python": sys.executable}))
     Path(slot["secrets"]).write_text(files.text({"SECRET": secret}))
     launcher = {"__tornado_app_launcher": str(ROLE / "files/launch.py")}
-    config = render("slot.conf.j2", {"app": app, "slot": slot, "log_max_bytes": 7_000_000, **launcher})
+    config = render("slot.conf.j2", {"app": app, "slot": slot, **launcher})
     for port, (argv, given_by_supervisord) in zip(slot["ports"], processes(config, root), strict=True):
-        done = subprocess.run(argv, env=given_by_supervisord, capture_output=True, text=True, check=True)
-        found, rest = json.loads(done.stdout)
+        log = Path(app["logs"], f"{port}.log")
+        log.unlink(missing_ok=True)
+        subprocess.run(argv, env=given_by_supervisord, check=True)
+        found, rest = json.loads(log.read_text())
         assert {name: value for name, value in found.items() if name.startswith("V_")} == relocated(environment, root)
         assert found["SECRET"] == secret
         assert rest == [relocated(argument, root), str(port)]

@@ -61,9 +61,15 @@ def test_each_app_has_a_user_its_directories_and_its_unit() -> None:
             ("access_log", name, "private"),
             ("reload", name, "reload"),
             ("unit", name, "service"),
+            ("rotation", name, "reload"),
+            ("rotation", name, "reload"),
+            ("rotation", name, "service"),
         ]
-        assert [thing["unit"] for thing in own if "unit" in thing] == [app["unit"]] * 2
-    assert len(found) == 2 * (4 + len(SHOP_PLAN["directories"]))
+        assert [thing["unit"] for thing in own if "unit" in thing] == [
+            *([app["unit"]] * 2),
+            *(f"tornado_app-logs@{name}.{kind}" for kind in ("timer", "service", "timer")),
+        ]
+    assert len(found) == 2 * (7 + len(SHOP_PLAN["directories"]))
 
 
 def test_directories_are_as_the_plan_has_them() -> None:

@@ -29,6 +29,7 @@ def test_an_app_goes_and_one_that_is_not_listed_any_more_runs_on(fleet: Fleet) -
         assert host.check_output("find /srv/procfile_app -type f") == ("/srv/procfile_app/shared/migrated" if name == "web-1" else "")
         assert host.user("procfile_app").exists
         assert not host.service("procfile_app").is_running
+        assert not host.service("tornado_app-logs@procfile_app.timer").is_running
         assert '"procfile_app"' not in host.file("/etc/ansible/facts.d/tornado_app.fact").content_string
     assert rest.play("--tags", "provision", apps=apps).count(" changed=0 ") == len(fleet.hosts)
 
@@ -41,5 +42,6 @@ def test_apps_that_are_purged_leave_no_trace(fleet: Fleet) -> None:
     for host in fleet.hosts.values():
         assert host.check_output("ss -Hltnx | grep -cE '127.0.0.1:(8|9)[0-9]{3} |/run/[a-z]*_app/' || true") == "0"
         assert host.check_output(f"grep -rlE --exclude='*-' '{words}' /etc /run/systemd /opt /usr/local || true") == ""
+        assert host.check_output("ls /etc/systemd/system/timers.target.wants | grep tornado_app || true") == ""
         assert host.check_output(f"getent passwd {' '.join(fleet.apps)} || true") == ""
         assert not own.search(host.check_output("ps -e -o user:32,args"))

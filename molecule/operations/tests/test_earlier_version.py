@@ -1,5 +1,7 @@
 """Hosts that an earlier version of the role has provisioned: this one takes them over, and no client notices.
 
+Processes write their logs themselves now, so each app gets a new slot with the release that it has. Its supervisord stays.
+
 The first module of this scenario: it finds the hosts bare.
 """
 
@@ -23,16 +25,22 @@ def earlier(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     subprocess.run(["git", "worktree", "remove", "--force", folder], cwd=ROOT, check=True)
 
 
-def test_an_upgrade_keeps_processes_and_histories(hosts: Fleet, earlier: Path) -> None:
+def supervisords(hosts: Fleet) -> dict[str, str]:
+    return {name: host.check_output("systemctl show --property=MainPID shop") for name, host in hosts.hosts.items()}
+
+
+def test_an_upgrade_keeps_releases_and_histories(hosts: Fleet, earlier: Path) -> None:
     assert hosts.run(root=earlier).returncode == 0
     (first,) = {state.release for state in hosts.state().values()}
     hosts.change("deployed by the earlier version")
     assert hosts.run("--tags", "deploy", root=earlier).returncode == 0
-    before = hosts.state()
+    before, running = hosts.state(), supervisords(hosts)
     with hosts.unnoticed():
         output = hosts.play()
-        assert hosts.state() == before
-        assert "what is live is what is wanted" in output
+        after = hosts.state()
+        assert {name: state.release for name, state in after.items()} == {name: state.release for name, state in before.items()}
+        assert all(state.slot != before[name].slot and not state.pids & before[name].pids for name, state in after.items())
+        assert supervisords(hosts) == running
         for name in hosts.hosts:
             assert f"then --tags stop,start --limit {name}" in " ".join(output.split())
         for host in hosts.hosts.values():

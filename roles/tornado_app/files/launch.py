@@ -1,4 +1,4 @@
-"""Start one process of a slot: launch.py RECORD PROCESS. A PROCESS is the port of a web process, `type.number`, or `release`.
+"""Start one process of a slot: launch.py RECORD PROCESS [LOG]. A PROCESS is the port of a web process, `type.number`, or `release`.
 
 supervisord's `environment=` cannot carry every value, nor its `command=` every argument; a slot's record, a JSON file, can. What nobody
 else may see is in another file, which the record names.
@@ -30,9 +30,16 @@ def attach_to_journal(identifier: str) -> None:
             os.dup2(stream.fileno(), descriptor)
 
 
+def attach_to_file(path: str) -> None:
+    """Let what is printed from here on go to the end of this file, past supervisord: it would read each line of each process."""
+    log = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o640)
+    for descriptor in (1, 2):
+        os.dup2(log, descriptor)
+
+
 def main() -> None:
     """Read the record, take its environment and secrets, become its command."""
-    path, process = sys.argv[1:]
+    path, process, *log = sys.argv[1:]
     with open(path, encoding="utf-8") as stream:
         record = json.load(stream)
     with open(record["secrets"], encoding="utf-8") as stream:
@@ -42,6 +49,8 @@ def main() -> None:
     argv = [argument.format(python=record["python"], **place) for argument in record["commands"][kind]]
     if record["journal"] and kind != "release":
         attach_to_journal(f"{record['journal']}:{process}@{record['release']}")
+    elif log:
+        attach_to_file(log[0])
     # Of a release command too. Sockets are for their group, which is nginx's.
     os.umask(0o007 if "socket" in place else 0o027)
     try:
