@@ -125,6 +125,7 @@ PYTHON = {
     ("modules/watchdogs.py", "tried"): ("socket", "by Supervisor"),
     ("plugin_utils/changes.py", "found_slot"): ("addresses", NO_PATH),
     ("plugin_utils/checks.py", "socket_problems"): ("runtime_directories sockets", NO_PATH),
+    ("plugin_utils/files.py", "log_files"): ("logs", "for remove_logs, and for logrotate, which is the app's user"),
     ("plugin_utils/files.py", "record"): ("addresses shared", NO_PATH),
     ("plugin_utils/files.py", "stale_logs"): ("logs", "for remove_logs, which takes untrusted.remove"),
     ("plugin_utils/files.py", "watchdog_settings"): ("watchdog", NO_PATH),
@@ -137,7 +138,7 @@ ROLES = {
     "tasks/supervisord.yml": ("socket", "the same"),
     "templates/app.service.j2": ("run sockets", "the app's own command makes the link"),
     "templates/nginx_upstream.conf.j2": ("addresses", "nginx's workers connect, and they are not root"),
-    "templates/slot/output.conf.j2": ("logs", "supervisord is the app's user"),
+    "templates/slot.conf.j2": ("logs", "supervisord and the launcher are the app's user"),
     "templates/supervisord.conf.j2": ("logs run socket", "supervisord is the app's user"),
     "templates/tmpfiles.conf.j2": ("runtime_directories", "the directories themselves, whose parents are root's"),
 }
