@@ -116,7 +116,7 @@ def test_of_a_slot_that_goes_nothing_stays_but_its_link() -> None:
     handed = slot_files({"changed": True}, {"changed": False}, state="absent", slots=[{**GREEN, "ports": [9000, 9001, 9002]}], plan=PLAN)
     (first, files), (second, logs) = handed.calls
     assert (first, second, handed.result["changed"]) == ("install_files", "remove_logs", True)
-    assert files["files"] == [{"path": GREEN[key], "state": "absent"} for key in ("config", "record", "secrets")]
+    assert files["files"] == [{"path": GREEN[key], "state": "absent"} for key in ("config", "record", "secrets", "logrotate")]
     assert "/var/log/shop/9002.log" in logs["paths"]
     assert [name for name, _ in slot_files(state="absent", slots=[GREEN], plan=PLAN).calls] == ["install_files"]
     failed = slot_files({"failed": True}, state="absent", slots=[{**GREEN, "ports": [9002]}], plan=PLAN)
