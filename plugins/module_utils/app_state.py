@@ -184,6 +184,7 @@ def app_state(app: App, answer: Supervised) -> AppState:
         "foreign_group": foreign_group(app),
         "foreign_unit": next((str(path) for path in units if path.exists()), ""),
         "live": live,
+        "missing_paths": [path for path in (*app["sandbox"]["devices"], *app["sandbox"]["writable"]) if not os.path.exists(path)],
         "foreign_paths": foreign_paths(app),
         "fresh": fresh,
         "flagged": Path(app["flag"]).exists(),

@@ -98,6 +98,7 @@ class AppState(TypedDict):
     foreign_user: bool
     foreign_group: bool
     foreign_unit: str
+    missing_paths: list[str]
     foreign_paths: list[str]
     foreign_ports: dict[str, str]
     fresh: bool

@@ -75,6 +75,7 @@ apps:
     foreign_user: {description: Whether the user was there before the role made it., type: bool}
     foreign_group: {description: "The same of a group of the app's name, which is not its user's.", type: bool}
     foreign_unit: {description: Path of a unit of that name that the distribution ships; empty when there is none., type: str}
+    missing_paths: {description: What the sandbox is to have and the host has not., type: list, elements: str}
     foreign_paths: {description: Paths of the app that were there before the role made its user., type: list, elements: str}
     fresh: {description: Whether nothing was ever deployed., type: bool}
     flagged: {description: Whether the flag file is there., type: bool}

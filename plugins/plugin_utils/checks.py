@@ -76,6 +76,8 @@ def _app_problems(apps: Apps, state: State) -> Iterator[str]:
             yield f"tornado_apps.{name}: there is a user {name} already that does not live in {app['home']}; rename the app"
         if own["foreign_group"]:
             yield f"tornado_apps.{name}: there is a group {name} already that is not the role's; rename the app, or remove it"
+        for path in own["missing_paths"]:
+            yield f"tornado_apps.{name}.sandbox: {path} is not there; create it, or do not name it"
         for path in own["foreign_paths"]:
             yield f"tornado_apps.{name}: {path} is there already and is not the role's; rename the app, or remove it"
         if own["foreign_unit"]:

@@ -149,6 +149,7 @@ def app_state(live: str = "blue", slots: Mapping[str, SlotState] | None = None, 
     common = {
         "foreign_user": False,
         "foreign_group": False,
+        "missing_paths": [],
         "foreign_unit": "",
         "foreign_paths": [],
         "foreign_ports": {},

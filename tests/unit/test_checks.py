@@ -52,6 +52,7 @@ def test_a_host_where_all_is_well_has_no_problem() -> None:
         ({"nofile_ceiling": 4096}, {}, {"sysctl": False}, "set tornado_app_sysctl: true"),
         ({}, {"foreign_user": True}, {}, "tornado_apps.shop: there is a user shop already"),
         ({}, {"foreign_group": True}, {}, "tornado_apps.shop: there is a group shop already that is not the role's; rename the app"),
+        ({}, {"missing_paths": ["/mnt/uploads"]}, {}, "tornado_apps.shop.sandbox: /mnt/uploads is not there; create it, or do not name it"),
         ({}, {"foreign_paths": ["/etc/ssl"]}, {}, "tornado_apps.shop: /etc/ssl is there already and is not the role's"),
         ({}, {"foreign_unit": "/lib/systemd/system/shop.service"}, {}, "tornado_apps.shop: the distribution has a unit of that name"),
         ({}, {"foreign_ports": {"9001": "redis (pid 5)"}}, {}, "tornado_apps.shop.port 8000: port 9001 is held by redis (pid 5)"),

@@ -53,6 +53,7 @@ def test_fresh_host(app: App) -> None:
     assert state == {
         "foreign_user": False,
         "foreign_group": False,
+        "missing_paths": [],
         "foreign_unit": "",
         "foreign_paths": [],
         "fresh": True,
@@ -267,6 +268,11 @@ def test_a_group_of_the_system_is_not_the_apps(app: App, group: str) -> None:
 def test_a_group_that_its_user_has_is_the_apps(app: App) -> None:
     assert not run({**app, "user": "root"})["foreign_group"]
     assert not run({**app, "user": "no-such-user"})["foreign_group"]
+
+
+def test_what_the_sandbox_is_to_have_and_is_not_there(app: App, tmp_path: Path) -> None:
+    wanted = {"netlink": False, "devices": ["/dev/null", "/dev/no-such-device"], "writable": [str(tmp_path), f"{tmp_path}/uploads"]}
+    assert run({**app, "sandbox": wanted})["missing_paths"] == ["/dev/no-such-device", f"{tmp_path}/uploads"]
 
 
 def test_foreign_ports(app: App) -> None:

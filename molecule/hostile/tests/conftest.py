@@ -86,6 +86,7 @@ def fleet(sources: Path) -> Fleet:
             health={"path": "/healthz", "timeout": 60},
             drain={"timeout": 30},
             secrets={"TOKEN": MARKER},
+            sandbox={"netlink": True, "writable": ["/var/local"]},
         ),
         "patient": app(
             "patient",

@@ -45,6 +45,14 @@ def test_from_inside_its_sandbox_it_gets_nothing(attack: Attack) -> None:
     attack.nothing_leaked()
 
 
+def test_what_its_settings_name_an_app_may_do_beyond_that(attack: Attack) -> None:
+    run = f"python3 /opt/tornado_app/sandboxed.py {VICTIM} "
+    attack.host.check_output(run + 'python3 -c "import socket; socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)"')
+    refused = attack.host.run(run + "touch /var/local/made /opt/made").stderr
+    assert "'/var/local/made': Permission denied" in refused  # root's, not the app's; it is writable otherwise
+    assert "'/opt/made': Read-only file system" in refused
+
+
 def test_operations_on_it_succeed_while_it_serves(wild: Attack) -> None:
     """Processes that do not end, links in the place of directories, floods of what steers terminals, lies on connections."""
     first = wild.own.state(APP)[wild.name]
