@@ -10,7 +10,8 @@ description:
   - Makes each environment that is not there yet, and installs into it with pip. An environment is never changed later.
   - What pip runs comes with the packages. It runs in a transient unit of systemd, as a user of its own that exists as long as the unit,
     which can write to the new environment alone. Then all of it is given to root.
-  - An environment gets its place when it is whole. What an interrupted call left behind is ended and made again.
+  - An environment gets its place when it is whole. What an interrupted call left behind is ended and made again. A call that goes on
+    without its controller is waited for.
 options:
   environments:
     description: The environments.
@@ -68,8 +69,10 @@ from typing import TypedDict
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.tornado_app.deploy.plugins.module_utils.flock import NotHeldError, locked
 from ansible_collections.tornado_app.deploy.plugins.module_utils.sandbox import of_build
 
+LOCK = Path("/run/tornado_app/environments.lock")  # what a killed controller has started goes on
 UNIT = "tornado_app-build"
 PASSED_ON = re.compile(r"PIP_\w+|(https?|no|all)_proxy|(HTTPS?|NO|ALL)_PROXY|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE")
 
@@ -175,9 +178,11 @@ def main() -> None:
     )
     missing = [environment for environment in module.params["environments"] if not is_whole(environment)]
     try:
-        for environment in missing if not module.check_mode else []:
-            make(environment, module.params["options"])
-    except BuildError as problem:
+        if missing and not module.check_mode:
+            with locked(LOCK):
+                for environment in [environment for environment in missing if not is_whole(environment)]:
+                    make(environment, module.params["options"])
+    except (BuildError, NotHeldError) as problem:
         module.fail_json(msg=str(problem))
     module.exit_json(changed=bool(missing), made=[environment["path"] for environment in missing])
 
