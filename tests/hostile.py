@@ -87,6 +87,10 @@ class Attack:
         self.nothing_leaked()
         return done.returncode, folded
 
+    def owner(self, pid: str) -> str:
+        """Whose a process is; empty when it has ended."""
+        return str(self.host.check_output(f"stat --format=%U /proc/{pid} 2>/dev/null || true"))
+
     def nothing_leaked(self) -> None:
         """What is of others is nowhere where the app can read."""
         assert self.host.check_output(f"grep -rlsI --devices=skip {MARKER} {PLACES} || true") == ""

@@ -156,7 +156,7 @@ def command(pid: int, proc: Path = PROC) -> str:
         line = (proc / str(pid) / "cmdline").read_bytes()
     except OSError:
         line = b""
-    return line.replace(b"\0", b" ").decode("utf-8", "replace").strip()[:200] or name(pid, proc)
+    return (line.replace(b"\0", b" ").decode("utf-8", "replace").strip() or name(pid, proc))[:200]
 
 
 def flock_holders(path: Path, proc: Path = PROC) -> list[int]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.conftest import PATIENCE, run_module, utils, wait_until
+from tests.unit.conftest import OWN, PATIENCE, run_module, utils, wait_until
 from tests.unit.running_site import Site, site
 
 __all__ = ["site"]  # a fixture
@@ -78,7 +78,9 @@ def test_drained_slot_has_no_connection(site: Site) -> None:
         site.tell()
 
     def drained(timeout: int) -> bool:
-        (shop,) = run_module("wait_for_drain", slots=[{**site.shop["slots"]["blue"], "drain": {"timeout": timeout}}])["apps"]
+        (shop,) = run_module("wait_for_drain", slots=[{**site.shop["slots"]["blue"], "drain": {"timeout": timeout}, "user": OWN["user"]}])[
+            "apps"
+        ]
         return bool(shop["drained"])
 
     assert not drained(0)
