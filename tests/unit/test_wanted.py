@@ -58,6 +58,7 @@ def test_each_app_has_a_user_its_directories_and_its_unit() -> None:
         assert checks(own) == [
             ("user", name, "user"),
             *(("directory", directory["path"], "directory") for directory in app["directories"]),
+            ("directory", f"/run/tornado_app/sockets/{name}", "directory"),
             ("access_log", name, "private"),
             ("reload", name, "reload"),
             ("unit", name, "service"),

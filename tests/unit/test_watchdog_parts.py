@@ -67,7 +67,7 @@ def test_who_listens_and_accepts_nobody_is_silent(tmp_path: Path, family: socket
 
 LISTENS = {
     "ports": {"shop-blue:8000": "127.0.0.1:8000", "shop-blue:8001": "127.0.0.1:8001"},
-    "sockets": {"shop-blue:8000": "unix:/run/shop/sockets/8000.sock", "shop-blue:8001": "unix:/run/shop/sockets/8001.sock"},
+    "sockets": {f"shop-blue:{port}": f"unix:/run/tornado_app/sockets/shop/{port}.sock" for port in (8000, 8001)},
     "shared": {},
     "fork": {"shop-blue:8000": "127.0.0.1:8000"},
 }
