@@ -70,7 +70,7 @@ def test_each_app_has_a_user_its_directories_and_its_unit() -> None:
             *([app["unit"]] * 2),
             *(f"tornado_app-logs@{name}.{kind}" for kind in ("timer", "service", "timer")),
         ]
-    assert len(found) == 2 * (7 + len(SHOP_PLAN["directories"]))
+    assert len(found) == 2 * (7 + len(SHOP_PLAN["directories"]) + len(SHOP_PLAN["runtime_directories"]))
 
 
 def test_directories_are_as_the_plan_has_them() -> None:
