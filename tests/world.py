@@ -19,10 +19,11 @@ UNITS = ("nginx", "ssh", "systemd-journald")
 COMES_AND_GOES = re.compile(r"/\.ansible\b|/__pycache__\b|\.log\.\d|/run/tornado_app/closing$|/nginx\.loaded$|/etc/\.pwd\.lock$")
 
 
-def paths(tree: str) -> Iterator[str]:
-    """All that is below a directory, and the directory."""
+def paths(tree: str, own: re.Pattern[str]) -> Iterator[str]:
+    """All that is below a directory, and the directory; not what is the app's, which may be as deep as no path is long."""
     yield tree
     for folder, directories, files in os.walk(tree):
+        directories[:] = [name for name in directories if not own.search(os.path.join(folder, name))]
         yield from (os.path.join(folder, name) for name in (*directories, *files))
 
 
@@ -44,7 +45,7 @@ def main() -> None:
     own = re.compile(rf"\b{app}\b")
     found: dict[str, str] = {}
     for tree in (*TREES, *WITHOUT_CONTENT, *(f"{place}/{other}" for other in others for place in ("/run", "/var/log"))):
-        for path in paths(tree):
+        for path in paths(tree, own):
             if not own.search(path) and not COMES_AND_GOES.search(path):
                 try:
                     found[path] = described(path, tree in TREES)
