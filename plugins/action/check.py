@@ -39,6 +39,8 @@ class ActionModule(CollectionAction):
             problems += checks.missing_problems(missing, arguments["max_missing"], arguments["group"])
             for host in fleet:
                 problems += checks.host_problems(host.apps, host.state, plans[host.name]["host"])
+                if "deploy" in operations and "provision" not in operations:
+                    problems += checks.version_problems(host.state, host.name)
                 if operations & {"deploy", "restart"} and "provision" not in operations:
                     problems += checks.socket_problems(host.apps, host.state, host.name)
                 if not operations & {"restart", "rollback"}:

@@ -60,6 +60,8 @@ class ActionModule(CollectionAction):
             if logs := files.log_files(slot):
                 rotated = self.render("slot.logrotate.j2", logs=logs, max_bytes=files.log_max_bytes(app, slot))
                 found[name].append(files.rotation(app, slot, rotated))
+            else:  # an interrupted run may have filled it otherwise
+                found[name].append({"path": slot["logrotate"], "state": "absent"})
         return found
 
     def shared_files(self, arguments: Arguments, starting: list[Slot]) -> list[files.File]:

@@ -11,7 +11,7 @@ from typing import cast
 from ansible_collections.tornado_app.deploy.plugins.module_utils.lock import mark
 from ansible_collections.tornado_app.deploy.plugins.module_utils.lock import read as read_lock
 from ansible_collections.tornado_app.deploy.plugins.module_utils.memory import available
-from ansible_collections.tornado_app.deploy.plugins.module_utils.proc import describe, listeners, nginx_workers, nofile_ceiling
+from ansible_collections.tornado_app.deploy.plugins.module_utils.proc import PROC, describe, listeners, nginx_workers
 from ansible_collections.tornado_app.deploy.plugins.module_utils.releases import whole_environments
 from ansible_collections.tornado_app.deploy.plugins.module_utils.state import HostState, Site, SupervisordState
 from ansible_collections.tornado_app.deploy.plugins.module_utils.things import missing_packages, output
@@ -24,6 +24,22 @@ SYSCTLS = (
     "fs.nr_open",
 )
 UNIT = re.compile(r"^Description=Tornado app (\S+) \(supervisord", re.MULTILINE)
+
+
+def nofile_ceiling(proc: Path = PROC) -> tuple[int, bool]:
+    """What systemd can give a service: (number of files, whether root can raise it on this host).
+
+    The hard limit of process 1 holds where the capability to raise it is missing (containers); else fs.nr_open does.
+    """
+    limits = (proc / "1" / "limits").read_text()
+    status = (proc / "1" / "status").read_text()
+    hard = re.search(r"^Max open files\s+\S+\s+(\d+)", limits, re.MULTILINE)
+    bounding = re.search(r"^CapBnd:\s+([0-9a-f]+)", status, re.MULTILINE)
+    cap_sys_resource = bool(bounding and int(bounding.group(1), 16) & (1 << 24))
+    nr_open = int((proc / "sys" / "fs" / "nr_open").read_text())
+    if cap_sys_resource:
+        return nr_open, True
+    return min(nr_open, int(hard.group(1)) if hard else nr_open), False
 
 
 def nearest(path: Path) -> Path:

@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from glob import glob
 from pathlib import Path
@@ -217,17 +218,20 @@ def sockets(state: str, proc: Path = PROC) -> Iterator[Socket]:
 
 
 def owners(inodes: set[int], proc: Path = PROC) -> dict[int, int]:
-    """Socket inode -> id of a process that holds it."""
+    """Socket inode -> id of a process that holds it; of as many as are found in time, since an app may have millions of descriptors."""
     wanted = {f"socket:[{inode}]": inode for inode in inodes}
     found: dict[int, int] = {}
+    end = time.monotonic() + 2
     for pid in pids(proc) if wanted else ():
+        if len(found) == len(wanted) or time.monotonic() > end:
+            break
         try:
-            descriptors = list((proc / str(pid) / "fd").iterdir())
+            descriptors = os.listdir(proc / str(pid) / "fd")
         except OSError:
             continue
         for descriptor in descriptors:
             try:
-                inode = wanted.get(os.readlink(descriptor))
+                inode = wanted.get(os.readlink(proc / str(pid) / "fd" / descriptor))
             except OSError:
                 continue
             if inode is not None:
@@ -282,19 +286,3 @@ def listening(port: int, uid: int, proc: Path = PROC) -> int:
 def peers(port: int, proc: Path = PROC) -> set[str]:
     """The other ends of the established connections on a local port."""
     return {found.remote for found in sockets(ESTABLISHED, proc) if found.port == port}
-
-
-def nofile_ceiling(proc: Path = PROC) -> tuple[int, bool]:
-    """What systemd can give a service: (number of files, whether root can raise it on this host).
-
-    The hard limit of process 1 holds where the capability to raise it is missing (containers); else fs.nr_open does.
-    """
-    limits = (proc / "1" / "limits").read_text()
-    status = (proc / "1" / "status").read_text()
-    hard = re.search(r"^Max open files\s+\S+\s+(\d+)", limits, re.MULTILINE)
-    bounding = re.search(r"^CapBnd:\s+([0-9a-f]+)", status, re.MULTILINE)
-    cap_sys_resource = bool(bounding and int(bounding.group(1), 16) & (1 << 24))
-    nr_open = int((proc / "sys" / "fs" / "nr_open").read_text())
-    if cap_sys_resource:
-        return nr_open, True
-    return min(nr_open, int(hard.group(1)) if hard else nr_open), False

@@ -6,12 +6,13 @@ from ansible_collections.tornado_app.deploy.plugins.module_utils.app import Sand
 
 # How clients of system services, and root's of containers, talk to these.
 SYSTEM_SOCKETS = ("/run/dbus", "/run/systemd/private", "/run/docker.sock", "/run/containerd", "/run/crio", "/run/podman", "/run/libvirt")
+MOST = 1800  # seconds of a build's step
 THREADS = 64  # for each process; Tornado's and asyncio's pools have 5 to 36
 NETWORK = ("AF_UNIX", "AF_INET", "AF_INET6")
 COMMON = [
     "LimitCORE=0",
-    # Of /srv nothing is seen but what is bound.
-    "TemporaryFileSystem=/srv:ro",
+    # Of /srv nothing is seen but what is bound; memory is shared among the processes of one app.
+    "TemporaryFileSystem=/srv:ro /dev/shm:mode=1777,nosuid,nodev",
     f"InaccessiblePaths={' '.join(f'-{path}' for path in SYSTEM_SOCKETS)}",
     "CapabilityBoundingSet=",
     "KeyringMode=private",
@@ -36,6 +37,8 @@ COMMON = [
     "SystemCallArchitectures=native",
     "SystemCallErrorNumber=EPERM",
     "SystemCallFilter=@system-service",
+    # Its operations pass these filters.
+    "SystemCallFilter=~io_uring_setup io_uring_enter io_uring_register",
 ]
 
 
@@ -81,7 +84,7 @@ def of_build(path: str, place: str, source: str, app: str) -> list[str]:
         *([f"SupplementaryGroups={app}", f"InaccessiblePaths=-/etc/{app} -/var/log/{app} -/run/{app}"] if app else []),
         "UMask=0022",
         "TasksMax=1024",
-        "RuntimeMaxSec=1800",
+        f"RuntimeMaxSec={MOST}",
         f"BindPaths={place}:{path}",
         f"BindReadOnlyPaths={source}",
         "PrivateDevices=yes",

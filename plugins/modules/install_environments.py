@@ -61,19 +61,22 @@ made:
 
 import os
 import re
-import shutil
 import stat
 import subprocess
+import time
 from pathlib import Path
 from typing import TypedDict
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.tornado_app.deploy.plugins.module_utils.command import output
 from ansible_collections.tornado_app.deploy.plugins.module_utils.flock import NotHeldError, locked
-from ansible_collections.tornado_app.deploy.plugins.module_utils.sandbox import of_build
+from ansible_collections.tornado_app.deploy.plugins.module_utils.sandbox import MOST, of_build
+from ansible_collections.tornado_app.deploy.plugins.module_utils.untrusted import remove_tree
 
 LOCK = Path("/run/tornado_app/environments.lock")  # what a killed controller has started goes on
 UNIT = "tornado_app-build"
+SAID = 20_000  # bytes of what a build says that are shown
 PASSED_ON = re.compile(r"PIP_\w+|(https?|no|all)_proxy|(HTTPS?|NO|ALL)_PROXY|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE")
 
 
@@ -107,12 +110,11 @@ def run(environment: Environment, place: Path, *command: str) -> None:
     options = ["--quiet", "--collect", "--wait", "--pipe", f"--unit={UNIT}", f"--working-directory={environment['chdir']}"]
     listed = [f"--property={line}" for line in (*properties, f"EnvironmentFile={variables}")]
     # systemd-run looks for the command where it is itself, where the new environment is not; env is found there.
-    done = subprocess.run(
-        ["systemd-run", *options, *listed, "--", "/usr/bin/env", *command], capture_output=True, text=True, errors="replace", check=False
-    )
-    if done.returncode:
-        said = done.stderr.strip() or done.stdout.strip() or f"{command[0]} ended with {done.returncode}"
-        raise BuildError(f"{environment['setting']}: {said}")
+    begin = time.monotonic()
+    code, said = output(["systemd-run", *options, *listed, "--", "/usr/bin/env", *command], SAID, MOST + 60)
+    if code:
+        late = f"\nit was ended after {MOST} s" if time.monotonic() - begin >= MOST else ""
+        raise BuildError(f"{environment['setting']}: {said.strip() or f'{command[0]} ended with {code}'}{late}")
 
 
 def quoted(value: str) -> str:
@@ -140,7 +142,7 @@ def make(environment: Environment, options: list[str]) -> None:
     path = Path(environment["path"])
     place = path.with_name(f".{path.name}")
     os.umask(0o022)  # apps read what is made
-    shutil.rmtree(place, ignore_errors=True)
+    remove_tree(place)
     place.mkdir(mode=0o700, parents=True)
     built = place / "environment"
     built.mkdir()
@@ -150,13 +152,19 @@ def make(environment: Environment, options: list[str]) -> None:
     if environment["install"]:
         arguments = [option for option in environment["install"] if option.startswith("--requirement=")]
         names = [name for name in environment["install"] if name not in arguments]
-        run(environment, place, f"{path}/bin/python", "-m", "pip", "install", *options, *arguments, "--", *names)
-    give_to_root(built)
-    (built / ".complete").touch(mode=0o644)
+        # What is no app's, root runs: its packages come without code that builds them.
+        wheels = [] if environment["app"] else ["--only-binary=:all:"]
+        run(environment, place, f"{path}/bin/python", "-m", "pip", "install", *options, *wheels, *arguments, "--", *names)
+    try:
+        give_to_root(built)
+        # The build may have put a link there.
+        os.close(os.open(built / ".complete", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644))
+    except (OSError, RecursionError) as problem:  # the latter: directories that lie too deep in each other
+        raise BuildError(f"{environment['setting']}: what it installs cannot be given to root: {problem}") from None
     subprocess.run(["sync", "--file-system", str(built)], check=True)
-    shutil.rmtree(path)
+    remove_tree(path)
     built.rename(path)
-    shutil.rmtree(place)
+    remove_tree(place)
 
 
 def main() -> None:

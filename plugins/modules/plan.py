@@ -52,7 +52,7 @@ apps:
     - Beside the settings it has what follows from them. C(name), C(user), C(prefix) (its path without the last slash), C(unit),
       C(unit_file), C(host) (a name by which nginx can be asked for it), C(nofile), C(argv) (what starts a web process), paths such as
       C(home), C(releases), C(environments), C(flag), C(shared), C(etc), C(config), C(run), C(socket), C(logs) and C(access_log),
-      C(directories), each with its C(path), C(owner), C(group) and C(mode), and C(slots).
+      C(directories) and C(runtime_directories), each with its C(path), C(owner), C(group) and C(mode), and C(slots).
   type: dict
   returned: success
   contains:

@@ -44,7 +44,6 @@ removed:
 """
 
 import os
-import shutil
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
@@ -54,6 +53,7 @@ from ansible_collections.tornado_app.deploy.plugins.module_utils.history import 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.lock import LOCKED, held
 from ansible_collections.tornado_app.deploy.plugins.module_utils.releases import names, record, with_environments
 from ansible_collections.tornado_app.deploy.plugins.module_utils.text import valid
+from ansible_collections.tornado_app.deploy.plugins.module_utils.untrusted import remove_tree
 
 
 def kept_releases(home: Path, keep: int) -> set[str]:
@@ -89,7 +89,7 @@ def remove(path: Path) -> None:
         return
     doomed = path if path.name.startswith(".") else path.with_name(f".{path.name}.removed")
     path.rename(doomed)
-    shutil.rmtree(doomed)
+    remove_tree(doomed)
 
 
 def main() -> None:

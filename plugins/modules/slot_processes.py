@@ -170,6 +170,16 @@ def stop(group: Group, timeout: float, problems: list[str]) -> bool:
     return False
 
 
+def start_held(groups: Sequence[Group], params: Mapping[str, Any], problems: list[str]) -> list[Group]:
+    """Bring the groups in, unless the lock is another's, which may be filling the same slots; those that are in."""
+    try:
+        with held(Path(params["lock"]), params["run"]):
+            return of_each(groups, start, problems)
+    except NotHeldError as problem:
+        problems.append(f"nothing is started: {problem}")
+        return []
+
+
 def stop_idle(groups: Sequence[Group], params: Mapping[str, Any], problems: list[str]) -> list[Group]:
     """Stop the groups and take them out, unless the slot of one is live or the lock is another's; those that are out."""
     try:
@@ -199,7 +209,7 @@ def main() -> None:
     groups = [{**slot, "supervisor": Supervisor(slot["socket"], slot["user"], slot["unit"])} for slot in module.params["slots"]]
     done = to_change(groups, state, problems)
     if groups and not module.check_mode:
-        done = of_each(done, start, problems) if state == "started" else stop_idle(done, module.params, problems)
+        done = start_held(done, module.params, problems) if state == "started" else stop_idle(done, module.params, problems)
     elapsed = round(time.monotonic() - begin, 3)
     result = {"changed": bool(done), "groups": [group["group"] for group in done], "elapsed": elapsed}
     if problems:

@@ -82,10 +82,7 @@ msg:
   returned: failure
 """
 
-import json
-import subprocess
 import time
-from collections import deque
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any
 
@@ -93,51 +90,16 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.health import AppHealth, Asked, Health, Past, Seen, of_app
 from ansible_collections.tornado_app.deploy.plugins.module_utils.http import Answer, get
+from ansible_collections.tornado_app.deploy.plugins.module_utils.logs import log_of
 from ansible_collections.tornado_app.deploy.plugins.module_utils.proc import children, listening
 from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import SLOTS, Slot, worker_names
 from ansible_collections.tornado_app.deploy.plugins.module_utils.supervisor import UNANSWERED, ProcessInfo, Supervisor
-from ansible_collections.tornado_app.deploy.plugins.module_utils.text import shown
-from ansible_collections.tornado_app.deploy.plugins.module_utils.untrusted import tail
 from ansible_collections.tornado_app.deploy.plugins.module_utils.users import user_id
 
-LOG_LINES = 20
-LOG_BYTES = 65536  # in which these lines are looked for
-LINE = 1000  # characters of a line that are shown
 LOGS = 64  # of a slot that are shown
 DEATHS = 3  # supervisord restarts a process as often that lives shorter than startsecs
 REQUEST_TIMEOUT = 5.0  # seconds; a health path that takes longer is asked again
 REQUESTS = 32  # to a slot at the same time
-JOURNAL_TIMEOUT = 30.0  # seconds
-
-
-def last_lines(path: str, user: str) -> list[str]:
-    """The last lines of a log file of the user's; a sentence when there is none that can be read."""
-    try:
-        lines = tail(path, (user_id(user), 0), LOG_BYTES).decode("utf-8", "replace").splitlines()
-    except OSError as problem:
-        return [f"({path}: {problem.strerror})" if problem.strerror else f"({problem})"]
-    return [shown(line, LINE) for line in lines[-LOG_LINES:]]
-
-
-def journal_lines(unit: str, name: str) -> list[str]:
-    """The last lines of a process in the journal of its unit; none when there is no journal."""
-    fields = "--output-fields=SYSLOG_IDENTIFIER,MESSAGE"  # an app may have written others, of any number and size
-    command = ["journalctl", f"--unit={unit}", "--output=json", fields, "--lines=1000", "--quiet"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, timeout=JOURNAL_TIMEOUT)
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    entries = (json.loads(line) for line in done.stdout.splitlines())
-    own = (entry for entry in entries if str(entry.get("SYSLOG_IDENTIFIER")).startswith(f"{name}@"))
-    return list(deque((shown(str(entry.get("MESSAGE")), LINE) for entry in own), LOG_LINES))
-
-
-def log_of(slot: Slot, process: Health) -> list[str]:
-    """The end of what a process has written, where the plan has it write to."""
-    if not slot["logs"]:
-        return journal_lines(slot["unit"], process["name"])
-    name = process["name"].rpartition(":")[2]
-    return last_lines(f"{slot['logs']}/{name if process['port'] else slot['name'] + '.' + name}.log", slot["user"])
 
 
 def supervised(slot: Slot) -> tuple[dict[str, ProcessInfo], list[str]]:

@@ -67,7 +67,7 @@ def start(app: App, check: bool) -> bool:
         supervisor.call("reloadConfig")
         supervisor.call("addProcessGroup", GROUP)
     elif not check:
-        supervisor.call("startProcessGroup", GROUP, False)
+        supervisor.call("startProcessGroup", GROUP)  # waits until it runs
     return True
 
 

@@ -93,6 +93,16 @@ def _app_problems(apps: Apps, state: State) -> Iterator[str]:
             yield f"tornado_apps.{name}.port {app['port']}: port {taken} is held by {holder}; stop it, or choose another port"
 
 
+def version_problems(state: State, host: str) -> list[str]:
+    """Which of the collection's own files, that a deploy runs, a host does not have as this version has them."""
+    files = [difference["name"] for difference in state["differences"] if difference["kind"] == "own_file"]
+    if not files:
+        return []
+    return [
+        f"{host} has {', '.join(files)} of another version of the collection, or not at all; run without tags, or --tags provision first"
+    ]
+
+
 def room_problems(apps: Apps, state: State, artifacts: Mapping[str, Artifact], host: str) -> list[str]:
     """Why new releases do not fit on a host's disk."""
     new = {name: artifacts[name]["size"] for name in apps if artifacts[name]["release"] not in state["apps"][name]["releases"]}

@@ -87,17 +87,23 @@ def removals(slots: Iterable[Slot]) -> list[File]:
 
 
 def stale_logs(apps: Apps, slots: Iterable[Slot]) -> list[str]:
-    """The logs of ports that these slots had and no slot of the plan has any more.
+    """The logs that these slots had, or the other slots before them, and that nothing of the plan writes to any more.
 
-    An app with fewer processes than before, or with other ports, would go beyond its budget with them.
+    An app with fewer processes than before, with other ports, or with the journal, would go beyond its budget with them.
     """
     found: list[str] = []
     for slot in slots:
         app = apps[slot["app"]]
         blue, green = (app["slots"][name]["ports"] for name in ("blue", "green"))
         distance = (green[0] - blue[0]) * (1 if slot["name"] == "blue" else -1)  # to the ports of the other slot
-        ports = {port + step for port in slot["ports"] for step in (0, distance)} - {*blue, *green}
-        found += [f"{app['logs']}/{port}.log{age}" for port in sorted(ports) for age in ("", ".1")]
+        ports = {port + step for port in slot["ports"] for step in (0, distance)} - (set() if app["journal"] else {*blue, *green})
+        workers = [
+            f"{name}.{kind}.{number}"
+            for kind, had in slot["workers"].items()
+            for number in range(1 if app["journal"] else app["scale"].get(kind, 1) + 1, had + 1)
+            for name in ("blue", "green")
+        ]
+        found += [f"{app['logs']}/{name}.log{age}" for name in (*sorted(ports), *workers) for age in ("", ".1")]
     return found
 
 

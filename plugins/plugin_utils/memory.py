@@ -23,7 +23,7 @@ def second_set_problems(apps: Apps, state: State, starting: Iterable[str], host:
         f"tornado_apps.{name}.processes: {host} has {_size(left)} of memory left; "
         f"a second set of {apps[name]['processes']} processes needs {_size(size)}, as the live ones use{together}. "
         "Lower processes, give the host more memory, or stop the live ones there for the deploy: "
-        f"python3 /opt/tornado_app/sandboxed.py {name} supervisorctl stop '{apps[name]['slots'][owns[name]['live']]['group']}:*'"
+        f"sudo python3 /opt/tornado_app/sandboxed.py {name} supervisorctl stop '{apps[name]['slots'][owns[name]['live']]['group']}:*'"
         for name, size in needed.items()
         if size
     ]

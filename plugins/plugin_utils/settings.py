@@ -31,7 +31,7 @@ NOFILE = range(1024, 2147483585)  # above it the kernel's own fs.nr_open cannot 
 
 # Linux allows user names of 32 bytes; of the allowed characters these are also safe in paths, unit and upstream names.
 APP_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
-RESERVED_NAMES = frozenset({"tornado_app", "nginx", "root", "www-data", "default"})
+RESERVED_NAMES = frozenset({"tornado_app", "tornado_app-build", "nginx", "root", "www-data", "default"})
 SERVER_NAME = re.compile(r"(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?|\[?[0-9A-Fa-f:]+\]?")
 KIND = re.compile(r"[A-Za-z0-9_-]+")
 PYTHON = re.compile(r"\d+\.\d+")

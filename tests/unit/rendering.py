@@ -57,7 +57,7 @@ def nginx_files(plan: Plan, *, cpus: int = 1, ipv6: bool = True) -> dict[str, st
 
 def sections(text: str) -> configparser.RawConfigParser:
     """An INI file, with nothing expanded."""
-    parser = configparser.RawConfigParser(strict=True)
+    parser = configparser.RawConfigParser(strict=False)  # systemd adds up lines of one name
     parser.optionxform = str  # type: ignore[assignment]  # the documented way to keep the case of keys
     parser.read_string(text)
     return parser

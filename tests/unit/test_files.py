@@ -24,9 +24,9 @@ def app(**settings: Any) -> App:
     return planned({"shop": {**SHOP, "processes": 2, **settings}})["shop"]
 
 
-def had(*ports: int, slot: Slot = GREEN) -> Slot:
-    """A slot with other ports than it would get now."""
-    return {**slot, "ports": list(ports)}
+def had(*ports: int, slot: Slot = GREEN, workers: dict[str, int] | None = None) -> Slot:
+    """A slot with other ports and workers than it would get now."""
+    return {**slot, "ports": list(ports), "workers": workers or {}}
 
 
 # The files of a slot
@@ -134,6 +134,17 @@ def test_the_logs_of_ports_that_are_no_more_go_with_the_slot_that_had_them() -> 
         found = files.stale_logs(PLAN, [had(*ports, slot=SHOP_PLAN["slots"][slot])])
         assert found == gone
     assert files.stale_logs(PLAN, [had(9000)]) == []
+
+
+def test_the_logs_of_workers_that_are_too_many_go_too() -> None:
+    found = files.stale_logs({"shop": {**SHOP_PLAN, "scale": {"worker": 2}}}, [had(9000, workers={"worker": 3, "beat": 1})])
+    assert found == [f"/var/log/shop/{name}.worker.3.log{age}" for name in ("blue", "green") for age in ("", ".1")]
+
+
+def test_where_the_journal_has_it_all_no_log_stays() -> None:
+    found = files.stale_logs({"shop": {**SHOP_PLAN, "journal": True}}, [had(9000, workers={"worker": 1})])
+    names = ("8000", "9000", "blue.worker.1", "green.worker.1")
+    assert found == [f"/var/log/shop/{name}.log{age}" for name in names for age in ("", ".1")]
 
 
 # Sites

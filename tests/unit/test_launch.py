@@ -27,7 +27,6 @@ TELL = (
 
 PORT = "8003"
 PLAIN = {"PATH": "/usr/bin:/bin"}
-EMPTY = {"python": sys.executable, "environment": {}, "journal": ""}
 
 values = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=60)
 

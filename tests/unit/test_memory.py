@@ -115,7 +115,7 @@ def test_a_second_set_that_does_not_fit_is_refused_with_the_ways_out() -> None:
     assert problems(host(1100 * MB, blue=blue(memory=3200 * MB)), "shop") == [
         "tornado_apps.shop.processes: web-1 has 1.1 GB of memory left; a second set of 2 processes needs 3.2 GB, as the live ones use. "
         "Lower processes, give the host more memory, or stop the live ones there for the deploy: "
-        "python3 /opt/tornado_app/sandboxed.py shop supervisorctl stop 'shop-blue:*'"
+        "sudo python3 /opt/tornado_app/sandboxed.py shop supervisorctl stop 'shop-blue:*'"
     ]
 
 

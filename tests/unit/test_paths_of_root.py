@@ -117,7 +117,7 @@ PYTHON = {
     ("modules/slot_processes.py", "main"): ("socket", "by Supervisor"),
     ("modules/slot_processes.py", "noted"): ("socket", NO_PATH),
     ("modules/wait_for_drain.py", "main"): ("addresses", NO_PATH),
-    ("modules/wait_for_health.py", "log_of"): ("logs", "by last_lines, which takes untrusted.tail"),
+    ("module_utils/logs.py", "log_of"): ("logs", "by last_lines, which takes untrusted.tail"),
     ("modules/wait_for_health.py", "look"): ("addresses socket", "by http.get, which takes untrusted.connection"),
     ("modules/wait_for_health.py", "missing"): ("addresses", NO_PATH),
     ("modules/wait_for_health.py", "supervised"): ("socket", "by Supervisor"),
@@ -149,8 +149,10 @@ HELPED = {
     "module_utils/http.py": {"connection"},
     "module_utils/supervisor.py": {"connection"},
     "module_utils/watchdog.py": {"tail"},
+    "modules/install_environments.py": {"remove_tree"},
+    "modules/prune_releases.py": {"remove_tree"},
     "modules/remove_logs.py": {"remove"},
-    "modules/wait_for_health.py": {"tail"},
+    "module_utils/logs.py": {"tail"},
 }
 
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from tests.unit.conftest import OWN, PATIENCE, process, utils, wait_until
 
 proc = utils("proc")
+host_state = utils("host_state")
 
 LIMITS = """\
 Limit                     Soft Limit           Hard Limit           Units
@@ -162,14 +163,14 @@ def test_nofile_ceiling(tree: Path, capabilities: str, ceiling: tuple[int, bool]
     add_process(tree, 1)
     write(tree / "1/status", f"Name:\tinit\nUid:\t0\t0\t0\t0\nCapBnd:\t{capabilities}\n")
     write(tree / "sys/fs/nr_open", "1048576\n")
-    assert proc.nofile_ceiling(tree) == ceiling
+    assert host_state.nofile_ceiling(tree) == ceiling
 
 
 def test_nofile_ceiling_is_never_above_the_kernels(tree: Path) -> None:
     add_process(tree, 1)
     write(tree / "1/status", "Name:\tinit\nCapBnd:\t0000000000000000\n")
     write(tree / "sys/fs/nr_open", "2048\n")
-    assert proc.nofile_ceiling(tree) == (2048, False)
+    assert host_state.nofile_ceiling(tree) == (2048, False)
 
 
 # Anything

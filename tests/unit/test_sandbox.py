@@ -52,7 +52,12 @@ def test_the_unit_has_the_whole_sandbox_and_nothing_else_that_bears_on_it() -> N
 
 def test_an_app_sees_of_srv_its_own_directory_and_writes_what_is_shared() -> None:
     found = properties()
-    assert {"TemporaryFileSystem=/srv:ro", "BindReadOnlyPaths=/srv/shop", "BindPaths=/srv/shop/shared", "PrivateDevices=yes"} <= set(found)
+    assert {
+        "TemporaryFileSystem=/srv:ro /dev/shm:mode=1777,nosuid,nodev",
+        "BindReadOnlyPaths=/srv/shop",
+        "BindPaths=/srv/shop/shared",
+        "PrivateDevices=yes",
+    } <= set(found)
     assert "ReadWritePaths=-/run/tornado_app/sockets/shop" in found
 
 

@@ -188,7 +188,9 @@ def test_all_supervisords_are_spoken_to_at_the_same_time(tmp_path: Path) -> None
 
     slots = [make_slot(app, socket=f"{tmp_path}/{app}.sock", **OWN) for app in ("one", "other")]
     with impostor(tmp_path / "one.sock", behave), impostor(tmp_path / "other.sock", behave):
-        result = run_module("slot_processes", slots=slots, state="started", run="r-test")
+        lock = str(tmp_path / "lock")
+        run_module("run_lock", path=lock, run="r-test")
+        result = run_module("slot_processes", slots=slots, state="started", run="r-test", lock=lock)
     assert result["groups"] == [slot["group"] for slot in slots]
 
 

@@ -34,7 +34,7 @@ def test_host(app: App) -> None:
     assert host["python"] == version.stdout.strip()
     assert host["pythons"][host["python"]] == PYTHON
     assert result["differences"] == [{"kind": "package", "name": "no-such-package", "reason": "not installed"}]
-    assert (host["nofile_ceiling"], host["nofile_raisable"]) == utils("proc").nofile_ceiling()
+    assert (host["nofile_ceiling"], host["nofile_raisable"]) == utils("host_state").nofile_ceiling()
     assert host["sysctls"]["fs.nr_open"] == Path("/proc/sys/fs/nr_open").read_text().strip()
     assert host["free_bytes"] > 0
     assert isinstance(host["python_apt"], bool)

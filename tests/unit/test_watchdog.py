@@ -7,9 +7,8 @@ import os
 import re
 import signal
 import sys
-import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -220,15 +219,23 @@ def test_another_watchdog_takes_its_place_when_its_file_changes(guarded: Guarded
     assert {name: guarded.pids()[name] for name in before} == before
 
 
+def sockets_of(pid: int) -> set[str]:
+    found = set()
+    for descriptor in os.listdir(f"/proc/{pid}/fd"):
+        with suppress(FileNotFoundError):
+            found.add(os.readlink(f"/proc/{pid}/fd/{descriptor}"))
+    return {target for target in found if target.startswith("socket:")}
+
+
 def test_a_supervisord_that_does_not_answer_is_asked_again(guarded: Guarded) -> None:
     (crashing,) = names(guarded.slot("blue", ["crash"]))
     guarded.looks(crashing)
     watchdog = guarded.pids()["watchdog:watchdog.1"]
     os.kill(guarded.pid, signal.SIGSTOP)
     try:
-        # Its patience with supervisord ends while nobody reads what it says of that.
-        wait_until(lambda: len(os.listdir(f"/proc/{watchdog}/fd")) > 3, "a call")
-        time.sleep(1)
+        # Its patience with supervisord ends while nobody reads what it says of that: the call that hangs is given up.
+        call = wait_until(lambda: sockets_of(watchdog), "a call")
+        wait_until(lambda: not call & sockets_of(watchdog), "its end")
     finally:
         os.kill(guarded.pid, signal.SIGCONT)
     wait_until(lambda: re.search("cannot look: (TimeoutError|timeout)", guarded.log()), "its complaint")

@@ -7,7 +7,7 @@ from tests.fleet import Fleet
 
 def traces(fleet: Fleet, *apps: str) -> dict[str, list[str]]:
     """Host -> the paths that are named after the apps."""
-    names = " -o ".join(f"-name '{app}' -o -name '{app}.*' -o -name '*.{app}'" for app in apps)
+    names = " -o ".join(f"-name '{app}' -o -name '{app}.*' -o -name '*.{app}' -o -name '*.{app}.*' -o -name '*[-@]{app}.*'" for app in apps)
     command = f"find / /run -xdev \\( -path /proc -o -path /sys -o -path /tmp \\) -prune -o \\( {names} \\) -print"
     return {name: host.check_output(command).split() for name, host in fleet.hosts.items()}
 

@@ -13,6 +13,5 @@ if ! flock --wait 900 9; then
     exit 1
 fi
 echo "process $$ ($*)" >"$lock"
-umask 022 # the app can read what is made
 "$@" 9>&-
 exit $? # some shells give their own place to the command in the last line, and the lock would go with them
