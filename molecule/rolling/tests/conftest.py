@@ -1,4 +1,4 @@
-"""The fleet of this scenario: three apps of one source, on the same three hosts, which end in three ways."""
+"""The fleet of this scenario: three apps of one source, on the same hosts, which end in three ways."""
 
 import shutil
 from collections.abc import Iterator

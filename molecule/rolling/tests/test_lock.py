@@ -18,7 +18,7 @@ TAKE_OVER = "-e tornado_app_take_over=true"
 @pytest.fixture
 def foreign(shop: Fleet) -> Iterator[Callable[[float], None]]:
     """Lets somebody else lock one of the hosts, for some seconds from now on."""
-    host = shop.hosts["web-3"]
+    host = shop.hosts["web-2"]
 
     def lock(seconds: float) -> None:
         found = {"run": "theirs", "controller": "build-9", "machine": "build-9-0123456789ab", "user": "ana", "pid": 4711}
@@ -54,7 +54,7 @@ def test_the_lock_of_another_controller_holds_until_it_is_taken_over(shop: Fleet
     foreign(3600)
     theirs = shop.locks()
     output = shop.refused("--tags", "deploy")
-    for text in ("web-3", "ana", "build-9", "4711", "deploy", "2026-01-01T00:00:00Z", TAKE_OVER):
+    for text in ("web-2", "ana", "build-9", "4711", "deploy", "2026-01-01T00:00:00Z", TAKE_OVER):
         assert text in output
     assert shop.locks() == theirs
     assert "build-9" in shop.play("--tags", "status")
@@ -72,5 +72,5 @@ def test_a_run_waits_for_the_lock_of_another_one_when_it_is_told_to(shop: Fleet,
 
 def test_a_lock_that_has_expired_is_taken_without_a_question(shop: Fleet, foreign: Callable[[float], None]) -> None:
     foreign(-1)
-    shop.play("--tags", "restart", "--limit", "web-3")
+    shop.play("--tags", "restart", "--limit", "web-2")
     assert not any(shop.locks().values())

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from tests.fleet import Fleet, wait_until
 
-LOST = "web-3"
+LOST = "web-2"
 AWAY = 300  # seconds for which nobody can log in there at most; it goes on serving
 DOOR = 2222  # who connects to this port is let in again
 WAIT = f'import socket; socket.create_server(("", {DOOR})).accept()'
