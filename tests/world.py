@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator
 
 TREES = ("/etc", "/opt", "/root", "/srv", "/usr/local", "/var/lib/tornado_app", "/home")
-WITHOUT_CONTENT = ("/run/tornado_app", "/run/systemd/system", "/run/lock", "/var/log/nginx")
+WITHOUT_CONTENT = ("/run/tornado_app", "/run/systemd/system", "/run/lock", "/var/log/nginx", "/dev/shm")
 UNITS = ("nginx", "ssh", "systemd-journald")
 COMES_AND_GOES = re.compile(r"/\.ansible\b|/__pycache__\b|\.log\.\d|/run/tornado_app/closing$|/nginx\.loaded$|/etc/\.pwd\.lock$")
 

@@ -147,6 +147,22 @@ def test_requirements_that_are_options_of_pip_are_none(attack: Attack) -> None:
     assert f"tornado_apps.{APP}" in said
 
 
+def test_a_build_that_lays_a_trap_for_root_is_refused(attack: Attack) -> None:
+    """Root marks an environment as whole by a file, for which the build has put a link there."""
+    trap = attack.source / "build_code/trap"
+    requirements = attack.source / "requirements.txt"
+    before = requirements.read_text()
+    trap.touch()
+    requirements.write_text(f"{before}# another environment\n")
+    try:
+        code, said = attack.operate("--tags", "deploy")
+    finally:
+        trap.unlink()
+        requirements.write_text(before)
+    assert code != 0
+    assert f"tornado_apps.{APP}.requirements: what it installs cannot be given to root: " in said
+
+
 def test_stopped_it_leaves_no_process(wild: Attack) -> None:
     wild.do("immortal")
     wild.do("files", f"/run/{APP}/sockets=/etc")

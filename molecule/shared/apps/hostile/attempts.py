@@ -144,6 +144,9 @@ def connect(path: str) -> str:
     return path
 
 
+IO_URING_SETUP = 425  # on all processors
+
+
 def signalled() -> str:
     """The ids of processes that would take a signal, though they are not its own; whether these can be seen or not."""
     found = []
@@ -219,6 +222,9 @@ def attempts(builder: bool) -> dict[str, Attempt]:
         "read processes": of_processes,
         "lock /run/tornado_app/*": lambda: lock("/run/tornado_app/*"),
         "signal": signalled,
+        "io_uring": lambda: system("syscall", IO_URING_SETUP, 8, ctypes.create_string_buffer(256)),
+        # It works; whether others see it is seen from outside.
+        "memory that is shared": lambda: Path("/dev/shm/was-here").write_text("") or "",
         "netlink": lambda: opened(socket.AF_NETLINK, socket.SOCK_RAW, 0),
         "packets": lambda: opened(socket.AF_PACKET, socket.SOCK_RAW, 0),
         "raw socket": lambda: opened(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP),

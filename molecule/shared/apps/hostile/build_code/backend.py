@@ -19,6 +19,8 @@ def build_wheel(directory: str, settings: object = None, metadata: object = None
     sys.path.append(str(Path(__file__).resolve().parents[1]))
     from attempts import carry_out
 
+    if Path(__file__).with_name("trap").exists():
+        Path(sys.prefix, ".complete").symlink_to("/etc/was-here")
     files = {**FILES, "hostile_build/report.json": json.dumps(carry_out(builder=True))}
     files[f"{NAME}.dist-info/RECORD"] = "".join(f"{name},,\n" for name in [*files, f"{NAME}.dist-info/RECORD"])
     wheel = f"{NAME}-py3-none-any.whl"
