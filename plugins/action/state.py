@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import PurePosixPath
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
-from ansible_collections.tornado_app.deploy.plugins.module_utils.app import Apps
+from ansible_collections.tornado_app.deploy.plugins.module_utils.app import App, Apps
 from ansible_collections.tornado_app.deploy.plugins.module_utils.sandbox import of_rotation
 from ansible_collections.tornado_app.deploy.plugins.module_utils.things import Thing
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils import checks, things
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.changes import live_slots
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.controller import Arguments, CollectionAction, Result, Spec
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.files import (
-    nginx_absent,
-    noted_ports,
-    watchdog_path,
-    watchdog_settings,
-)
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.files import File, nginx_absent, noted_ports, watchdog_settings
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import Plan
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.status_text import outdated
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.things import FACT
+
+# Step of mending -> the kinds of files that it writes, in one call.
+STEPS = {
+    "host": ("ports", "limits", "needrestart"),
+    "role": ("own_file",),
+    "supervisord": ("supervisord", "watchdog_settings", "unit_file", "tmpfiles", "rotation_file"),
+}
+
+
+class Planned(NamedTuple):
+    """A file that a host is to have, by the kind and name that a difference of it has."""
+
+    kind: str
+    name: str
+    file: File
+
+
+def own(path: str, content: str, app: App) -> File:
+    """A file that an app may read, and nobody else."""
+    return {"path": path, "content": content, "group": app["user"], "mode": "0640"}
 
 
 class ActionModule(CollectionAction):
@@ -35,42 +52,51 @@ class ActionModule(CollectionAction):
     def act(self, arguments: Arguments) -> Result:
         """Look at the host, and once more where its Python is not the expected one."""
         python = arguments["python"]
-        result = self.look(arguments, python)
+        files = self.files(arguments, python)
+        result = self.look(arguments, files)
         if not result.get("failed") and result["host"]["python"] not in ("", python):
             python = result["host"]["python"]
-            result = self.look(arguments, python)
-        return result if result.get("failed") else {**result, **self.judged(arguments, result, python)}
+            files = self.files(arguments, python)
+            result = self.look(arguments, files)
+        return result if result.get("failed") else {**result, **self.judged(arguments, result, python, files)}
 
-    def look(self, arguments: Arguments, python: str) -> Result:
+    def look(self, arguments: Arguments, files: Iterable[Planned]) -> Result:
         """The host as the module sees it."""
         plan = arguments["plan"]
-        wanted = [*self.wanted(plan["apps"], arguments, python), *self.of_nginx(plan)]
+        wanted = [
+            *things.base(arguments["packages"], plan["host"]["root"]),
+            *(things.file(planned.kind, planned.name, planned.file) for planned in files),
+            *things.of_apps(plan["apps"]),
+            *self.of_nginx(plan),
+        ]
         return self.module("state_info", apps=plan["apps"], things=wanted)
 
-    def wanted(self, apps: Apps, arguments: Arguments, python: str) -> list[Thing]:
-        """What the host is to have, but nginx's configuration."""
-        root = arguments["plan"]["host"]["root"]
-        found = things.base(arguments["packages"], root)
-        found += [things.file("own_file", name, f"{root}/{name}", self.read(name)) for name in arguments["own_files"]]
-        found.append(things.file("ports", things.FACT, things.FACT, self.noted(arguments)))
-        found += [things.file("rotation_file", path, path, content) for path, content in self.rotation().items()]
+    def files(self, arguments: Arguments, python: str) -> list[Planned]:
+        """The files that the host is to have, but nginx's and those of slots."""
+        plan = arguments["plan"]
+        root, apps = plan["host"]["root"], plan["apps"]
+        ports = noted_ports(apps, arguments["noted"], plan["absent"])
+        check = self.value("__tornado_app_check_supervisord", __tornado_app_python=python)
+        found = [Planned("own_file", name, {"path": f"{root}/{name}", "content": self.read(name)}) for name in arguments["own_files"]]
+        found.append(Planned("ports", FACT, {"path": FACT, "content": ports}))
+        for kind in ("service", "timer"):  # they rotate the logs of whichever app
+            path = f"/etc/systemd/system/tornado_app-logs@.{kind}"
+            content = self.render(f"logs.{kind}.j2", properties=of_rotation())
+            found.append(Planned("rotation_file", path, {"path": path, "content": content}))
         for name, app in apps.items():
             unit = self.render("app.service.j2", app=app, __tornado_app_python=python)
             supervisord = self.render("supervisord.conf.j2", app=app, __tornado_app_python=python)
-            found += [
-                things.file("needrestart", name, f"/etc/needrestart/conf.d/{name}.conf", self.render("needrestart.conf.j2", app=app)),
-                things.file("limits", name, f"/etc/security/limits.d/{name}.conf", self.render("limits.conf.j2", app=app)),
-                things.file("supervisord", name, app["config"], supervisord, app["user"], "0640"),
-                things.file("watchdog_settings", name, watchdog_path(app), watchdog_settings(app), app["user"], "0640"),
-                things.file("unit_file", name, app["unit_file"], unit),
-                things.file("tmpfiles", name, app["tmpfiles"], self.render("tmpfiles.conf.j2", app=app)),
+            contents: list[tuple[str, File]] = [
+                ("needrestart", {"path": f"/etc/needrestart/conf.d/{name}.conf", "content": self.render("needrestart.conf.j2", app=app)}),
+                ("limits", {"path": f"/etc/security/limits.d/{name}.conf", "content": self.render("limits.conf.j2", app=app)}),
+                ("supervisord", {**own(app["config"], supervisord, app), "validate": f"{check} %s"}),
+                ("watchdog_settings", own(f"{app['etc']}/watchdog.json", watchdog_settings(app), app)),
+                ("unit_file", {"path": app["unit_file"], "content": unit}),
+                # Behind the unit: where it is, the unit lets the app write to its sockets.
+                ("tmpfiles", {"path": app["tmpfiles"], "content": self.render("tmpfiles.conf.j2", app=app)}),
             ]
-        return found + list(things.of_apps(apps))
-
-    def rotation(self) -> dict[str, str]:
-        """Path -> content of the units that rotate the logs of whichever app."""
-        kinds = {kind: self.render(f"logs.{kind}.j2", properties=of_rotation()) for kind in ("service", "timer")}
-        return {f"/etc/systemd/system/tornado_app-logs@.{kind}": content for kind, content in kinds.items()}
+            found += [Planned(kind, name, file) for kind, file in contents]
+        return found
 
     def of_nginx(self, plan: Plan) -> list[Thing]:
         """What nginx is to have; sites of apps that share one with another app, and of absent apps, are not to be."""
@@ -78,33 +104,27 @@ class ActionModule(CollectionAction):
         once = [slot["upstream_config"] for app in apps.values() for slot in app["slots"].values()]
         return list(things.nginx(self.nginx_files(apps), once, nginx_absent(plan)))
 
-    def noted(self, arguments: Arguments) -> str:
-        """The local fact that says which ports the apps have."""
-        return noted_ports(arguments["plan"]["apps"], arguments["noted"], arguments["plan"]["absent"])
-
-    def judged(self, arguments: Arguments, state: Result, python: str) -> Result:
+    def judged(self, arguments: Arguments, state: Result, python: str, files: Iterable[Planned]) -> Result:
         """What follows from what the module has seen."""
         plan = arguments["plan"]
         apps, host, absent = plan["apps"], plan["host"], plan["absent"]
         sysctls = checks.sysctls(state["host"]["sysctls"], host["nofile"], apps) if host["sysctl"] else {}
         environment = PurePosixPath(self.value("__tornado_app_supervisor", __tornado_app_python=python)).name
         removals = checks.removals(absent, state)  # type: ignore[arg-type]
-        own = things.compared(apps, state, environment, sysctls, [app["name"] for app in removals])  # type: ignore[arg-type]
-        differences = [*state["differences"], *own]
-        differing = things.by_kind(differences).get("directory", [])
+        further = things.compared(apps, state, environment, sysctls, [app["name"] for app in removals])  # type: ignore[arg-type]
+        differences = [*state["differences"], *further]
+        differs = things.by_kind(differences)
         wanted = (*things.base([], plan["host"]["root"]), *things.of_apps(apps))
         directories = {thing["path"]: thing for thing in wanted if thing["check"] == "directory"}
         return {
             "differences": differences,
-            "differs": things.by_kind(differences),
+            "differs": differs,
             "reasons": things.shown(differences),
-            "directories": [directory for path, directory in directories.items() if path in differing],
-            "ports": self.noted(arguments),
-            "watchdogs": {
-                name: {"path": watchdog_path(app), "content": watchdog_settings(app), "group": app["user"], "mode": "0640"}
-                for name, app in apps.items()
+            "directories": [directory for path, directory in directories.items() if path in differs.get("directory", [])],
+            "files": {
+                step: [planned.file for planned in files if planned.kind in kinds and planned.name in differs.get(planned.kind, [])]
+                for step, kinds in STEPS.items()
             },
-            "rotation": self.rotation(),
             "sysctls": sysctls,
             "removals": removals,
             "unlisted": checks.unlisted(apps, absent, state),  # type: ignore[arg-type]

@@ -82,16 +82,9 @@ directories:
   type: list
   elements: dict
   returned: success
-ports:
-  description: The content of the local fact that notes the ports of all apps of the host.
-  type: str
-  returned: success
-watchdogs:
-  description: App to the file with the settings of its watchdog, as M(tornado_app.deploy.install_files) takes it.
-  type: dict
-  returned: success
-rotation:
-  description: Path to content of the units that rotate the logs of any app.
+files:
+  description: The files that differ, as M(tornado_app.deploy.install_files) takes them, by the step that writes them. C(host), C(role) (the
+    collection's own) and C(supervisord) (its configuration, watchdogs, units and what belongs to them).
   type: dict
   returned: success
 sysctls:

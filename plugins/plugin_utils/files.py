@@ -126,11 +126,6 @@ def noted_ports(apps: Apps, noted: Mapping[str, int], absent: Iterable[str]) -> 
     return text({**kept, **{name: app["port"] for name, app in apps.items()}})
 
 
-def watchdog_path(app: App) -> str:
-    """Where the watchdog of an app finds its settings."""
-    return f"{app['etc']}/watchdog.json"
-
-
 def watchdog_settings(app: App) -> str:
     """What the watchdog of an app looks after, and how, for files/watchdog.py; no change of it touches a process."""
     # Who develops may stop at a breakpoint.

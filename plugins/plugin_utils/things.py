@@ -10,16 +10,26 @@ from ansible_collections.tornado_app.deploy.plugins.module_utils.app import Apps
 from ansible_collections.tornado_app.deploy.plugins.module_utils.state import Difference, State
 from ansible_collections.tornado_app.deploy.plugins.module_utils.things import Thing
 from ansible_collections.tornado_app.deploy.plugins.module_utils.watchdog import AT_WORK
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.files import File
 
 NGINX_ROOT = "/etc/nginx"
 SHOWN = 20  # differences; on a fresh host nearly everything is one
 FACT = "/etc/ansible/facts.d/tornado_app.fact"
 
 
-def file(kind: str, name: str, path: str, content: str, group: str = "root", mode: str = "0644") -> Thing:
+def file(kind: str, name: str, planned: File) -> Thing:
     """A file of root's."""
-    digest = hashlib.sha256(content.encode()).hexdigest()
-    return {"kind": kind, "name": name, "check": "file", "path": path, "sha256": digest, "owner": "root", "group": group, "mode": mode}
+    digest = hashlib.sha256(planned["content"].encode()).hexdigest()
+    return {
+        "kind": kind,
+        "name": name,
+        "check": "file",
+        "path": planned["path"],
+        "sha256": digest,
+        "owner": "root",
+        "group": planned.get("group", "root"),
+        "mode": planned.get("mode", "0644"),
+    }
 
 
 def directory(path: str, owner: str, group: str, mode: str) -> Thing:
@@ -55,7 +65,7 @@ def of_apps(apps: Apps) -> Iterator[Thing]:
 def nginx(files: Mapping[str, str], once: Iterable[str], absent: Iterable[str]) -> Iterator[Thing]:
     """nginx's files, by their paths in its tree: with content, those that only have to exist, and those that must not."""
     for path, content in files.items():
-        yield file("nginx", path, f"{NGINX_ROOT}/{path}", content)
+        yield file("nginx", path, {"path": f"{NGINX_ROOT}/{path}", "content": content})
     for path in once:
         yield {"kind": "nginx", "name": path, "check": "present", "path": f"{NGINX_ROOT}/{path}"}
     for path in absent:

@@ -190,16 +190,24 @@ def test_a_host_is_compared_with_all_that_it_is_to_have() -> None:
 
 def test_what_differs_comes_by_kind_with_what_only_the_controller_knows() -> None:
     found = state()
-    found["differences"] = [{"kind": "directory", "name": "/srv/shop/live", "reason": "missing"}]
-    result = look(found).result
-    assert [path for path, content in result["rotation"].items() if "%i" in content] == [
-        f"/etc/systemd/system/tornado_app-logs@.{kind}" for kind in ("service", "timer")
+    fact, unit = "/etc/ansible/facts.d/tornado_app.fact", "/etc/systemd/system/tornado_app-logs@.timer"
+    differing = [
+        ("directory", "/srv/shop/live"),
+        ("ports", fact),
+        ("own_file", "wsgi.py"),
+        ("supervisord", "shop"),
+        ("rotation_file", unit),
     ]
-    assert set(result["differs"]) == {"directory", "environment"}  # there is none of supervisord
+    found["differences"] = [{"kind": kind, "name": name, "reason": "missing"} for kind, name in differing]
+    result = look(found).result
+    assert set(result["differs"]) == {*(kind for kind, _ in differing), "environment"}  # there is none of supervisord
+    written = {step: [file["path"] for file in files] for step, files in result["files"].items()}
+    assert written == {"host": [fact], "role": ["/opt/tornado_app/wsgi.py"], "supervisord": [unit, "/etc/shop/supervisord.conf"]}
+    assert result["files"]["supervisord"][1]["validate"].endswith("check_supervisord.py %s")
     assert [directory["path"] for directory in result["directories"]] == ["/srv/shop/live"]
     assert result["reasons"][0] == "directory /srv/shop/live: missing"
     assert [slot["name"] for slot in result["live"]] == ["blue"]
-    assert json.loads(result["ports"]) == {"old": 8300, "shop": 8000}
+    assert json.loads(result["files"]["host"][0]["content"]) == {"old": 8300, "shop": 8000}
     assert (result["unlisted"], result["removals"], result["sysctls"], result["outdated"]) == ([], [], {}, [])
 
 

@@ -352,7 +352,7 @@ def test_the_module_can_look_at_each_thing_of_a_plan() -> None:
     apps = make_plan({"shop": {"source": "app", "command": "{python} app.py {port}"}})
     listed = [
         *wanted.base(["no-such-package"], "/no/such/root"),
-        wanted.file("limits", "shop", "/no/such/file", "text"),
+        wanted.file("limits", "shop", {"path": "/no/such/file", "content": "text"}),
         *wanted.of_apps(apps),
         *wanted.nginx({"no/such.conf": "text"}, ["no/such/upstream.conf"], ["no/such/site.conf"]),
     ]
@@ -368,4 +368,4 @@ def test_a_file_is_wanted_as_it_is_written(tmp_path: Path) -> None:
     path = tmp_path / "it"
     path.write_text("f\u00fcr alle\n", encoding="utf-8")
     path.chmod(0o644)
-    assert reason({**wanted.file("limits", "shop", str(path), "f\u00fcr alle\n"), **OWN}) == ""
+    assert reason({**wanted.file("limits", "shop", {"path": str(path), "content": "f\u00fcr alle\n"}), **OWN}) == ""

@@ -86,10 +86,10 @@ def test_a_user_is_as_its_task_makes_it() -> None:
 
 
 def test_a_file_is_known_by_what_is_in_it() -> None:
-    file = things.file("unit_file", "shop", "/etc/x", "Ünit\n")
+    file = things.file("unit_file", "shop", {"path": "/etc/x", "content": "Ünit\n"})
     assert file["sha256"] == hashlib.sha256("Ünit\n".encode()).hexdigest()
     assert (file["owner"], file["group"], file["mode"]) == ("root", "root", "0644")
-    own = things.file("supervisord", "shop", "/etc/x", "", "shop", "0640")
+    own = things.file("supervisord", "shop", {"path": "/etc/x", "content": "", "group": "shop", "mode": "0640"})
     assert (own["owner"], own["group"], own["mode"]) == ("root", "shop", "0640")
 
 
