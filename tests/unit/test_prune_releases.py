@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import resource
+import subprocess
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -226,25 +225,19 @@ def test_fresh_host(tmp_path: Path) -> None:
     assert prune(tmp_path / "nowhere", 5)["removed"] == []
 
 
-@contextmanager
-def few_descriptors(more: int) -> Iterator[None]:
-    """A limit that makes the removal of a deep tree fail half-way."""
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    lowest = os.dup(0)
-    os.close(lowest)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + more, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
-
-
 @pytest.mark.parametrize("doomed", ["releases/r1/static", "environments/e1/bin"])
-def test_interrupted_removal_leaves_nothing_half(home: Path, doomed: str) -> None:
+def test_interrupted_removal_leaves_nothing_half(home: Path, doomed: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is left has no name that a later run would take for whole, and goes with the next one."""
-    (home / doomed / "/".join("d" * 60)).mkdir(parents=True)  # not in the release itself, which would make it new
-    with few_descriptors(20), pytest.raises(OSError, match="Too many open files"):
-        prune(home, 3)
+    (home / doomed / "deep").mkdir(parents=True)  # not in the release itself, which would make it new
+    name = Path(doomed).parent.name
+    command = home.parent / "bin/rm"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\ncase "$*" in */.{name}.removed*) exit 1 ;; esac\nexec /bin/rm "$@"\n')
+    command.chmod(0o755)
+    with monkeypatch.context() as interrupted:
+        interrupted.setenv("PATH", f"{command.parent}:{os.environ['PATH']}")
+        with pytest.raises(subprocess.CalledProcessError, match=name):
+            prune(home, 3)
     assert not (home / doomed).parent.exists()
     assert list((home / doomed).parents[1].glob(".*"))
     prune(home, 3)
