@@ -88,7 +88,7 @@ def test_an_error_in_the_block_goes_on(shop: Target, tmp_path: Path) -> None:
 
 def test_a_start_that_fails_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It names who did not answer what, and leaves no process behind."""
-    monkeypatch.setattr(tests.traffic, "START", 5.0)
+    monkeypatch.setattr(tests.traffic, "START", 12.0)
     with held_ports() as (port,):
         traffic = Traffic([Target("web-1/shop", "127.0.0.1", "shop.test", port)], tmp_path, kinds=["new"])
         with pytest.raises(RuntimeError, match=r"(?s)not every kind.*web-1/shop new: 0 .*Connect call failed"), traffic:
