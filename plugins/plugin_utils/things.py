@@ -13,7 +13,7 @@ from ansible_collections.tornado_app.deploy.plugins.module_utils.watchdog import
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.files import File
 
 NGINX_ROOT = "/etc/nginx"
-SHOWN = 20  # differences; on a fresh host nearly everything is one
+SHOWN = 30  # differences; on a fresh host nearly everything is one
 FACT = "/etc/ansible/facts.d/tornado_app.fact"
 
 
