@@ -10,6 +10,7 @@ import os
 import select
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 UNITS = Path("/etc/systemd/system")
@@ -74,13 +75,17 @@ def main() -> None:
     terminal = "--pty" if sys.stdin.isatty() and sys.stdout.isatty() else "--pipe"
     # Where the caller is may be hidden in the sandbox, as a home is.
     directory = f"--property=WorkingDirectory=-{os.getcwd().replace('%', '%%')}"
-    options = ["--collect", "--wait", terminal, directory, "--service-type=exec"]
-    # Who has limited a command is told what ended it.
-    options.append(f"--property=RuntimeMaxSec={limited[0].partition('=')[2]}" if limited else "--quiet")
+    options = ["--quiet", "--collect", "--wait", terminal, directory, "--service-type=exec"]
+    most = limited[0].partition("=")[2] if limited else "infinity"
+    options.append(f"--property=RuntimeMaxSec={most}")
     whole = ["systemd-run", *options, *(f"--property={line}" for line in found), "--", *command]
     if terminal == "--pty":
         os.execvp(whole[0], whole)
-    sys.exit(relayed(whole))
+    begin = time.monotonic()
+    code = relayed(whole)
+    if code and time.monotonic() - begin >= float(most):
+        print(f"{app}: it was ended after {most} s, the most that it may take", file=sys.stderr)
+    sys.exit(code)
 
 
 if __name__ == "__main__":
