@@ -32,6 +32,17 @@ class Sandbox(TypedDict):
     writable: list[str]
 
 
+class Environment(TypedDict):
+    """A virtualenv that a host lacks: ``install`` are arguments of pip, run in ``chdir``, where it can read the files of ``app``."""
+
+    path: str
+    python: str
+    install: list[str]
+    chdir: str
+    app: str
+    setting: str
+
+
 class App(TypedDict):
     """An app as it is to be on one host: its settings with all defaults, and what follows from them. Sizes are bytes, times seconds."""
 

@@ -65,10 +65,10 @@ import stat
 import subprocess
 import time
 from pathlib import Path
-from typing import TypedDict
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.tornado_app.deploy.plugins.module_utils.app import Environment
 from ansible_collections.tornado_app.deploy.plugins.module_utils.command import output
 from ansible_collections.tornado_app.deploy.plugins.module_utils.flock import NotHeldError, locked
 from ansible_collections.tornado_app.deploy.plugins.module_utils.sandbox import MOST, of_build
@@ -78,17 +78,6 @@ LOCK = Path("/run/tornado_app/environments.lock")  # what a killed controller ha
 UNIT = "tornado_app-build"
 SAID = 20_000  # bytes of what a build says that are shown
 PASSED_ON = re.compile(r"PIP_\w+|(https?|no|all)_proxy|(HTTPS?|NO|ALL)_PROXY|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE")
-
-
-class Environment(TypedDict):
-    """An environment, as the option has it."""
-
-    path: str
-    python: str
-    install: list[str]
-    chdir: str
-    app: str
-    setting: str
 
 
 class BuildError(Exception):

@@ -52,17 +52,6 @@ class Plan(TypedDict):
     host: HostSettings
 
 
-class Environment(TypedDict):
-    """A virtualenv that a host lacks: ``install`` are arguments of pip, run in ``chdir``, where it can read the files of ``app``."""
-
-    path: str
-    python: str
-    install: list[str]
-    chdir: str
-    app: str
-    setting: str
-
-
 class Release(TypedDict):
     """A release as an operation wants it: its id, the digest of its environment, the lines of its Procfile, and where it comes from."""
 

@@ -8,10 +8,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.tornado_app.deploy.plugins.module_utils.app import App, Apps
+from ansible_collections.tornado_app.deploy.plugins.module_utils.app import App, Apps, Environment
 from ansible_collections.tornado_app.deploy.plugins.module_utils.state import AppState, State
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.changes import Fleet, Host, record_of, served
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import Artifact, Environment, Release
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import Artifact, Release
 
 # A URL, or what ssh and git take for one: user@host:path.
 REMOTE = re.compile(r"\w[\w+.-]*://|[\w.-]+@[\w.-]+:")
