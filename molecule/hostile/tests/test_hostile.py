@@ -5,7 +5,9 @@ The last test leaves nothing of the app.
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -131,34 +133,31 @@ def test_a_port_of_another_app_that_it_takes_is_named_before_anything_changes(wi
     assert f"port {port} is held by python" in patient.refused("--tags", "restart")
 
 
-def test_requirements_that_are_options_of_pip_are_none(attack: Attack) -> None:
-    requirements = attack.source / "requirements.txt"
-    before = requirements.read_text()
+@pytest.fixture
+def requirements(attack: Attack) -> Iterator[Path]:
+    """What the app requires; afterwards its source is as it was."""
+    before = attack.source.with_name("as it was")
+    shutil.copytree(attack.source, before)
+    yield attack.source / "requirements.txt"
+    shutil.rmtree(attack.source)
+    before.rename(attack.source)
+
+
+def test_requirements_that_are_options_of_pip_are_none(attack: Attack, requirements: Path) -> None:
     requirements.unlink()
     listed = json.dumps(["--requirement=/etc/shadow", "--index-url=http://127.0.0.1:8000/"])
-    project = attack.source / "pyproject.toml"
-    project.write_text(f'[project]\nname = "x"\nversion = "1"\ndependencies = {listed}\n')
-    try:
-        code, said = attack.operate("--tags", "deploy")
-    finally:
-        project.unlink()
-        requirements.write_text(before)
+    requirements.with_name("pyproject.toml").write_text(f'[project]\nname = "x"\nversion = "1"\ndependencies = {listed}\n')
+    code, said = attack.operate("--tags", "deploy")
     assert code != 0
     assert f"tornado_apps.{APP}" in said
 
 
-def test_a_build_that_lays_a_trap_for_root_is_refused(attack: Attack) -> None:
+def test_a_build_that_lays_a_trap_for_root_is_refused(attack: Attack, requirements: Path) -> None:
     """Root marks an environment as whole by a file, for which the build has put a link there."""
-    trap = attack.source / "build_code/trap"
-    requirements = attack.source / "requirements.txt"
-    before = requirements.read_text()
-    trap.touch()
-    requirements.write_text(f"{before}# another environment\n")
-    try:
-        code, said = attack.operate("--tags", "deploy")
-    finally:
-        trap.unlink()
-        requirements.write_text(before)
+    requirements.with_name("build_code").joinpath("trap").touch()
+    with requirements.open("a") as another:
+        another.write("# another environment\n")
+    code, said = attack.operate("--tags", "deploy")
     assert code != 0
     assert f"tornado_apps.{APP}.requirements: what it installs cannot be given to root: " in said
 
