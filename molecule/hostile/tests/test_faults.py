@@ -90,8 +90,9 @@ def send(patient: Patient, signal: str, pids: Iterable[int]) -> list[int]:
 
 def test_a_process_is_killed(patient: Patient) -> None:
     failed, caused = patient.suffer("a process killed -9", lambda: send(patient, "KILL", [one_of(patient)]))
-    # nginx asks another one, but for what the dead one had already got.
-    assert [str(record) for record in failed if record.start > caused] == []
+    # nginx asks another one, but for what the dead one had already got: also by a kept connection whose end nginx had not read yet,
+    # of what may not be asked twice.
+    assert {record.kind for record in failed if record.start > caused} <= {"post"}
 
 
 def test_all_processes_are_killed_at_once(patient: Patient) -> None:

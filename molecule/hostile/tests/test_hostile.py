@@ -42,10 +42,11 @@ def test_from_inside_its_sandbox_it_gets_nothing(attack: Attack) -> None:
     # From another sandbox it cannot see which processes are its own.
     assert {attack.owner(pid) for pid in found["release command"].pop("signal", "").split()} <= {APP, ""}
     assert found == {who: {} for who in reports}
+    assert attack.world() == before
     # The same without the sandbox, or these attempts would prove nothing.
     outside = json.loads(root(f"cd / && runuser -u {APP} -- env HOME=/var/tmp python3 -I $(realpath /srv/{APP}/slots/blue)/attempts.py"))
     assert set(got(outside)) >= BY_THE_SANDBOX_ALONE
-    root("rm -f /run/lock/hostile-was-here /var/tmp/hostile-was-here /tmp/device")
+    root("rm -f /run/lock/hostile-was-here /var/tmp/hostile-was-here /tmp/device /dev/shm/was-here")
     assert attack.world() == before
     attack.nothing_leaked()
 

@@ -8,10 +8,13 @@ import asyncio
 import sys
 from pathlib import Path
 
+# Before all else, which may take so long that supervisord takes it for started.
+if (Path.home() / "away").exists():
+    sys.exit("the database is away")
+
 import app
 from tornado.options import options
 
-AWAY = Path.home() / "away"
 LEAKED: list[bytes] = []
 
 
@@ -34,7 +37,5 @@ class Patient(app.App):
 
 if __name__ == "__main__":
     options.parse_command_line()
-    if AWAY.exists():
-        sys.exit("the database is away")
     app.App = Patient  # type: ignore[misc]
     asyncio.run(app.main())
