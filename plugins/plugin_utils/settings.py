@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 import shlex
 import string
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.parsing.convert_bool import boolean
 
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import HostSettings
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.setting_rules import RULES, value_of
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.setting_types import (
     APP_OPTIONS,
-    USERINFO,
     Problems,
     Settings,
     input_problems,
@@ -24,8 +24,6 @@ from ansible_collections.tornado_app.deploy.plugins.plugin_utils.setting_types i
     unknown_keys,
 )
 
-LOG_BUDGET_MIN = 1_000_000  # bytes
-MEMORY_MIN = 16_000_000  # bytes, about those of a Python that does nothing
 PRODUCTION = {"prod", "production"}
 NOFILE = range(1024, 2147483585)  # above it the kernel's own fs.nr_open cannot be raised
 
@@ -34,22 +32,9 @@ APP_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 RESERVED_NAMES = frozenset({"tornado_app", "tornado_app-build", "nginx", "root", "www-data", "default"})
 SERVER_NAME = re.compile(r"(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?|\[?[0-9A-Fa-f:]+\]?")
 KIND = re.compile(r"[A-Za-z0-9_-]+")
-PYTHON = re.compile(r"\d+\.\d+")
-WSGI = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-PREFIX = re.compile(r"/((?!\.{1,2}/)[A-Za-z0-9._~-]+/)*")
-URL_PATH = re.compile(r"/[!-~]*")
-RELATIVE_PATH = re.compile(r"(?!/)(?!.*(^|/)\.\.(/|$))[A-Za-z0-9._/-]+")
-DIRECTORY = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._+-]+)+")
-DEVICE = re.compile(r"/dev(/(?!\.{1,2}(/|$))[A-Za-z0-9._+-]+)+")
-# What root, systemd and the role read and write, and what no unit of an app can see.
-SYSTEM_DIRECTORIES = frozenset(["bin", "boot", "dev", "etc", "home", "lib", "lib64", "proc", "root", "run", "sbin", "sys", "usr"])
-ROLES_DIRECTORIES = ("/opt/tornado_app", "/var/lib/tornado_app", "/var/log", "/var/spool")
-NGINX_SIZE = re.compile(r"\d+[kKmMgG]?")
-
 
 App = Mapping[str, Any]
-Predicate = Callable[[Any, App], Any]
 
 
 def _command_problems(where: str, command: str, listen: str) -> Iterator[str]:
@@ -97,99 +82,6 @@ def _variable_problems(where: str, app: Mapping[str, Any]) -> Iterator[str]:
         yield f"{where} has {name} in both environment and secrets: one of them is enough"
 
 
-def _below(least: int) -> Predicate:
-    return lambda value, _: value < least
-
-
-def _unlike(pattern: re.Pattern[str], *, or_empty: bool = False) -> Predicate:
-    return lambda value, _: not (pattern.fullmatch(value) or (or_empty and not value))
-
-
-def _outside(value: str, _: App) -> bool:
-    return bool(value) and not (RELATIVE_PATH.fullmatch(value) and value.strip("./"))
-
-
-def _is_of_the_system(path: str) -> bool:
-    """Whether an app that can write there could change what root, systemd or the role reads."""
-    parts = path.split("/")
-    inside = any(f"{path}/".startswith(f"{directory}/") for directory in ROLES_DIRECTORIES)
-    return not DIRECTORY.fullmatch(path) or parts[1] in SYSTEM_DIRECTORIES or path in ("/srv", "/opt", "/var", "/var/lib") or inside
-
-
-def _with_credentials(url: str, _: App) -> bool:
-    """Whether a URL says a password, or what may be a token; the name of a user of ssh is neither."""
-    found = USERINFO.search(url)
-    return found is not None and (":" in found[1] or "ssh" not in url[: found.start()])
-
-
-# What a setting must not be, and what is said then. A message goes on after the setting's name.
-RULES: tuple[tuple[str, Predicate, str], ...] = (
-    *((setting, _below(1), "is {value}: at least 1 is needed") for setting in ("processes", "liveness.failures")),
-    *(
-        (setting, _below(1), "is {value}: a number of seconds above 0 is needed")
-        for setting in ("health.timeout", "liveness.timeout", "drain.timeout", "stop_timeout", "proxy_read_timeout")
-    ),
-    ("liveness.interval", _below(0), "is {value}: a number of seconds is needed, 0 for none"),
-    (
-        "memory_limit",
-        lambda value, _: 0 < value < MEMORY_MIN,
-        f"is {{value}}: at least {MEMORY_MIN} bytes are needed, as in 500M, or 0",
-    ),
-    ("watch", lambda value, app: value and not app["debug"], "is for debug: true; without that nothing is watched"),
-    (
-        "listen",
-        lambda value, app: app["debug"] and value in ("shared", "fork"),
-        "is {value}, which is for several processes; with debug there is one",
-    ),
-    (
-        "source",
-        _with_credentials,
-        "has a name or a password before the host of its URL, which tasks would show: leave it out, and give it to git itself, by a "
-        "credential helper, GIT_ASKPASS or ~/.netrc; or name the repository as ssh://git@… with a deploy key",
-    ),
-    ("purge", lambda value, _: value, "is for state: absent; without that nothing is removed"),
-    (
-        "listen",
-        lambda value, app: app["wsgi"] and not app["command"] and value not in ("ports", "sockets"),
-        "is {value}, which is a matter of the app's own code; with wsgi it is ports or sockets",
-    ),
-    (
-        "wsgi",
-        lambda value, app: value and not app["command"] and not WSGI.fullmatch(value),
-        "{value!r} names no WSGI application: it has the form package.module:app",
-    ),
-    ("log_budget", _below(LOG_BUDGET_MIN), f"is {{value}}: at least {LOG_BUDGET_MIN} bytes are needed, as in 500M"),
-    ("python", _unlike(PYTHON, or_empty=True), "{value!r} is not a valid version of Python like 3.12, in quotes"),
-    (
-        "path",
-        _unlike(PREFIX),
-        "{value!r} is not a valid prefix: it begins and ends with / and has letters, digits and . _ ~ - in between",
-    ),
-    ("health.path", _unlike(URL_PATH), "{value!r} is not a valid URL path: it starts with / and has no spaces"),
-    ("server_names", lambda value, _: not value, "is empty: nginx would never serve the app"),
-    ("client_max_body_size", _unlike(NGINX_SIZE), "{value!r} is not a valid size of nginx, like 50m"),
-    (
-        "sandbox.writable",
-        lambda value, _: any(_is_of_the_system(path) for path in value),
-        "is {value}: a directory that is not the system's or another app's is needed, like /mnt/uploads",
-    ),
-    (
-        "sandbox.devices",
-        lambda value, _: not all(DEVICE.fullmatch(path) for path in value),
-        "is {value}: device files are needed, like /dev/ttyUSB0",
-    ),
-    *((setting, _outside, "{value!r} is not a valid relative path inside the source") for setting in ("requirements", "static")),
-)
-
-
-def _value(app: App, setting: str) -> Any:
-    """The value of a setting, which may be in a dictionary: health.path."""
-    found: Any = app
-    for key in setting.split("."):
-        found = found[key]
-    return found
-
-
 def _start_problems(where: str, app: App) -> Iterator[str]:
     """What is wrong with what starts a process."""
     if app["command"] and app["wsgi"]:
@@ -207,7 +99,7 @@ def _name_problems(where: str, names: Sequence[str]) -> Iterator[str]:
 def setting_problems(where: str, app: App, stride: int) -> Iterator[str]:
     """What the types alone do not tell about one app."""
     for setting, is_wrong, message in RULES:
-        value = _value(app, setting)
+        value = value_of(app, setting)
         if is_wrong(value, app):
             yield f"{where}.{setting} {message.format(value=value)}"
     if app["processes"] > stride:

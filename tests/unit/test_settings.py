@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from tests.unit.loading import ROLE
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils import plan, setting_types, settings
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils import plan, setting_rules, setting_types
 from tests.unit.builders import DEFAULTS, HOST, SHOP, host_settings
 
 
@@ -358,6 +358,6 @@ def test_a_message_names_setting_value_and_way_out(settings: dict[str, Any], sai
 
 def test_each_rule_is_of_a_setting_and_lets_the_defaults_pass() -> None:
     app = plan.plan({"shop": SHOP}, DEFAULTS, HOST)["shop"]
-    for setting, is_wrong, message in settings.RULES:
+    for setting, is_wrong, message in setting_rules.RULES:
         assert setting.split(".")[0] in setting_types.APP_OPTIONS
-        assert not is_wrong(settings._value(app, setting), app), message
+        assert not is_wrong(setting_rules.value_of(app, setting), app), message
