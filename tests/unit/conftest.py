@@ -99,6 +99,8 @@ def facts(cpus: int = 1, ipv6: bool = True) -> dict[str, Any]:
         "fqdn": "web-1.example.com",
         "all_ipv4_addresses": ["192.0.2.1"],
         "lo": {"ipv6": [{"address": "::1"}]} if ipv6 else {},
+        "distribution": "Debian",
+        "distribution_major_version": "11",  # whose nginx has no Brotli, as that of the tests
     }
 
 
@@ -142,6 +144,7 @@ def rendered(template: str, variables: Settings) -> str:
     """What Ansible makes of a template."""
     common = {
         "ansible_facts": facts(),
+        "ansible_check_mode": False,
         "tornado_app_nofile": 4096,
         "__tornado_app_python": "3.11",
     }
