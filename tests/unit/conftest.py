@@ -92,7 +92,7 @@ def templar(variables: Settings) -> Any:
     return Templar(loader=DataLoader(), variables={**role_variables(), **variables})
 
 
-def facts(cpus: int = 1, ipv6: bool = True) -> dict[str, Any]:
+def facts(cpus: int = 1, ipv6: bool = True, debian: int = 11) -> dict[str, Any]:
     """What the templates and the defaults ask of a host."""
     return {
         "processor_nproc": cpus,
@@ -100,7 +100,7 @@ def facts(cpus: int = 1, ipv6: bool = True) -> dict[str, Any]:
         "all_ipv4_addresses": ["192.0.2.1"],
         "lo": {"ipv6": [{"address": "::1"}]} if ipv6 else {},
         "distribution": "Debian",
-        "distribution_major_version": "11",  # whose nginx has no Brotli, as that of the tests
+        "distribution_major_version": str(debian),  # that of 11 has no Brotli, as the nginx of the tests
     }
 
 
