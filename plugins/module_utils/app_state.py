@@ -29,7 +29,7 @@ from ansible_collections.tornado_app.deploy.plugins.module_utils.state import (
     SupervisordState,
     WatchdogState,
 )
-from ansible_collections.tornado_app.deploy.plugins.module_utils.static_store import digests, marks
+from ansible_collections.tornado_app.deploy.plugins.module_utils.static_store import SUFFIXES, digests, marks
 from ansible_collections.tornado_app.deploy.plugins.module_utils.supervisor import UNANSWERED, ProcessInfo, Supervisor
 from ansible_collections.tornado_app.deploy.plugins.module_utils.text import is_valid, valid
 from ansible_collections.tornado_app.deploy.plugins.module_utils.untrusted import UntrustedError
@@ -136,9 +136,12 @@ def foreign_ports(app: App) -> dict[str, str]:
 
 
 def static_file(directory: Path) -> str:
-    """The first static file by name, relative to its directory; of those whose names are valid text, nginx serves, and are read at once."""
+    """The first static file by name, relative to its directory; of those whose names are valid text, nginx serves, and are read at once.
+
+    What may be another file compressed has no version of its own.
+    """
     files = (path for path in sorted(directory.rglob("*")) if path.is_file() and path.stat().st_size <= READ_AT_ONCE)
-    found = (path.relative_to(directory) for path in files)
+    found = (path.relative_to(directory) for path in files if path.suffix not in SUFFIXES)
     return next((str(path) for path in found if is_valid(str(path)) and not any(part.startswith(".") for part in path.parts)), "")
 
 

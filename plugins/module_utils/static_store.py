@@ -129,28 +129,34 @@ class Store:
     def add(self, release: str) -> None:
         """Compress the static files of a release, and give each its names. The mark comes last: what was cut short is done again."""
         found = list(files(os.path.join(self.releases, release), self.static))
-        self.compress(found)
+        own = {real: digests(real) for real in {file.real for file in found}}
+        self.compress(found, own)
         compressed = {file.path + suffix for file in found for suffix in variants(file)}
         for file in found:
             if file.path not in compressed:
                 suffixes = variants(file)
-                for number, digest in enumerate(digests(file.real)):
+                for number, digest in enumerate(own[file.real]):
                     for suffix in ("", *suffixes):
                         self.keep(file.real + suffix, os.path.join(self.assets, digest, file.path + suffix), share=not number)
         made = os.path.join(self.new, "mark")
         Path(made).write_text(json.dumps({"static": self.static}), encoding="utf-8")
         os.rename(made, os.path.join(self.assets, MARKS, release))
 
-    def compress(self, found: list[StaticFile]) -> None:
-        """Put beside each file what is not there yet and smaller. It gets its name when it is on the disk: one that is there is whole."""
+    def compress(self, found: list[StaticFile], own: dict[str, list[str]]) -> None:
+        """Put beside each file what is not there yet and smaller. It gets its name when it is on the disk: one that is there is whole.
+
+        What another release has of the same content is taken: most files are the same in the next release.
+        """
         made: list[tuple[str, str]] = []
-        for real in sorted({file.real for file in found if file.own and is_compressible(file.path)}):
+        for real, name in sorted({file.real: file.path for file in found if file.own and is_compressible(file.path)}.items()):
             original = os.stat(real)
             for suffix in SUFFIXES if original.st_size > WORTH_IT else ():
-                path = os.path.join(self.new, str(len(made)))
-                if os.path.lexists(real + suffix) or not packed(real, suffix, path):
+                path, known = os.path.join(self.new, str(len(made))), os.path.join(self.assets, own[real][0], name + suffix)
+                if os.path.lexists(real + suffix):
                     continue
-                if os.stat(path).st_size < original.st_size:
+                if os.path.isfile(known):
+                    os.link(known, real + suffix)
+                elif packed(real, suffix, path) and os.stat(path).st_size < original.st_size:
                     os.chown(path, original.st_uid, original.st_gid)
                     os.chmod(path, original.st_mode & 0o644)
                     os.utime(path, ns=(original.st_mtime_ns, original.st_mtime_ns))
@@ -213,7 +219,8 @@ def packed(real: str, suffix: str, path: str) -> bool:
         return False
     with open(path, "wb") as target:
         if suffix == ".br":
-            subprocess.run([BROTLI, "--best", "--stdout", real], stdout=target, stdin=subprocess.DEVNULL, check=True)
+            command = ["nice", BROTLI, "--best", "--stdout", real]  # it takes a while, and the app is live
+            subprocess.run(command, stdout=target, stdin=subprocess.DEVNULL, check=True)
             return True
         with open(real, "rb") as source, gzip.GzipFile(filename="", mode="wb", compresslevel=9, fileobj=target, mtime=0) as stream:
             shutil.copyfileobj(source, stream)

@@ -165,6 +165,17 @@ def test_what_the_app_brings_stays(home: Path) -> None:
     assert stored(home, LARGE, "app.js.gz").read_text() == "OWN"
 
 
+def test_what_another_release_has_compressed_is_not_compressed_again(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = release(home, "r1", {"static/app.css": LARGE})
+    bring(home)
+    second = release(home, "r2", {"static/app.css": LARGE, "static/new.css": LARGE})
+    real, compressed = store.packed, []
+    monkeypatch.setattr(store, "packed", lambda *arguments: compressed.append(arguments[0]) or real(*arguments))
+    bring(home)
+    assert {Path(path).name for path in compressed} == {"new.css"}
+    assert (second / "static/app.css.gz").samefile(first / "static/app.css.gz")
+
+
 # Releases that have the same content
 
 
