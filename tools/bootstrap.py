@@ -21,7 +21,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 TOOLS = ROOT / ".tools"
-UNPACKED = {"nginx": "usr/sbin/nginx", "logrotate": "usr/sbin/logrotate"}  # for the unit tests: package -> its program
+# For the unit tests: package -> its program.
+UNPACKED = {"nginx": "usr/sbin/nginx", "logrotate": "usr/sbin/logrotate"}
+BROTLI = {"brotli": "usr/bin/brotli", "libnginx-mod-http-brotli-static": "usr/lib/nginx/modules/ngx_http_brotli_static_module.so"}
 # Which Debian packages this script installed here, for the farewell of `make demo-down`.
 INSTALLED = TOOLS / "debian-packages"
 REQUIREMENTS = ROOT / "requirements.txt"
@@ -30,7 +32,7 @@ OLDEST_PYTHON = (3, 11)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--with-nginx", action="store_true", help="also unpack nginx and logrotate, for the unit tests")
+    parser.add_argument("--with-nginx", action="store_true", help="also unpack nginx and what else the unit tests run")
     arguments = parser.parse_args()
     if sys.version_info < OLDEST_PYTHON:
         sys.exit(f"Python {'.'.join(map(str, OLDEST_PYTHON))} or newer is needed; this is {sys.version.split()[0]}.")
@@ -42,8 +44,8 @@ def main() -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         install_debian_packages()
         make_virtualenv()
-        for package, program in UNPACKED.items():
-            if arguments.with_nginx and not (TOOLS / package / program).exists():
+        for package, program in (UNPACKED | BROTLI).items() if arguments.with_nginx else ():
+            if not (TOOLS / package / program).exists() and (package in UNPACKED or is_known(package)):
                 unpack(package)
 
 
@@ -116,10 +118,15 @@ def unpack(package: str) -> None:
         archive = download(package, folder)
         extract(archive, unpacked)
         depends = subprocess.run(["dpkg-deb", "--field", archive, "Depends"], check=True, capture_output=True, text=True).stdout
-        for library in re.findall(r"libpopt\w*", depends):  # logrotate's, which few machines have
+        for library in re.findall(r"libpopt\w*|libbrotli\w*", depends):  # which few machines have
             extract(download(library, folder), unpacked)
         shutil.rmtree(place, ignore_errors=True)
         unpacked.rename(place)
+
+
+def is_known(package: str) -> bool:
+    """Whether the distribution has a package. Its lists are here, as others were downloaded."""
+    return subprocess.run(["apt-cache", "show", "--quiet", package], check=False, capture_output=True).returncode == 0
 
 
 def download(package: str, folder: Path) -> Path:

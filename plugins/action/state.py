@@ -130,5 +130,6 @@ class ActionModule(CollectionAction):
             "unlisted": checks.unlisted(apps, absent, state),  # type: ignore[arg-type]
             "outdated": [outdated(host["name"], name, app["outdated"]) for name, app in state["apps"].items() if app["outdated"]],
             "provisioned": [name for name, app in state["apps"].items() if app["provisioned"]],
+            "static_files": things.static_files(apps, state),  # type: ignore[arg-type]
             "live": live_slots(apps, state),  # type: ignore[arg-type]
         }

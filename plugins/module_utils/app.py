@@ -66,6 +66,7 @@ class App(TypedDict):
     secrets: list[str]  # the names alone
     requirements: str
     static: str
+    static_versions: str
     health: Health
     liveness: Liveness
     memory_limit: int
@@ -92,6 +93,7 @@ class App(TypedDict):
     cookie_secret: str
     home: str
     releases: str
+    assets: str
     environments: str
     flag: str
     shared: str

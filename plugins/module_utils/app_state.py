@@ -29,12 +29,14 @@ from ansible_collections.tornado_app.deploy.plugins.module_utils.state import (
     SupervisordState,
     WatchdogState,
 )
+from ansible_collections.tornado_app.deploy.plugins.module_utils.static_store import SUFFIXES, digests, marks
 from ansible_collections.tornado_app.deploy.plugins.module_utils.supervisor import UNANSWERED, ProcessInfo, Supervisor
 from ansible_collections.tornado_app.deploy.plugins.module_utils.text import is_valid, valid
 from ansible_collections.tornado_app.deploy.plugins.module_utils.untrusted import UntrustedError
 from ansible_collections.tornado_app.deploy.plugins.module_utils.users import user_id
 
 UNIT_DIRECTORIES = ("/usr/lib/systemd/system", "/lib/systemd/system")
+READ_AT_ONCE = 1_000_000  # bytes
 PATIENCE = 5.0  # seconds for the answer of a supervisord: a look is for all apps of the host
 
 
@@ -134,8 +136,12 @@ def foreign_ports(app: App) -> dict[str, str]:
 
 
 def static_file(directory: Path) -> str:
-    """The first static file by name, relative to its directory; of those whose names are valid text, and nginx serves."""
-    found = (path.relative_to(directory) for path in sorted(directory.rglob("*")) if path.is_file())
+    """The first static file by name, relative to its directory; of those whose names are valid text, nginx serves, and are read at once.
+
+    What may be another file compressed has no version of its own.
+    """
+    files = (path for path in sorted(directory.rglob("*")) if path.is_file() and path.stat().st_size <= READ_AT_ONCE)
+    found = (path.relative_to(directory) for path in files if path.suffix not in SUFFIXES)
     return next((str(path) for path in found if is_valid(str(path)) and not any(part.startswith(".") for part in path.parts)), "")
 
 
@@ -178,6 +184,8 @@ def app_state(app: App, answer: Supervised) -> AppState:
     slots = {slot["name"]: slot_state(slot, releases, answer.processes) for slot in app["slots"].values()}
     present = with_environments(releases, Path(app["environments"]))
     history = read_history(Path(app["slots"][live]["history"]))
+    static = Path(app["slots"][live]["cwd"]) / app["static"]
+    file = static_file(static) if app["static"] else ""
     units = (Path(directory) / app["unit"] for directory in UNIT_DIRECTORIES)
     return {
         "foreign_user": foreign_user(app),
@@ -201,5 +209,7 @@ def app_state(app: App, answer: Supervised) -> AppState:
         "history": history["releases"],
         "previous": previous(history, slots[live]["release"], [name for name, environment in present.items() if environment]),
         "foreign_ports": foreign_ports(app),
-        "static_file": static_file(Path(app["slots"][live]["cwd"]) / app["static"]) if app["static"] else "",
+        "static_file": file,
+        "static_digest": digests(str(static / file))[0] if file else "",
+        "assets": marks(app["assets"]),
     }

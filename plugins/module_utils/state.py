@@ -92,7 +92,8 @@ class WatchdogState(TypedDict):
 class AppState(TypedDict):
     """An app on a host: ``untrusted`` is what its supervisord says that cannot be believed.
 
-    ``outdated`` is when supervisord was started (UTC), where its unit has changed since; else empty.
+    ``outdated`` is when supervisord was started (UTC), where its unit has changed since; else empty. ``static_file`` is one of the live
+    slot, ``static_digest`` that of its content, ``assets`` the static directory with which each release came to the store.
     """
 
     foreign_user: bool
@@ -117,6 +118,8 @@ class AppState(TypedDict):
     history: list[HistoryEntry]
     previous: str
     static_file: str
+    static_digest: str
+    assets: dict[str, str]
 
 
 class Lock(TypedDict, total=False):

@@ -7,7 +7,7 @@ DOCUMENTATION = r"""
 module: probe_nginx
 short_description: Ask the nginx of the host for apps
 description:
-  - Asks for the health path of each app, and for one of its static files with a version and without. Makes all requests at the same time,
+  - Asks for the health path of each app, and for one of its static files with its version and without. Makes all requests at the same time,
     without following redirects.
   - An answer is right when its status is 200 to 399, nginx does not name another slot than the one that is meant to answer, and a static
     file may be kept as long as its URL allows, a year with a version and not at all without.
@@ -16,7 +16,9 @@ description:
 extends_documentation_fragment: [tornado_app.deploy.slots]
 options:
   static_files:
-    description: App to one of its static files, relative to its directory of static files; of apps without one none is asked for.
+    description:
+      - App to one of its static files. Each with C(path) below its directory of static files, and a C(version) by which it may be kept.
+      - Of apps without one none is asked for.
     type: dict
     default: {}
   address:
@@ -100,13 +102,13 @@ class Request(NamedTuple):
     kept: bool | None = None
 
 
-def requests_of(slot: dict[str, Any], static_file: str) -> list[Request]:
+def requests_of(slot: dict[str, Any], static_file: dict[str, str] | None) -> list[Request]:
     """What to ask nginx for a slot."""
     site = (slot["app"], slot["host"], slot["prefix"])
     found = [Request(*site, slot["health"]["path"], slot["name"])]
     if static_file:
-        url = f"/static/{quote(static_file)}"
-        found += [Request(*site, f"{url}?v=1", kept=True), Request(*site, url, kept=False)]
+        url = f"/static/{quote(static_file['path'])}"
+        found += [Request(*site, f"{url}?v={static_file['version']}", kept=True), Request(*site, url, kept=False)]
     return found
 
 
@@ -164,7 +166,7 @@ def main() -> None:
     )
     params = module.params
     where = (params["address"], params["port"], params["timeout"], params["slot_path"], Path(params["sites"]))
-    requests = [request for slot in params["slots"] for request in requests_of(slot, params["static_files"].get(slot["app"], ""))]
+    requests = [request for slot in params["slots"] for request in requests_of(slot, params["static_files"].get(slot["app"]))]
     with ThreadPoolExecutor(max_workers=min(64, max(1, len(requests)))) as pool:
         answers = list(pool.map(lambda request: ask(request, *where), requests))
     strangers = reached({params["port"]}).get(params["port"], set()) - {os.geteuid()}

@@ -87,6 +87,10 @@ files:
     collection's own) and C(supervisord) (its configuration, watchdogs, units and what belongs to them).
   type: dict
   returned: success
+static_files:
+  description: App to the static file that nginx is asked for, as M(tornado_app.deploy.probe_nginx) takes it.
+  type: dict
+  returned: success
 sysctls:
   description: Kernel settings as they are to be; empty when the host's settings must not be raised.
   type: dict

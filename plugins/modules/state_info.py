@@ -116,6 +116,8 @@ apps:
     previous: {description: What a rollback goes to; empty when there is nothing., type: str}
     foreign_ports: {description: Port (text) to another user's process that listens on it., type: dict}
     static_file: {description: One static file of the live slot; empty when there is none., type: str}
+    static_digest: {description: "SHA-512 of its content, in hexadecimal.", type: str}
+    assets: {description: "Release whose static files have names in the store to its directory of static files.", type: dict}
 differences:
   description: The things that are not as they are to be. Each with C(kind), C(name) and the C(reason).
   type: list

@@ -151,7 +151,7 @@ def absent(apps: Mapping[str, Mapping[str, Any]]) -> dict[str, Absent]:
     for name, app in apps.items():
         if app.get("state") == "absent":
             home, purge = f"/srv/{name}", boolean(app.get("purge") or False)
-            kept = [home] if purge else [f"{home}/{part}" for part in ("releases", "environments", "slots", "live")]
+            kept = [home] if purge else [f"{home}/{part}" for part in ("releases", "assets", "environments", "slots", "live")]
             found[name] = {
                 "name": name,
                 "unit": f"{name}.service",
@@ -241,6 +241,7 @@ def planned(name: str, settings: Settings, host: HostSettings) -> Any:
         "cookie_secret": f"{etc}/cookie_secret",
         "home": home,
         "releases": f"{home}/releases",
+        "assets": f"{home}/assets",
         "environments": f"{home}/environments",
         "flag": f"{home}/live/green",
         "shared": f"{home}/shared",
@@ -269,6 +270,7 @@ def planned(name: str, settings: Settings, host: HostSettings) -> Any:
                 # nginx passes to the flag file and to static files, and cannot list what is there.
                 (home, "root", name, "0751"),
                 (f"{home}/releases", "root", name, "0751"),
+                (f"{home}/assets", "root", name, "0751"),
                 (f"{home}/environments", "root", name, "0750"),
                 (f"{home}/slots", "root", name, "0751"),
                 (f"{home}/live", "root", name, "0751"),

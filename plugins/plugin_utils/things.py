@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
+from typing import TypedDict
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.app import Apps
 from ansible_collections.tornado_app.deploy.plugins.module_utils.state import Difference, State
@@ -15,6 +16,13 @@ from ansible_collections.tornado_app.deploy.plugins.plugin_utils.files import Fi
 NGINX_ROOT = "/etc/nginx"
 SHOWN = 30  # differences; on a fresh host nearly everything is one
 FACT = "/etc/ansible/facts.d/tornado_app.fact"
+
+
+class StaticFile(TypedDict):
+    """A static file, as its URL has it: its path below /static/, and its version."""
+
+    path: str
+    version: str
 
 
 def file(kind: str, name: str, planned: File) -> Thing:
@@ -91,10 +99,22 @@ def compared(apps: Apps, state: State, environment: str, sysctls: Mapping[str, s
             yield {"kind": "watchdog", "name": name, "reason": own["watchdog"]["state"] or "unknown to supervisord"}
         if own["wrong_modes"]:
             yield {"kind": "modes", "name": name, "reason": f"of {', '.join(PurePosixPath(path).name for path in own['wrong_modes'])}"}
+        release = own["slots"][own["live"]]["release"]
+        if app["static"] and release in own["releases"] and own["assets"].get(release) != app["static"]:
+            yield {"kind": "assets", "name": name, "reason": f"without {app['static']} of {release}"}
         if own["fresh"] and not own["flagged"]:
             yield {"kind": "flag", "name": name, "reason": "missing"}
     for name in removed:
         yield {"kind": "removal", "name": name, "reason": "to be absent"}
+
+
+def static_files(apps: Apps, state: State) -> dict[str, StaticFile]:
+    """App -> the static file that nginx is asked for, of those that have one; with a version by which it may be kept for long."""
+    return {
+        name: {"path": own["static_file"], "version": own["static_digest"] if app["static_versions"] == "content" else "1"}
+        for name, app in apps.items()
+        if (own := state["apps"][name])["static_file"]
+    }
 
 
 def shown(found: Iterable[Difference]) -> list[str]:

@@ -171,6 +171,8 @@ def app_state(live: str = "blue", slots: Mapping[str, SlotState] | None = None, 
         "history": [entry(A)],
         "previous": "",
         "static_file": "app.css",
+        "static_digest": "f" * 128,
+        "assets": {A: "static", B: "static"},
     }
     return cast(AppState, {**common, **given})
 

@@ -92,13 +92,15 @@ def templar(variables: Settings) -> Any:
     return Templar(loader=DataLoader(), variables={**role_variables(), **variables})
 
 
-def facts(cpus: int = 1, ipv6: bool = True) -> dict[str, Any]:
+def facts(cpus: int = 1, ipv6: bool = True, debian: int = 11) -> dict[str, Any]:
     """What the templates and the defaults ask of a host."""
     return {
         "processor_nproc": cpus,
         "fqdn": "web-1.example.com",
         "all_ipv4_addresses": ["192.0.2.1"],
         "lo": {"ipv6": [{"address": "::1"}]} if ipv6 else {},
+        "distribution": "Debian",
+        "distribution_major_version": str(debian),  # that of 11 has no Brotli, as the nginx of the tests
     }
 
 
@@ -144,6 +146,7 @@ def rendered(template: str, variables: Settings) -> str:
     """What Ansible makes of a template."""
     common = {
         "ansible_facts": facts(),
+        "ansible_check_mode": False,
         "tornado_app_nofile": 4096,
         "__tornado_app_python": "3.11",
     }

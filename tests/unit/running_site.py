@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.conftest import PATIENCE, held_ports, listens, make_plan, nginx_tree, process, relocated, wait_until
+from tests.unit.conftest import PATIENCE, held_ports, listens, make_plan, nginx_tree, process, relocated, run_module, wait_until
 from tests.unit.rendering import API, SHOP, nginx_files
 
 PROGRAM = """
@@ -54,6 +54,9 @@ class Tell(web.RequestHandler):
     async def post(self):
         await self.answer()
 
+    async def options(self):
+        await self.answer()
+
 class Seen(web.RequestHandler):
     def get(self):
         self.finish(json.dumps(seen))
@@ -80,8 +83,8 @@ add_header X-Operator here;
 class Site:
     """A running nginx with the files of two apps, a Tornado process for each port of theirs but one, and a client.
 
-    `changed` is text of nginx's files, and what is there instead. `inputs` are the role's own, `own` is the operator's file. A
-    `{proxy_port}` among the inputs stands for a port beside that of nginx.
+    `changed` is text of nginx's files, and what is there instead; `admin` are settings of the app admin-2; `brotli` is nginx's module.
+    `inputs` are the role's own, `own` is the operator's file. A `{proxy_port}` among the inputs stands for a port beside nginx's.
     """
 
     def __init__(
@@ -92,13 +95,15 @@ class Site:
         changed: Mapping[str, str] | None = None,
         inputs: Mapping[str, Any] | None = None,
         own: str = OWN,
+        admin: Mapping[str, Any] | None = None,
+        brotli: Path | None = None,
     ) -> None:
         held = stack.enter_context(held_ports(14))
         self.port, self.proxy_port = held[12:]
         apps = {
             "shop": {**SHOP, "port": held[0], "processes": 2},
             "api": {**API, "port": held[4], "processes": 2, "client_max_body_size": "1m"},
-            "admin-2": {**SHOP, "path": "/admin/v2.0/", "port": held[8], "processes": 1},
+            "admin-2": {**SHOP, "path": "/admin/v2.0/", "port": held[8], "processes": 1, **(admin or {})},
             "sock": {**API, **SOCKETS, "port": 20000, "processes": 2},
         }
         # Shop has the first four; of api's, one runs and its neighbour does not; of sock's none.
@@ -122,15 +127,18 @@ class Site:
                 (static / name).parent.mkdir(exist_ok=True)
                 (static / name).write_text(content)
         self.admin = held[8]
-        static = self.release("admin-2", "blue") / "static"
-        static.mkdir()
+        static = self.release("admin-2", "blue") / self.plan["admin-2"]["static"]
+        static.mkdir(parents=True)
         (static / "app.css").write_text("a { color: admin }\n")
         self.closing = root / "closing"
         self.drained = root / "drained"
         self.flag = Path(self.shop["flag"])
         self.flag.parent.mkdir()
         given = {key: self.proxy_port if value == "{proxy_port}" else value for key, value in (inputs or {}).items()}
-        files = nginx_files(self.plan, ipv6=False, **given)
+        files = nginx_files(self.plan, ipv6=False, debian=12 if brotli else 11, **given)
+        if brotli:
+            files["modules-enabled/50-mod-http-brotli-static.conf"] = f"load_module {brotli};\
+"
         for before, after in (changed or {}).items():
             assert any(before in text for text in files.values())
             files = {path: text.replace(before, after) for path, text in files.items()}
@@ -149,6 +157,12 @@ class Site:
         link.parent.mkdir(exist_ok=True)
         link.symlink_to(made)
         return made
+
+    def store(self) -> None:
+        """Give the static files of all releases their names, as a run does."""
+        lock = self.closing.with_name("run.lock")
+        run_module("run_lock", path=str(lock), run="r-test")
+        assert not run_module("static_files", apps=self.plan, run="r-test", lock=str(lock)).get("failed")
 
     def ask(
         self,

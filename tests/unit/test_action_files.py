@@ -208,6 +208,7 @@ def test_what_differs_comes_by_kind_with_what_only_the_controller_knows() -> Non
     assert result["reasons"][0] == "directory /srv/shop/live: missing"
     assert [slot["name"] for slot in result["live"]] == ["blue"]
     assert json.loads(result["files"]["host"][0]["content"]) == {"old": 8300, "shop": 8000}
+    assert result["static_files"] == {"shop": {"path": "app.css", "version": "f" * 128}}
     assert (result["unlisted"], result["removals"], result["sysctls"], result["outdated"]) == ([], [], {}, [])
 
 

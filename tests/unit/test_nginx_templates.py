@@ -7,9 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from ansible.template import trust_as_template
 
-from tests.unit.conftest import facts, nginx_test, nginx_tree, render
-from tests.unit.rendering import Plan, nginx_files, plan
+from tests.unit.conftest import facts, make_plan, nginx_test, nginx_tree, render, templar
+from tests.unit.rendering import SHOP, Plan, nginx_files, plan
 
 __all__ = ["plan"]  # a fixture
 
@@ -76,8 +77,11 @@ def test_sites(plan: Plan) -> None:
         }
         assert {f"{app['name']}_{slot}" for slot in ("blue", "green")} == {slot["upstream"] for slot in app["slots"].values()}
         if app["static"]:
-            assert f"alias {app['home']}/slots/${app['variable']}/{app['static']}/;" in found
-            assert "expires $tornado_app_expires;" in found
+            path = f"{app['static']}$static_{app['variable']}"
+            named = f"/assets/$tornado_app_asset$static_{app['variable']} /slots/${app['variable']}/{path}"
+            for missing in (app["name"], f"closing_{app['name']}"):
+                assert f"try_files {named} /slots/$other_{app['variable']}/{path} @{missing};" in found
+            assert text.count("gzip_static on;") == 2
         else:
             assert "static" not in text
 
@@ -101,7 +105,9 @@ def test_shared_site(plan: Plan) -> None:
     }
     assert maps["$tornado_app_upgrade"] == {"default": '""', "websocket": "websocket"}
     assert maps["$tornado_app_connection"] == {"default": "upgrade", '""': '""'}
-    assert maps["$tornado_app_expires"] == {"default": "max", '""': "-1"}
+    assert maps["$tornado_app_versioned"] == {"default": "v", '""': '""'}
+    assert maps["$tornado_app_nosniff"] == {"default": "nosniff", '""': '""'}
+    assert maps["$tornado_app_asset"] == {"default": '"-"', '"~^[0-9a-f]{32,128}$"': "$arg_v"}
     assert maps["$tornado_app_retry_after"] == {"default": '""', '"~^503 502(, 502)*$"': "5"}
     assert maps["$tornado_app_outside"] == {"default": "1", '"127.0.0.1 127.0.0.1"': '""', '"::1 ::1"': '""'}
 
@@ -115,6 +121,29 @@ def test_timeouts_and_buffers_of_clients() -> None:
         "large_client_header_buffers 4 8k;",
         "reset_timedout_connection on;",
     } <= set(found)
+
+
+@pytest.mark.parametrize(("debian", "count"), [(11, 0), (12, 2), (13, 2)])
+def test_brotli_is_served_where_the_distribution_has_it(debian: int, count: int) -> None:
+    app = make_plan({"shop": SHOP})["shop"]
+    variables = {"ansible_facts": facts(debian=debian), "apps": [app]}
+    assert render("nginx_site.conf.j2", variables).count("brotli_static on;") == count
+    # A check installs no package, and lets nginx judge its files all the same.
+    missing = {"differs": {"package": ["libnginx-mod-http-brotli-static"]}}
+    for state, found in ((missing, 0), ({"differs": {"package": ["nginx"]}}, count), ({"differs": {}}, count)):
+        checked = {**variables, "ansible_check_mode": True, "__tornado_app_state": state}
+        assert render("nginx_site.conf.j2", checked).count("brotli_static on;") == found
+    assert render("nginx_site.conf.j2", {**variables, "__tornado_app_state": missing}).count("brotli_static on;") == count
+
+
+@pytest.mark.parametrize(
+    ("distribution", "version", "has"), [("Debian", "11", False), ("Debian", "13", True), ("Ubuntu", "22", False), ("Ubuntu", "24", True)]
+)
+def test_packages_for_brotli(distribution: str, version: str, has: bool) -> None:
+    found = {"ansible_facts": {**facts(), "distribution": distribution, "distribution_major_version": version}}
+    packages = templar(found).template(trust_as_template("{{ __tornado_app_packages }}"))
+    assert {"nginx", "logrotate"} <= set(packages)
+    assert ({"brotli", "libnginx-mod-http-brotli-static"} <= set(packages)) is has
 
 
 @pytest.mark.parametrize("cpus", [1, 64])

@@ -152,6 +152,7 @@ HELPED = {
     "modules/install_environments.py": {"remove_tree"},
     "modules/prune_releases.py": {"remove_tree"},
     "modules/remove_logs.py": {"remove"},
+    "module_utils/static_store.py": {"remove_tree"},
     "module_utils/logs.py": {"tail"},
 }
 

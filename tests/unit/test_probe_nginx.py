@@ -111,8 +111,9 @@ def test_a_site_that_does_not_name_the_slot_is_no_failure(port: int) -> None:
 
 
 def ask_static(port: int, file: str) -> dict[str, Any]:
-    """Ask for an app of which green is live, and for a static file of it."""
-    return run_module("probe_nginx", slots=[healthy_at("/200", host="green")], static_files={"shop": file, "api": "x.css"}, port=port)
+    """Ask for an app of which green is live, and for a static file of it, whose version is 1."""
+    files = {name: {"path": path, "version": "1"} for name, path in (("shop", file), ("api", "x.css"))}
+    return run_module("probe_nginx", slots=[healthy_at("/200", host="green")], static_files=files, port=port)
 
 
 @pytest.mark.parametrize(("file", "url"), [("good.css", "good.css"), ("a ü#.css", "a%20%C3%BC%23.css")])

@@ -23,7 +23,7 @@ from tests.unit.rendering import nginx_files
 from tests.unit.test_action_files import RUN, look, slot_files
 
 OWN = ("/srv/shop", "/etc/shop", "/run/shop", "/var/log/shop", "/var/log/nginx/shop.")
-PASSED = {"/srv/shop", "/srv/shop/live", "/srv/shop/releases", "/srv/shop/slots"}  # by nginx
+PASSED = {"/srv/shop", "/srv/shop/assets", "/srv/shop/live", "/srv/shop/releases", "/srv/shop/slots"}  # by nginx
 
 # The plan
 

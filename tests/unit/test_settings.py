@@ -111,6 +111,7 @@ def test_a_literal_brace_is_written_twice() -> None:
         ({"static": "../secrets"}, "tornado_apps.shop.static"),
         ({"static": "/etc"}, "tornado_apps.shop.static"),
         ({"static": "."}, "tornado_apps.shop.static"),
+        ({"static_versions": "all"}, "tornado_apps.shop.static_versions"),
         ({"server_names": ["_"]}, "tornado_apps.shop.server_names"),
         ({"command": "{python} app.py --port={port} {port!r}"}, "tornado_apps.shop.command"),
         ({"requirements": "a/../../b"}, "tornado_apps.shop.requirements"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -28,16 +27,10 @@ def written(site: Site, prefix: str, path: str, content: str) -> None:
     file.write_text(content)
 
 
-def test_versioned_static_file_is_kept_for_ever(site: Site) -> None:
-    answer, body = site.ask("/static/app.css?v=0123")
-    assert (answer.status, body) == (200, b"a { color: blue }\n")
-    assert int(re.findall(r"max-age=(\d+)", answer.headers["Cache-Control"])[0]) > 31_536_000
-    assert answer.headers["Content-Type"] == "text/css"
-
-
 def test_plain_static_file_is_asked_for_again(site: Site) -> None:
     answer, _ = site.ask("/static/deep/x.css")
     assert (answer.status, answer.headers["Cache-Control"]) == (200, "no-cache")
+    assert answer.headers["Content-Type"] == "text/css"
     again, body = site.ask("/static/deep/x.css", If_None_Match=answer.headers["ETag"])
     assert (again.status, body) == (304, b"")
 
@@ -45,6 +38,7 @@ def test_plain_static_file_is_asked_for_again(site: Site) -> None:
 def test_icons_are_kept_for_a_day(site: Site) -> None:
     answer, body = site.ask("/robots.txt")
     assert (answer.status, body, answer.headers["Cache-Control"]) == (200, b"blue", "max-age=86400")
+    assert answer.headers.get_all("Cache-Control") == ["max-age=86400"]
 
 
 @pytest.mark.parametrize("path", ["/static/made-by-the-app.css?v=1", "/static/deep/none", "/favicon.ico", "/apple-touch-icon.png"])
@@ -178,18 +172,16 @@ def foreign(site: Site) -> Iterator[None]:
 @pytest.mark.usefixtures("foreign")
 @pytest.mark.parametrize("url", ["/static/passwd", "/static/passwd?v=1", "/static/etc/passwd", "/favicon.ico"])
 def test_link_of_somebody_else_is_not_followed(site: Site, url: str) -> None:
-    """Before a reload the app is asked instead, with its own rights."""
-    answer, body = site.ask(url)
-    assert (answer.status, b"root:" in body) == (403, False)
-    with site.near_reload():
-        assert b"root:" not in site.ask(url)[1]
+    """The app is asked instead, with its own rights."""
+    for near in (nullcontext(), site.near_reload()):
+        with near:
+            answer, body = site.ask(url)
+            assert (answer.status, b"root:" in body) == (403 if url == "/favicon.ico" else 200, False)
 
 
 @pytest.mark.parametrize("near", [False, True], ids=["usually", "before a reload"])
 def test_links_of_a_release_are_followed(site: Site, near: bool) -> None:
-    """Packing has refused those that lead out of it. Nobody looks at the way to the release: the slot, too, is a link."""
-    if not os.geteuid():
-        os.lchown(site.shop["slots"]["blue"]["cwd"], 65534, 65534)
+    """Packing has refused those that lead out of it. The slot, too, is a link of root's."""
     written(site, "", "../vendor/lib.css", "VENDOR")
     for name, target in {"lib.css": "../vendor/lib.css", "vendor": "../vendor"}.items():
         link = static_of(site, "") / name

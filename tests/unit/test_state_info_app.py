@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import hashlib
 import json
 import os
 import shutil
@@ -73,6 +74,8 @@ def test_fresh_host(app: App) -> None:
         "previous": "",
         "foreign_ports": {},
         "static_file": "",
+        "static_digest": "",
+        "assets": {},
     }
     assert not Path(app["home"]).exists()
 
@@ -230,6 +233,7 @@ def test_slot_of_a_release_without_a_proper_note(app: App, note: str | None) -> 
         (["b.css", "a.js"], "a.js"),
         (["deep/er/x.css"], "deep/er/x.css"),
         (["z.css", "deep/x y.css"], "deep/x y.css"),
+        (["a.css.gz", "b.js"], "b.js"),
         ([".gitkeep", ".well-known/security.txt", "deep/.hidden/x.css", "deep/y.css"], "deep/y.css"),
     ],
 )
@@ -247,9 +251,26 @@ def test_static_file_is_the_live_slots(app: App) -> None:
         release = install(app, f"r-{slot}", files={f"static/{name}": "a {}"})
         Path(app["slots"][slot]["cwd"]).symlink_to(release)
     assert run(app)["static_file"] == "blue.css"
+    assert run(app)["static_digest"] == hashlib.sha512(b"a {}").hexdigest()
     Path(app["flag"]).touch()
     assert run(app)["static_file"] == "green.css"
-    assert run({**app, "static": ""})["static_file"] == ""
+    assert run({**app, "static": ""})["static_file"] == run({**app, "static": ""})["static_digest"] == ""
+
+
+def test_the_static_file_is_one_that_is_read_at_once(tmp_path: Path) -> None:
+    (tmp_path / "a.css").write_bytes(b" " * 1_000_001)
+    assert apps.static_file(tmp_path) == ""
+    (tmp_path / "b.css").write_bytes(b" " * 1_000_000)
+    assert apps.static_file(tmp_path) == "b.css"
+
+
+def test_what_the_store_has_is_told(app: App) -> None:
+    provision(app)
+    marks = Path(app["assets"]) / ".done"
+    marks.mkdir()
+    for name, text in {"aaa": '{"static": "web"}', "bbb": "{}", "ccc": "\0"}.items():
+        (marks / name).write_text(text)
+    assert run(app)["assets"] == {"aaa": "web", "bbb": "", "ccc": ""}
 
 
 def test_foreign_user(app: App) -> None:

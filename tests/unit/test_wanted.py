@@ -6,10 +6,10 @@ import hashlib
 from collections.abc import Iterable
 from typing import Any
 
-from ansible_collections.tornado_app.deploy.plugins.module_utils.state import Difference
+from ansible_collections.tornado_app.deploy.plugins.module_utils.state import Difference, State
 from ansible_collections.tornado_app.deploy.plugins.module_utils.things import Thing
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils import things
-from tests.unit.builders import PLAN, SHOP, SHOP_PLAN, A, app_state, host_state, planned
+from tests.unit.builders import PLAN, SHOP, SHOP_PLAN, A, B, app_state, host_state, planned, slot
 
 # What a thing needs beside kind, name and check, by its check; see module_utils/things.py.
 KEYS = {
@@ -169,6 +169,31 @@ def test_modes_differ_where_a_release_or_what_is_beside_it_is_open() -> None:
     paths = [f"/srv/shop/releases/{name}" for name in (A, f"{A}.json")] + ["/srv/shop/slots/blue.history.json"]
     (found,) = compared({"wrong_modes": paths})
     assert found == {"kind": "modes", "name": "shop", "reason": f"of {A}, {A}.json, blue.history.json"}
+
+
+def test_static_files_differ_where_the_live_release_is_not_in_the_store_as_planned() -> None:
+    for assets in ({}, {B: "static"}, {A: "web"}, {A: ""}):
+        assert compared({"assets": assets}) == [{"kind": "assets", "name": "shop", "reason": f"without static of {A}"}]
+    assert compared({"assets": {A: "static"}}) == []
+    # Nothing could be done: of no release, or of one that somebody has removed.
+    assert compared({"assets": {}, "slots": {"blue": slot(), "green": slot()}}) == compared({"assets": {}, "releases": {}}) == []
+
+
+def test_an_app_without_static_files_needs_no_store() -> None:
+    plan = planned({"shop": {**SHOP, "static": ""}})
+    state: State = {"host": host_state(environments=["e1"]), "apps": {"shop": app_state(assets={})}, "differences": []}
+    assert list(things.compared(plan, state, "e1", {}, ())) == []
+
+
+def test_nginx_is_asked_for_a_static_file_by_a_version_that_it_may_keep() -> None:
+    state: State = {
+        "host": host_state(),
+        "apps": {"shop": app_state(static_digest="abc"), "api": app_state(static_file="")},
+        "differences": [],
+    }
+    for versions, version in (("content", "abc"), ("any", "1")):
+        plan = planned({"shop": {**SHOP, "static_versions": versions}, "api": {**SHOP, "server_names": ["api.test"]}})
+        assert things.static_files(plan, state) == {"shop": {"path": "app.css", "version": version}}
 
 
 def test_a_flag_differs_on_a_fresh_host_alone() -> None:

@@ -130,8 +130,11 @@ def test_no_setting_of_the_app_is_world_readable(root: Root) -> None:
 def test_others_read_static_files_alone(root: Root) -> None:
     test = 'for path; do test -r "$path" && echo "$path"; done; true'
     readable = root(f"find /srv/shop -type f -print0 | runuser -u nobody -- xargs --null sh -c '{test}' sh").splitlines()
-    assert any("/static/" in path for path in readable)
-    assert [path for path in readable if "/static/" not in path and path != "/srv/shop/live/green"] == []
+    for served in ("/static/", "/srv/shop/assets/"):
+        assert any(served in path for path in readable)
+    open_paths = [path for path in readable if "/static/" not in path and not path.startswith("/srv/shop/assets/")]
+    assert [path for path in open_paths if path != "/srv/shop/live/green"] == []
+    assert root("find /srv/shop/assets -path '*/.*' -type f -perm /o=rwx") == ""
     assert root("runuser -u nobody -- find /srv/shop -mindepth 1 2>/dev/null || true") == ""
     assert root("find /var/log/nginx -name 'shop.access.log*' -perm /o=rwx") == ""
 

@@ -16,6 +16,7 @@ DRIFT = {
         "chmod 0644 /var/log/nginx/shop.access.log",
         "stat -c %a /var/log/nginx/shop.access.log",
     ),
+    "assets shop: without static of": ("rm -r /srv/shop/assets/[0-9a-f]* /srv/shop/assets/.done", "cd /srv/shop/assets && find . | sort"),
     "user shop: shell is /bin/sh": ("sed -i '/^shop:/s#/usr/sbin/nologin#/bin/sh#' /etc/passwd", "grep ^shop: /etc/passwd"),
     "limits shop: missing": ("rm /etc/security/limits.d/shop.conf", "cat /etc/security/limits.d/shop.conf"),
     "needrestart shop: missing": ("rm /etc/needrestart/conf.d/shop.conf", "cat /etc/needrestart/conf.d/shop.conf"),
