@@ -28,6 +28,12 @@ ACCEPTED = {
     ("try_files_is_evil_too", "@closing_static_shop"),
     ("try_files_is_evil_too", "@closing_static_admin"),
     ("try_files_is_evil_too", "@closing_static_pages"),
+    # The check takes the path behind the name of an upstream for a part of a host's name.
+    *(
+        ("missing_resolver", block)
+        for app, prefix in (("admin", "/admin/v2.0/"), ("pages", "/pages/"))
+        for block in (f"^~ {prefix}", f"@closing_{app}", f"@{app}")
+    ),
 }
 
 

@@ -37,12 +37,13 @@ options:
       processes: {description: "Web processes; those that one forks where O(slots[].listen) is V(fork).", type: int, required: true}
       host: {description: Value of the C(Host) header., type: str, required: true}
       prefix: {description: What nginx has before the app's own paths., type: str, required: true}
+      health_url: {description: "Path by which nginx is asked whether the app is healthy, with the prefix.", type: str, required: true}
       health:
         description: When a process counts as healthy.
         type: dict
         required: true
         suboptions:
-          path: {description: Path that answers with a status of 200 to 399., type: str, required: true}
+          path: {description: Path by which a process answers with a status of 200 to 399., type: str, required: true}
           timeout: {description: Seconds that all processes of the slot have., type: int, required: true}
       drain:
         description: How the slot ends.

@@ -62,6 +62,7 @@ class App(TypedDict):
     port: int
     server_names: list[str]
     path: str
+    strip_path: bool
     environment: dict[str, str]
     secrets: list[str]  # the names alone
     requirements: str

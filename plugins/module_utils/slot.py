@@ -39,6 +39,7 @@ class Slot(TypedDict):
     processes: int
     host: str
     prefix: str
+    health_url: str
     health: Health
     drain: Drain
     stop_timeout: int
@@ -75,6 +76,7 @@ SLOT: dict[str, dict[str, Any]] = {
     "processes": _INT,
     "host": _STR,
     "prefix": _STR,
+    "health_url": _STR,
     "health": {"type": "dict", "required": True, "options": {"path": _STR, "timeout": _INT}},
     "drain": {"type": "dict", "required": True, "options": {"timeout": _INT}},
     "stop_timeout": _INT,

@@ -179,6 +179,7 @@ def _host_header(server_names: Sequence[str]) -> str:
 
 def _slots(name: str, settings: Mapping[str, Any], host: HostSettings) -> dict[str, Slot]:
     home, etc, run = f"/srv/{name}", f"/etc/{name}", f"/run/{name}"
+    prefix, health_path = settings["path"].rstrip("/"), settings["health"]["path"]
     return {
         slot: Slot(
             app=name,
@@ -194,8 +195,10 @@ def _slots(name: str, settings: Mapping[str, Any], host: HostSettings) -> dict[s
             listen=settings["listen"],
             processes=settings["processes"],
             host=_host_header(settings["server_names"]),
-            prefix=settings["path"].rstrip("/"),
-            health=settings["health"],
+            prefix=prefix,
+            # What nginx is asked, and what a process is.
+            health_url=prefix + health_path,
+            health={"path": health_path if settings["strip_path"] else prefix + health_path, "timeout": settings["health"]["timeout"]},
             drain=settings["drain"],
             stop_timeout=settings["stop_timeout"],
             access_log=f"/var/log/nginx/{name}.access.log",

@@ -90,10 +90,12 @@ class Site:
             "shop": {**SHOP, "port": held[0], "processes": 2},
             "api": {**API, "port": held[4], "processes": 2, "client_max_body_size": "1m"},
             "admin-2": {**SHOP, "path": "/admin/v2.0/", "port": held[8], "processes": 1},
+            # Between the ports of the one before.
+            "lab": {**SHOP, "path": "/lab/", "strip_path": False, "port": held[9], "processes": 1, "health": {"path": "/api/status"}},
             "sock": {**API, **SOCKETS, "port": 20000, "processes": 2},
         }
         # Shop has the first four; of api's, one runs and its neighbour does not; of sock's none.
-        running = [*held[:5], held[8]]
+        running = [*held[:5], held[8], held[9]]
         planned = make_plan(apps, stride=2)
         logs = {name: {"access_log": app["access_log"]} for name, app in planned.items()}  # nginx_tree puts them below root
         self.plan = {name: {**app, **logs[name]} for name, app in relocated(planned, root).items()}
@@ -112,7 +114,7 @@ class Site:
             for name, content in files.items():
                 (static / name).parent.mkdir(exist_ok=True)
                 (static / name).write_text(content)
-        self.admin = held[8]
+        self.admin, self.lab = held[8], held[9]
         static = self.release("admin-2", "blue") / "static"
         static.mkdir()
         (static / "app.css").write_text("a { color: admin }\n")
@@ -171,9 +173,9 @@ class Site:
                 found += came
         return found
 
-    def seen(self) -> list[str]:
-        """The URIs of all requests that the process of api has got."""
-        with closing(http.client.HTTPConnection("127.0.0.1", self.api, timeout=PATIENCE)) as connection:
+    def seen(self, port: int = 0) -> list[str]:
+        """The URIs of all requests that a process has got, that of api unless another is named."""
+        with closing(http.client.HTTPConnection("127.0.0.1", port or self.api, timeout=PATIENCE)) as connection:
             connection.request("GET", "/seen")
             return list(json.loads(connection.getresponse().read()))
 
