@@ -18,10 +18,11 @@ from tests.unit.conftest import PATIENCE, held_ports, listens, make_plan, nginx_
 from tests.unit.rendering import API, SHOP, nginx_files
 
 PROGRAM = """
-import json, logging, sys
+import asyncio, collections, json, logging, sys
 from tornado import ioloop, web, websocket
 
 seen = []
+told = collections.defaultdict(asyncio.Event)
 
 class Tell(web.RequestHandler):
     def prepare(self):
@@ -31,6 +32,7 @@ class Tell(web.RequestHandler):
         request = self.request
         self.set_status(status)
         self.set_header("Content-Type", self.get_argument("type", "application/json"))
+        self.set_header("X-Large", "x" * int(self.get_argument("large", "0")))
         await self.finish(json.dumps({
             "port": int(sys.argv[1]),
             "peer": request.connection.context.address[1],
@@ -58,12 +60,40 @@ class Seen(web.RequestHandler):
     def get(self):
         self.finish(json.dumps(seen))
 
+class Pieces(web.RequestHandler):
+    # One after the other, each but the first when the client tells that it has the one before.
+    async def get(self, name):
+        self.set_header("Content-Type", self.get_argument("type"))
+        for number in range(3):
+            self.write(f"piece {number}\\n")
+            await self.flush()
+            await told[f"{name}/{number}"].wait()
+
+class Whole(web.RequestHandler):
+    async def get(self, name):
+        await told[name].wait()
+        self.write({"told": name})
+
+class Large(web.RequestHandler):
+    async def get(self, name):
+        self.set_header("X-Accel-Buffering", "yes")
+        await self.finish(bytes(20_000_000))
+        told[name].set()
+
+class Told(web.RequestHandler):
+    def post(self, name):
+        told[name].set()
+
+    def get(self, name):
+        self.finish(json.dumps(told[name].is_set()))
+
 class Echo(websocket.WebSocketHandler):
     async def on_message(self, message):
         await self.write_message(f"{sys.argv[1]} {message}")
 
 logging.getLogger("tornado.access").disabled = True
-web.Application([("/ws", Echo), ("/seen", Seen), (".*", Tell)]).listen(int(sys.argv[1]), "127.0.0.1")
+waiting = [(f"/{kind.__name__.lower()}/(.*)", kind) for kind in (Pieces, Whole, Large, Told)]
+web.Application([("/ws", Echo), ("/seen", Seen), *waiting, (".*", Tell)]).listen(int(sys.argv[1]), "127.0.0.1")
 ioloop.IOLoop.current().start()
 """
 
