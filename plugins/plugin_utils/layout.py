@@ -112,6 +112,11 @@ def _reloader(name: str, settings: Mapping[str, Any], root: str) -> list[str]:
     return ["/usr/bin/python3", "-I", "-S", f"{root}/reload.py", f"--source=/usr/local/src/{name}", *watched, "--"]
 
 
+def _bytes(size: str) -> int:
+    """A size in nginx's notation as a number."""
+    return int(size.rstrip("kKmMgG")) << {"k": 10, "m": 20, "g": 30}.get(size[-1].lower(), 0)
+
+
 def _argv(settings: Mapping[str, Any], root: str) -> list[str]:
     """What starts a web process; empty when the Procfile of the source says it."""
     if settings["wsgi"]:
@@ -120,6 +125,7 @@ def _argv(settings: Mapping[str, Any], root: str) -> list[str]:
             f"{root}/wsgi.py",
             settings["wsgi"],
             "--socket={socket}" if settings["listen"] == "sockets" else "--port={port}",
+            f"--max-body={_bytes(settings['client_max_body_size'])}",
         ]
     return shlex.split(settings["command"])
 

@@ -186,7 +186,7 @@ def test_a_key_without_a_value_is_not_given() -> None:
 @pytest.mark.parametrize("wsgi", ["shop:app", "shop.web:app", "shop.web:made.application", "_a1:_b2"])
 def test_a_wsgi_application_is_served_by_the_roles_own_launcher(wsgi: str) -> None:
     app = plan.plan({"shop": {**SHOP, "command": "", "wsgi": wsgi}}, DEFAULTS, HOST)["shop"]
-    assert app["argv"] == ["{python}", "/opt/tornado_app/wsgi.py", wsgi, "--port={port}"]
+    assert app["argv"] == ["{python}", "/opt/tornado_app/wsgi.py", wsgi, "--port={port}", "--max-body=52428800"]
 
 
 @pytest.mark.parametrize("apps", [{}, None, [], "shop"])
