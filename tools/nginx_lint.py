@@ -18,7 +18,7 @@ from tests.unit.rendering import API, SHOP, nginx_files
 
 APPS = {
     "shop": SHOP,
-    "admin": {**SHOP, "path": "/admin/v2.0/"},
+    "admin": {**SHOP, "path": "/admin/v2.0/", "balance": "cookie"},
     "api": API,
     "pages": {**SHOP, "path": "/pages/", "server_names": ["pages.example.com"], "command": "{python} app.py {socket}", "listen": "sockets"},
 }

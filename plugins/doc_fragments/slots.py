@@ -63,4 +63,10 @@ options:
       history: {description: What was live before it., type: path, required: true}
       upstream: {description: Its upstream in nginx., type: str, required: true}
       upstream_config: {description: "File with its upstream, relative to nginx's tree.", type: str, required: true}
+      balance:
+        description: By what nginx chooses one of its processes.
+        type: str
+        choices: [least_conn, ip_hash, cookie]
+        required: true
+      balancing: {description: The same as the upstream says it., type: str, required: true}
 """

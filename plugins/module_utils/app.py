@@ -63,6 +63,7 @@ class App(TypedDict):
     server_names: list[str]
     path: str
     strip_path: bool
+    balance: str
     environment: dict[str, str]
     secrets: list[str]  # the names alone
     requirements: str

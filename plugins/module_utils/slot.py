@@ -54,6 +54,8 @@ class Slot(TypedDict):
     history: str
     upstream: str
     upstream_config: str
+    balance: str
+    balancing: str
 
 
 _STR = {"type": "str", "required": True}
@@ -91,6 +93,8 @@ SLOT: dict[str, dict[str, Any]] = {
     "history": _PATH,
     "upstream": _STR,
     "upstream_config": _STR,
+    "balance": {"type": "str", "choices": ["least_conn", "ip_hash", "cookie"], "required": True},
+    "balancing": _STR,
 }
 SLOTS: dict[str, Any] = {"type": "list", "elements": "dict", "required": True, "options": SLOT}
 

@@ -183,6 +183,13 @@ def _host_header(server_names: Sequence[str]) -> str:
     return next((name for name in server_names if "*" not in name), server_names[0].replace("*", "tornado-app"))
 
 
+def _balancing(balance: str, upstream: str) -> str:
+    """The line of an upstream by which nginx chooses a process."""
+    # Its own ip_hash takes three numbers of an IPv4 address alone: a whole network would go to one process.
+    key = {"ip_hash": "$remote_addr", "cookie": f"$client_of_{upstream.replace('-', '_')}"}
+    return f"hash {key[balance]} consistent;" if balance in key else "least_conn;"
+
+
 def _slots(name: str, settings: Mapping[str, Any], host: HostSettings) -> dict[str, Slot]:
     home, etc, run = f"/srv/{name}", f"/etc/{name}", f"/run/{name}"
     prefix, health_path = settings["path"].rstrip("/"), settings["health"]["path"]
@@ -217,6 +224,8 @@ def _slots(name: str, settings: Mapping[str, Any], host: HostSettings) -> dict[s
             logrotate=f"{etc}/slots/{slot}.logrotate",
             history=f"{home}/slots/{slot}.history.json",
             upstream=f"{name}_{slot}",
+            balance=settings["balance"],
+            balancing=_balancing(settings["balance"], f"{name}_{slot}"),
             upstream_config=f"conf.d/{name}.{slot}.conf",
         )
         for slot, ports in slot_ports(settings, host).items()

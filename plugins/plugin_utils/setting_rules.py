@@ -96,6 +96,11 @@ RULES: tuple[tuple[str, Predicate, str], ...] = (
     ),
     ("health.path", _unlike(URL_PATH), "{value!r} is not a valid URL path: it starts with / and has no spaces"),
     (
+        "balance",
+        lambda value, app: value != "least_conn" and app["listen"] in ("shared", "fork"),
+        "is {value}, and processes that share a port are chosen by the kernel: it takes listen: ports, or sockets",
+    ),
+    (
         "health.path",
         lambda value, app: app["path"].strip("/") and f"{value}/".startswith(app["path"]),
         "{value!r} begins with the app's path, which comes before it anyway: leave that out; when the app has it in its own paths, give it "

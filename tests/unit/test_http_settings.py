@@ -28,3 +28,16 @@ def test_a_health_path_with_the_prefix_is_refused(asked: str, strip: bool) -> No
 def test_other_health_paths_are_not(asked: str) -> None:
     assert problems(path="/jupyter/", health={"path": asked}) == []
     assert problems(health={"path": asked}) == []
+
+
+@pytest.mark.parametrize("balance", ["ip_hash", "cookie"])
+@pytest.mark.parametrize("listen", ["shared", "fork"])
+def test_processes_that_share_a_port_are_not_nginxs_to_choose(listen: str, balance: str) -> None:
+    assert problems(listen=listen, balance=balance) == [
+        f"tornado_apps.shop.balance is {balance}, and processes that share a port are chosen by the kernel: it takes listen: ports, or "
+        "sockets"
+    ]
+    assert problems(listen=listen, balance="least_conn") == problems(balance=balance) == []
+    assert problems(listen="sockets", balance=balance, command="{python} app.py {socket}") == []
+    (found,) = problems(balance="random")
+    assert found.startswith("tornado_apps.shop.balance: ")
