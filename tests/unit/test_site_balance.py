@@ -186,7 +186,7 @@ def test_while_a_process_is_away_its_clients_go_to_another_and_come_back(site: B
     assert places() == before
 
 
-@pytest.mark.parametrize(("site_has", "slot_has"), itertools.permutations(["least_conn", "ip_hash", "cookie"], 2))
+@pytest.mark.parametrize(("site_has", "slot_has"), list(itertools.permutations(["least_conn", "ip_hash", "cookie"], 2)))
 def test_nginx_takes_a_site_and_a_slot_of_different_balances(tmp_path: Path, nginx: Path, site_has: str, slot_has: str) -> None:
     """A deploy without provisioning writes the one, a slot that is empty may have the other from before."""
     old, new = (nginx_files(make_plan({"shop": {**SHOP, "balance": balance}}), ipv6=False) for balance in (site_has, slot_has))
