@@ -18,7 +18,7 @@ from tests.unit.rendering import API, SHOP, nginx_files
 
 APPS = {
     "shop": SHOP,
-    "admin": {**SHOP, "path": "/admin/v2.0/"},
+    "admin": {**SHOP, "path": "/admin/v2.0/", "balance": "cookie"},
     "api": API,
     "pages": {**SHOP, "path": "/pages/", "server_names": ["pages.example.com"], "command": "{python} app.py {socket}", "listen": "sockets"},
 }
@@ -31,6 +31,12 @@ ACCEPTED = {
     ("try_files_is_evil_too", "@closing_static_shop"),
     ("try_files_is_evil_too", "@closing_static_admin"),
     ("try_files_is_evil_too", "@closing_static_pages"),
+    # The check takes the path behind the name of an upstream for a part of a host's name.
+    *(
+        ("missing_resolver", block)
+        for app, prefix in (("admin", "/admin/v2.0/"), ("pages", "/pages/"))
+        for block in (f"^~ {prefix}", f"@closing_{app}", f"@{app}")
+    ),
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.changes import found_slot
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.controller import Arguments, CollectionAction, Result, Spec
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.files import nginx_absent, sites
 
@@ -13,6 +14,7 @@ class ActionModule(CollectionAction):
 
     SPEC: ClassVar[Spec] = {
         "plan": {"type": "dict"},
+        "state": {"type": "dict"},
         "upstreams": {"type": "list", "elements": "dict", "default": []},
     }
 
@@ -25,8 +27,9 @@ class ActionModule(CollectionAction):
             owners = {together[0]["site_config"]: together[0]["name"] for together in sites(apps)}
             for path, content in self.nginx_files(apps).items():
                 files.append({"path": path, "content": content, "app": owners.get(path, "")})
-            idle = self.upstreams(slot for app in apps.values() for slot in app["slots"].values())
-            files += [{"path": path, "content": content, "force": False} for path, content in idle.items()]
+            states = arguments["state"]["apps"]
+            found = [found_slot(app, states[name], slot) for name, app in apps.items() for slot in app["slots"]]
+            files += [{"path": path, "content": content} for path, content in self.upstreams(found).items()]
             absent = nginx_absent(arguments["plan"])
         files += [{"path": path, "content": content} for path, content in self.upstreams(arguments["upstreams"]).items()]
         return self.module("nginx_config", files=files, absent=absent)

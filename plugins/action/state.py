@@ -101,8 +101,8 @@ class ActionModule(CollectionAction):
     def of_nginx(self, plan: Plan) -> list[Thing]:
         """What nginx is to have; sites of apps that share one with another app, and of absent apps, are not to be."""
         apps: Apps = plan["apps"]
-        once = [slot["upstream_config"] for app in apps.values() for slot in app["slots"].values()]
-        return list(things.nginx(self.nginx_files(apps), once, nginx_absent(plan)))
+        lines = {slot["upstream_config"]: slot["balancing"] for app in apps.values() for slot in app["slots"].values()}
+        return list(things.nginx(self.nginx_files(apps), lines, nginx_absent(plan)))
 
     def judged(self, arguments: Arguments, state: Result, python: str, files: Iterable[Planned]) -> Result:
         """What follows from what the module has seen."""

@@ -37,12 +37,13 @@ options:
       processes: {description: "Web processes; those that one forks where O(slots[].listen) is V(fork).", type: int, required: true}
       host: {description: Value of the C(Host) header., type: str, required: true}
       prefix: {description: What nginx has before the app's own paths., type: str, required: true}
+      health_url: {description: "Path by which nginx is asked whether the app is healthy, with the prefix.", type: str, required: true}
       health:
         description: When a process counts as healthy.
         type: dict
         required: true
         suboptions:
-          path: {description: Path that answers with a status of 200 to 399., type: str, required: true}
+          path: {description: Path by which a process answers with a status of 200 to 399., type: str, required: true}
           timeout: {description: Seconds that all processes of the slot have., type: int, required: true}
       drain:
         description: How the slot ends.
@@ -62,4 +63,10 @@ options:
       history: {description: What was live before it., type: path, required: true}
       upstream: {description: Its upstream in nginx., type: str, required: true}
       upstream_config: {description: "File with its upstream, relative to nginx's tree.", type: str, required: true}
+      balance:
+        description: By what nginx chooses one of its processes.
+        type: str
+        choices: [least_conn, ip_hash, cookie]
+        required: true
+      balancing: {description: The same as the upstream says it., type: str, required: true}
 """

@@ -62,6 +62,8 @@ class App(TypedDict):
     port: int
     server_names: list[str]
     path: str
+    strip_path: bool
+    balance: str
     environment: dict[str, str]
     secrets: list[str]  # the names alone
     requirements: str

@@ -39,6 +39,7 @@ class Slot(TypedDict):
     processes: int
     host: str
     prefix: str
+    health_url: str
     health: Health
     drain: Drain
     stop_timeout: int
@@ -53,6 +54,8 @@ class Slot(TypedDict):
     history: str
     upstream: str
     upstream_config: str
+    balance: str
+    balancing: str
 
 
 _STR = {"type": "str", "required": True}
@@ -75,6 +78,7 @@ SLOT: dict[str, dict[str, Any]] = {
     "processes": _INT,
     "host": _STR,
     "prefix": _STR,
+    "health_url": _STR,
     "health": {"type": "dict", "required": True, "options": {"path": _STR, "timeout": _INT}},
     "drain": {"type": "dict", "required": True, "options": {"timeout": _INT}},
     "stop_timeout": _INT,
@@ -89,6 +93,8 @@ SLOT: dict[str, dict[str, Any]] = {
     "history": _PATH,
     "upstream": _STR,
     "upstream_config": _STR,
+    "balance": {"type": "str", "choices": ["least_conn", "ip_hash", "cookie"], "required": True},
+    "balancing": _STR,
 }
 SLOTS: dict[str, Any] = {"type": "list", "elements": "dict", "required": True, "options": SLOT}
 

@@ -2,9 +2,9 @@
 
 A thing has a ``kind`` and a ``name``, by which tasks know it, and says by ``check`` how it is looked at: ``package``, ``user`` (``home``,
 ``shell``, ``comment``), ``directory`` and ``file`` (``path``, ``owner``, ``group``, ``mode`` as octal text; a file its ``sha256``),
-``present`` and ``absent`` (``path``), ``private`` (``path``, a file that others cannot read), ``service`` (its ``unit``, enabled and
-started), ``reload`` (a ``unit`` that systemd has to know as it is on disk), ``loaded`` (``path``, a configuration that the running nginx
-has to have loaded).
+``line`` (``path``, a file with that ``line``), ``absent`` (``path``), ``private`` (``path``, a file that others cannot read), ``service``
+(its ``unit``, enabled and started), ``reload`` (a ``unit`` that systemd has to know as it is on disk), ``loaded`` (``path``, a
+configuration that the running nginx has to have loaded).
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ class Thing(TypedDict, total=False):
     group: str
     mode: str
     sha256: str
+    line: str
     home: str
     shell: str
     comment: str
@@ -130,6 +131,15 @@ def file_problem(thing: Thing) -> str:
     return ", ".join(filter(None, (other, owner_problem(thing, found))))
 
 
+def line_problem(thing: Thing) -> str:
+    """Whether a file is missing, or lacks a line, however far that is indented."""
+    try:
+        lines = Path(thing["path"]).read_bytes().splitlines()
+    except OSError:
+        return "missing"
+    return "" if thing["line"].encode() in map(bytes.strip, lines) else f"without {thing['line']}"
+
+
 def absent_problem(thing: Thing) -> str:
     """Whether something exists that should not."""
     return "exists" if os.path.lexists(thing["path"]) else ""
@@ -181,7 +191,7 @@ def differences(things: Iterable[Thing]) -> list[Difference]:
         "user": user_problem,
         "directory": directory_problem,
         "file": file_problem,
-        "present": lambda thing: "" if os.path.lexists(thing["path"]) else "missing",
+        "line": line_problem,
         "absent": absent_problem,
         "private": private_problem,
         "loaded": loaded_problem,

@@ -25,7 +25,6 @@ options:
     suboptions:
       path: {description: "Path relative to O(root).", type: str, required: true}
       content: {description: "The whole content.", type: str, required: true}
-      force: {description: "Whether a file that is there already is replaced.", type: bool, default: true}
       app: {description: "The app whose site it is, if it is one; nobody else may have its server names.", type: str, default: ""}
   absent:
     description: Paths relative to O(root) that are removed.
@@ -218,7 +217,6 @@ def main() -> None:
                 "options": {
                     "path": {"type": "str", "required": True},
                     "content": {"type": "str", "required": True},
-                    "force": {"type": "bool", "default": True},
                     "app": {"type": "str", "default": ""},
                 },
             },
@@ -242,10 +240,7 @@ def main() -> None:
 def configure(module: AnsibleModule) -> None:
     """Bring files and nginx to what is wanted, and end the module."""
     root, state_file = Path(module.params["root"]), Path(module.params["state_file"])
-    wanted: dict[str, str | None] = {}
-    for file in module.params["files"]:
-        if file["force"] or not (root / file["path"]).exists():
-            wanted[file["path"]] = file["content"]
+    wanted: dict[str, str | None] = {file["path"]: file["content"] for file in module.params["files"]}
     wanted.update(dict.fromkeys(module.params["absent"]))
     before = {path: text(root / path) for path in wanted}
     differing = {path: content for path, content in wanted.items() if content != before[path] or not is_public(root / path, content)}

@@ -11,12 +11,14 @@ description:
 options:
   plan:
     description:
-      - The result of M(tornado_app.deploy.plan). With it, everything of nginx is configured.
-      - Upstreams that are there already are left as they are, since they name the processes that run. Sites of absent apps are removed.
+      - The result of M(tornado_app.deploy.plan). With it, everything of nginx is configured. Sites of absent apps are removed.
       - Without it, O(upstreams) alone are written.
     type: dict
+  state:
+    description: The result of M(tornado_app.deploy.state), needed with O(plan). Upstreams name the processes that slots have there.
+    type: dict
   upstreams:
-    description: Slots whose upstreams are written, also when there is one already.
+    description: Slots whose upstreams are written as the slots are given.
     type: list
     elements: dict
     default: []
@@ -33,6 +35,7 @@ EXAMPLES = r"""
 - name: Configure nginx and the sites of the apps
   tornado_app.deploy.nginx_files:
     plan: "{{ __tornado_app_plan }}"
+    state: "{{ __tornado_app_state }}"
 
 - name: Give nginx the processes of the idle slots
   tornado_app.deploy.nginx_files:

@@ -96,7 +96,7 @@ class Request(NamedTuple):
 
     app: str
     host: str
-    prefix: str
+    prefix: str  # of the app's paths; ``path`` begins with it
     path: str
     slot: str = ""
     kept: bool | None = None
@@ -105,9 +105,9 @@ class Request(NamedTuple):
 def requests_of(slot: dict[str, Any], static_file: dict[str, str] | None) -> list[Request]:
     """What to ask nginx for a slot."""
     site = (slot["app"], slot["host"], slot["prefix"])
-    found = [Request(*site, slot["health"]["path"], slot["name"])]
+    found = [Request(*site, slot["health_url"], slot["name"])]
     if static_file:
-        url = f"/static/{quote(static_file['path'])}"
+        url = f"{slot['prefix']}/static/{quote(static_file['path'])}"
         found += [Request(*site, f"{url}?v={static_file['version']}", kept=True), Request(*site, url, kept=False)]
     return found
 
@@ -128,7 +128,7 @@ def names_slot(sites: Path, app: str, path: str) -> bool:
 
 def ask(request: Request, address: str, port: int, timeout: float, slot_path: str, sites: Path) -> dict[str, Any]:
     """One request: what came, and what is wrong with it."""
-    answer = get(f"{address}:{port}", request.prefix + request.path, request.host, timeout, headers=[CACHE_CONTROL])
+    answer = get(f"{address}:{port}", request.path, request.host, timeout, headers=[CACHE_CONTROL])
     error, slot, header = answer["error"], "", answer["headers"][CACHE_CONTROL]
     if request.slot and not error:
         said = get(f"{address}:{port}", request.prefix + slot_path, request.host, timeout, size=16)

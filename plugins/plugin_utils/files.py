@@ -138,7 +138,7 @@ def watchdog_settings(app: App) -> str:
             "journal": f"{app['name']}-watchdog" if app["journal"] else "",
             "listen": app["listen"],
             "host": app["host"],
-            "health": app["health"],
+            "health": app["slots"]["blue"]["health"],
             "liveness": liveness,
             "memory_limit": app["memory_limit"],
             "stop_timeout": app["stop_timeout"],

@@ -116,6 +116,11 @@ def _reloader(name: str, settings: Mapping[str, Any], root: str) -> list[str]:
     return ["/usr/bin/python3", "-I", "-S", f"{root}/reload.py", f"--source=/usr/local/src/{name}", *watched, "--"]
 
 
+def _bytes(size: str) -> int:
+    """A size in nginx's notation as a number."""
+    return int(size.rstrip("kKmMgG")) << {"k": 10, "m": 20, "g": 30}.get(size[-1].lower(), 0)
+
+
 def _argv(settings: Mapping[str, Any], root: str) -> list[str]:
     """What starts a web process; empty when the Procfile of the source says it."""
     if settings["wsgi"]:
@@ -124,6 +129,7 @@ def _argv(settings: Mapping[str, Any], root: str) -> list[str]:
             f"{root}/wsgi.py",
             settings["wsgi"],
             "--socket={socket}" if settings["listen"] == "sockets" else "--port={port}",
+            f"--max-body={_bytes(settings['client_max_body_size'])}",
         ]
     return shlex.split(settings["command"])
 
@@ -181,8 +187,16 @@ def _host_header(server_names: Sequence[str]) -> str:
     return next((name for name in server_names if "*" not in name), server_names[0].replace("*", "tornado-app"))
 
 
+def _balancing(balance: str, upstream: str) -> str:
+    """The line of an upstream by which nginx chooses a process."""
+    # Its own ip_hash takes three numbers of an IPv4 address alone: a whole network would go to one process.
+    key = {"ip_hash": "$remote_addr", "cookie": f"$client_of_{upstream.replace('-', '_')}"}
+    return f"hash {key[balance]} consistent;" if balance in key else "least_conn;"
+
+
 def _slots(name: str, settings: Mapping[str, Any], host: HostSettings) -> dict[str, Slot]:
     home, etc, run = f"/srv/{name}", f"/etc/{name}", f"/run/{name}"
+    prefix, health_path = settings["path"].rstrip("/"), settings["health"]["path"]
     return {
         slot: Slot(
             app=name,
@@ -198,8 +212,10 @@ def _slots(name: str, settings: Mapping[str, Any], host: HostSettings) -> dict[s
             listen=settings["listen"],
             processes=settings["processes"],
             host=_host_header(settings["server_names"]),
-            prefix=settings["path"].rstrip("/"),
-            health=settings["health"],
+            prefix=prefix,
+            # What nginx is asked, and what a process is.
+            health_url=prefix + health_path,
+            health={"path": health_path if settings["strip_path"] else prefix + health_path, "timeout": settings["health"]["timeout"]},
             drain=settings["drain"],
             stop_timeout=settings["stop_timeout"],
             access_log=f"/var/log/nginx/{name}.access.log",
@@ -212,6 +228,8 @@ def _slots(name: str, settings: Mapping[str, Any], host: HostSettings) -> dict[s
             logrotate=f"{etc}/slots/{slot}.logrotate",
             history=f"{home}/slots/{slot}.history.json",
             upstream=f"{name}_{slot}",
+            balance=settings["balance"],
+            balancing=_balancing(settings["balance"], f"{name}_{slot}"),
             upstream_config=f"conf.d/{name}.{slot}.conf",
         )
         for slot, ports in slot_ports(settings, host).items()
@@ -220,6 +238,7 @@ def _slots(name: str, settings: Mapping[str, Any], host: HostSettings) -> dict[s
 
 def planned(name: str, settings: Settings, host: HostSettings) -> Any:
     home, etc, run = f"/srv/{name}", f"/etc/{name}", f"/run/{name}"
+    slots = _slots(name, settings, host)
     return {
         **settings,
         "name": name,
@@ -230,7 +249,7 @@ def planned(name: str, settings: Settings, host: HostSettings) -> Any:
         "unit_file": f"/etc/systemd/system/{name}.service",
         "timer": _timer(name),
         "host": _host_header(settings["server_names"]),
-        "ready_path": quote(settings["health"]["path"], safe=URL_CHARACTERS),
+        "ready_path": quote(slots["blue"]["health"]["path"], safe=URL_CHARACTERS),
         "nofile": host["nofile"],
         "properties": sandbox.of_app(name, f"{home}/shared", _sockets(name), host["nofile"], settings["processes"], settings["sandbox"]),
         "argv": _argv(settings, host["root"]),
@@ -256,7 +275,7 @@ def planned(name: str, settings: Settings, host: HostSettings) -> Any:
         "journal": settings["logs"] == "journal",
         "access_log": f"/var/log/nginx/{name}.access.log",
         "site_config": f"conf.d/{name}.conf",
-        "slots": _slots(name, settings, host),
+        "slots": slots,
         "runtime_directories": [
             # The run's locks are in it, and a file that nginx's workers look for.
             {"path": RUN, "owner": "root", "group": "root", "mode": "0755"},

@@ -95,6 +95,17 @@ RULES: tuple[tuple[str, Predicate, str], ...] = (
         "{value!r} is not a valid prefix: it begins and ends with / and has letters, digits and . _ ~ - in between",
     ),
     ("health.path", _unlike(URL_PATH), "{value!r} is not a valid URL path: it starts with / and has no spaces"),
+    (
+        "balance",
+        lambda value, app: value != "least_conn" and app["listen"] in ("shared", "fork"),
+        "is {value}, and processes that share a port are chosen by the kernel: it takes listen: ports, or sockets",
+    ),
+    (
+        "health.path",
+        lambda value, app: app["path"].strip("/") and f"{value}/".startswith(app["path"]),
+        "{value!r} begins with the app's path, which comes before it anyway: leave that out; when the app has it in its own paths, give it "
+        "strip_path: false",
+    ),
     ("server_names", lambda value, _: not value, "is empty: nginx would never serve the app"),
     ("client_max_body_size", _unlike(NGINX_SIZE), "{value!r} is not a valid size of nginx, like 50m"),
     (

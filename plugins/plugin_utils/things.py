@@ -70,12 +70,12 @@ def of_apps(apps: Apps) -> Iterator[Thing]:
         yield {"kind": "rotation", "name": name, "check": "service", "unit": app["timer"]}
 
 
-def nginx(files: Mapping[str, str], once: Iterable[str], absent: Iterable[str]) -> Iterator[Thing]:
-    """nginx's files, by their paths in its tree: with content, those that only have to exist, and those that must not."""
+def nginx(files: Mapping[str, str], lines: Mapping[str, str], absent: Iterable[str]) -> Iterator[Thing]:
+    """nginx's files, by their paths in its tree: with content, those that only have to have a line, and those that must not be there."""
     for path, content in files.items():
         yield file("nginx", path, {"path": f"{NGINX_ROOT}/{path}", "content": content})
-    for path in once:
-        yield {"kind": "nginx", "name": path, "check": "present", "path": f"{NGINX_ROOT}/{path}"}
+    for path, line in lines.items():
+        yield {"kind": "nginx", "name": path, "check": "line", "path": f"{NGINX_ROOT}/{path}", "line": line}
     for path in absent:
         yield {"kind": "nginx", "name": path, "check": "absent", "path": f"{NGINX_ROOT}/{path}"}
     yield {"kind": "nginx", "name": "nginx.conf", "check": "loaded", "path": NGINX_ROOT}

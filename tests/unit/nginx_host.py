@@ -40,9 +40,9 @@ class Host:
         self.root = nginx_tree(folder, {"nginx.conf": MAIN, "conf.d/site.conf": SITE}, port).parent
         self.state = folder / "state/nginx.loaded"
 
-    def run(self, files: Mapping[str, str] | None = None, *, force: bool = True, **arguments: Any) -> dict[str, Any]:
+    def run(self, files: Mapping[str, str] | None = None, **arguments: Any) -> dict[str, Any]:
         """Run the module."""
-        return self.install([{"path": path, "content": text, "force": force} for path, text in (files or {}).items()], **arguments)
+        return self.install([{"path": path, "content": text} for path, text in (files or {}).items()], **arguments)
 
     def install(self, files: list[dict[str, Any]], **arguments: Any) -> dict[str, Any]:
         """Run the module with files as it takes them."""

@@ -18,10 +18,11 @@ from tests.unit.conftest import PATIENCE, held_ports, listens, make_plan, nginx_
 from tests.unit.rendering import API, SHOP, nginx_files
 
 PROGRAM = """
-import json, logging, sys
+import asyncio, collections, json, logging, sys
 from tornado import ioloop, web, websocket
 
 seen = []
+told = collections.defaultdict(asyncio.Event)
 
 class Tell(web.RequestHandler):
     def prepare(self):
@@ -31,6 +32,7 @@ class Tell(web.RequestHandler):
         request = self.request
         self.set_status(status)
         self.set_header("Content-Type", self.get_argument("type", "application/json"))
+        self.set_header("X-Large", "x" * int(self.get_argument("large", "0")))
         await self.finish(json.dumps({
             "port": int(sys.argv[1]),
             "peer": request.connection.context.address[1],
@@ -61,12 +63,40 @@ class Seen(web.RequestHandler):
     def get(self):
         self.finish(json.dumps(seen))
 
+class Pieces(web.RequestHandler):
+    # One after the other, each but the first when the client tells that it has the one before.
+    async def get(self, name):
+        self.set_header("Content-Type", self.get_argument("type"))
+        for number in range(3):
+            self.write(f"piece {number}\\n")
+            await self.flush()
+            await told[f"{name}/{number}"].wait()
+
+class Whole(web.RequestHandler):
+    async def get(self, name):
+        await told[name].wait()
+        self.write({"told": name})
+
+class Large(web.RequestHandler):
+    async def get(self, name):
+        self.set_header("X-Accel-Buffering", "yes")
+        await self.finish(bytes(20_000_000))
+        told[name].set()
+
+class Told(web.RequestHandler):
+    def post(self, name):
+        told[name].set()
+
+    def get(self, name):
+        self.finish(json.dumps(told[name].is_set()))
+
 class Echo(websocket.WebSocketHandler):
     async def on_message(self, message):
         await self.write_message(f"{sys.argv[1]} {message}")
 
 logging.getLogger("tornado.access").disabled = True
-web.Application([("/ws", Echo), ("/seen", Seen), (".*", Tell)]).listen(int(sys.argv[1]), "127.0.0.1")
+waiting = [(f"/{kind.__name__.lower()}/(.*)", kind) for kind in (Pieces, Whole, Large, Told)]
+web.Application([("/ws", Echo), ("/seen", Seen), *waiting, (".*", Tell)]).listen(int(sys.argv[1]), "127.0.0.1")
 ioloop.IOLoop.current().start()
 """
 
@@ -104,10 +134,12 @@ class Site:
             "shop": {**SHOP, "port": held[0], "processes": 2},
             "api": {**API, "port": held[4], "processes": 2, "client_max_body_size": "1m"},
             "admin-2": {**SHOP, "path": "/admin/v2.0/", "port": held[8], "processes": 1, **(admin or {})},
+            # Between the ports of the one before.
+            "lab": {**SHOP, "path": "/lab/", "strip_path": False, "port": held[9], "processes": 1, "health": {"path": "/api/status"}},
             "sock": {**API, **SOCKETS, "port": 20000, "processes": 2},
         }
         # Shop has the first four; of api's, one runs and its neighbour does not; of sock's none.
-        running = [*held[:5], held[8]]
+        running = [*held[:5], held[8], held[9]]
         planned = make_plan(apps, stride=2)
         logs = {name: {"access_log": app["access_log"]} for name, app in planned.items()}  # nginx_tree puts them below root
         self.plan = {name: {**app, **logs[name]} for name, app in relocated(planned, root).items()}
@@ -126,7 +158,7 @@ class Site:
             for name, content in files.items():
                 (static / name).parent.mkdir(exist_ok=True)
                 (static / name).write_text(content)
-        self.admin = held[8]
+        self.admin, self.lab = held[8], held[9]
         static = self.release("admin-2", "blue") / self.plan["admin-2"]["static"]
         static.mkdir(parents=True)
         (static / "app.css").write_text("a { color: admin }\n")
@@ -137,8 +169,7 @@ class Site:
         given = {key: self.proxy_port if value == "{proxy_port}" else value for key, value in (inputs or {}).items()}
         files = nginx_files(self.plan, ipv6=False, debian=12 if brotli else 11, **given)
         if brotli:
-            files["modules-enabled/50-mod-http-brotli-static.conf"] = f"load_module {brotli};\
-"
+            files["modules-enabled/50-mod-http-brotli-static.conf"] = f"load_module {brotli};\n"
         for before, after in (changed or {}).items():
             assert any(before in text for text in files.values())
             files = {path: text.replace(before, after) for path, text in files.items()}
@@ -196,9 +227,9 @@ class Site:
                 found += came
         return found
 
-    def seen(self) -> list[str]:
-        """The URIs of all requests that the process of api has got."""
-        with closing(http.client.HTTPConnection("127.0.0.1", self.api, timeout=PATIENCE)) as connection:
+    def seen(self, port: int = 0) -> list[str]:
+        """The URIs of all requests that a process has got, that of api unless another is named."""
+        with closing(http.client.HTTPConnection("127.0.0.1", port or self.api, timeout=PATIENCE)) as connection:
             connection.request("GET", "/seen")
             return list(json.loads(connection.getresponse().read()))
 

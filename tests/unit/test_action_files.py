@@ -130,14 +130,18 @@ def test_nginx_gets_all_sites_and_upstreams_in_one_call() -> None:
     names = {"server_names": ["shop.test"]}
     apps = planned({"shop": {**SHOP, **names}, "admin": {**SHOP, **names, "path": "/admin/"}})
     absent = {"old": {"nginx": ["conf.d/old.conf"]}}
-    arguments = Handed("nginx_files", plan={"apps": apps, "absent": absent, "host": HOST}).arguments
+    found = state()
+    found["apps"]["admin"] = state()["apps"]["shop"]
+    found["apps"]["shop"]["slots"]["blue"]["addresses"] = ["127.0.0.1:8007"]
+    arguments = Handed("nginx_files", plan={"apps": apps, "absent": absent, "host": HOST}, state=found).arguments
     files = {file["path"]: file for file in arguments["files"]}
     upstreams = {slot["upstream_config"] for app in apps.values() for slot in app["slots"].values()}
     assert set(files) == {"nginx.conf", "conf.d/tornado_app.conf", "conf.d/shop.conf", *upstreams}
     assert (files["conf.d/shop.conf"]["app"], files["nginx.conf"]["app"]) == ("shop", "")
     assert "location ^~ /admin/ {" in files["conf.d/shop.conf"]["content"]
-    # Those of a slot that runs are the slot's, whatever the plan has.
-    assert {path for path, file in files.items() if file.get("force") is False} == upstreams
+    # The processes of a slot that runs are the slot's, whatever the plan has.
+    assert "server 127.0.0.1:8007 " in files["conf.d/shop.blue.conf"]["content"]
+    assert "server 127.0.0.1:9000 " in files["conf.d/shop.green.conf"]["content"]
     assert arguments["absent"] == ["sites-enabled/default", "conf.d/admin.conf", "conf.d/old.conf"]
 
 
@@ -146,8 +150,23 @@ def test_nginx_gets_the_upstreams_of_slots_as_they_start() -> None:
     (file,) = arguments["files"]
     assert file["path"] == GREEN["upstream_config"]
     assert "server 127.0.0.1:9007 " in file["content"]
-    assert "force" not in file
     assert arguments["absent"] == []
+
+
+@pytest.mark.parametrize("balance", ["least_conn", "ip_hash", "cookie"])
+def test_another_balance_is_a_difference_and_comes_to_the_processes_that_run(balance: str) -> None:
+    """The live slot may have other processes than the plan."""
+    plan = planned({"shop": {**SHOP, "processes": 2, "balance": balance}})
+    wanted = {thing["name"]: thing for thing in look(state(), plan=plan).arguments["things"] if thing["check"] == "line"}
+    found = state()
+    found["apps"]["shop"]["slots"]["blue"]["addresses"] = ["127.0.0.1:8007"]
+    handed = Handed("nginx_files", plan={"apps": plan, "absent": {}, "host": HOST}, state=found)
+    files = {file["path"]: file["content"] for file in handed.arguments["files"]}
+    assert set(wanted) == {"conf.d/shop.blue.conf", "conf.d/shop.green.conf"}
+    for path, thing in wanted.items():
+        assert thing["line"] in map(str.strip, files[path].splitlines())
+        assert ("least_conn;" in files[path]) == (balance == "least_conn")
+    assert "server 127.0.0.1:8007 " in files["conf.d/shop.blue.conf"]
 
 
 # state

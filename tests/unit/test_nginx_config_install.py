@@ -92,12 +92,6 @@ def test_a_link_in_the_place_of_a_file_is_replaced(host: Host) -> None:
     assert (path.is_symlink(), path.read_text()) == (False, other.read_text())
 
 
-def test_files_that_are_not_forced(host: Host) -> None:
-    assert host.run({"conf.d/slot.conf": "# first\n"}, force=False)["changed"]
-    assert not host.run({"conf.d/slot.conf": "# second\n"}, force=False)["changed"]
-    assert host.text("conf.d/slot.conf") == "# first\n"
-
-
 def test_without_nginx(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     """Check mode tells what would be done; otherwise there is nothing to install for."""
     monkeypatch.setattr(config, "NGINX", str(host.folder / "none"))

@@ -1,5 +1,6 @@
 """The plan of a host: its invariants, and what apps do to each other."""
 
+import json
 from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.app import App
 from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import SLOT
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils import layout, plan, settings
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils import files, layout, plan, settings
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import HostSettings
 from tests.unit.builders import DEFAULTS, HOST, SHOP, SHOP_PLAN, host_settings
 
@@ -185,7 +186,7 @@ def test_a_key_without_a_value_is_not_given() -> None:
 @pytest.mark.parametrize("wsgi", ["shop:app", "shop.web:app", "shop.web:made.application", "_a1:_b2"])
 def test_a_wsgi_application_is_served_by_the_roles_own_launcher(wsgi: str) -> None:
     app = plan.plan({"shop": {**SHOP, "command": "", "wsgi": wsgi}}, DEFAULTS, HOST)["shop"]
-    assert app["argv"] == ["{python}", "/opt/tornado_app/wsgi.py", wsgi, "--port={port}"]
+    assert app["argv"] == ["{python}", "/opt/tornado_app/wsgi.py", wsgi, "--port={port}", "--max-body=52428800"]
 
 
 @pytest.mark.parametrize("apps", [{}, None, [], "shop"])
@@ -251,6 +252,16 @@ def test_apps_may_share_all_of_their_names_with_a_path_each() -> None:
     assert found.startswith("tornado_apps.api.server_names: shop.test, www.shop.test/ on web-1 is shop's already; give each app its own")
     (found,) = problems({"shop": one, "api": {**other, "server_names": ["shop.test"]}})
     assert found.startswith("tornado_apps.api.server_names has some of shop's names on web-1 and not others")
+
+
+@pytest.mark.parametrize(("strip", "asked"), [(True, "/healthz"), (False, "/jupyter/healthz")])
+def test_all_that_ask_a_process_know_whether_it_has_the_prefix(strip: bool, asked: str) -> None:
+    """The gate, the watchdog and what waits for a boot; nginx is asked as a client would ask."""
+    app = plan.plan({"shop": {**SHOP, "path": "/jupyter/", "strip_path": strip, "health": {"path": "/healthz"}}}, DEFAULTS, HOST)["shop"]
+    watchdog = json.loads(files.watchdog_settings(app))
+    for slot in (*app["slots"].values(), watchdog):
+        assert slot["health"] == {"path": asked, "timeout": 60}
+    assert {slot["health_url"] for slot in app["slots"].values()} == {"/jupyter/healthz"}
 
 
 def test_nginx_has_to_tell_the_names_of_apps_apart() -> None:

@@ -65,7 +65,7 @@ def ask(port: int, *paths: str, host: str = "green") -> dict[str, Any]:
 
 def healthy_at(path: str, **changed: Any) -> dict[str, Any]:
     """A green slot with this health path."""
-    return make_slot(name="green", health={"path": path, "timeout": 1}, **changed)
+    return make_slot(name="green", health_url=path, **changed)
 
 
 def test_each_request_gets_the_answer_to_its_path_and_host(port: int) -> None:
@@ -169,8 +169,10 @@ def test_max_age(header: str, age: int) -> None:
 
 
 def test_the_paths_of_an_app_are_below_its_prefix(port: int) -> None:
-    (answer,) = run_module("probe_nginx", slots=[healthy_at("/200", prefix="/shop", host="green")], port=port)["answers"]
-    assert (answer["path"], answer["cache_control"], answer["slot"]) == ("/200", "for green at /shop/200", "green")
+    slots = [healthy_at("/shop/200", prefix="/shop", host="green")]
+    health, *static = run_module("probe_nginx", slots=slots, static_files={"shop": "a.css"}, port=port)["answers"]
+    assert (health["path"], health["cache_control"], health["slot"]) == ("/shop/200", "for green at /shop/200", "green")
+    assert [answer["path"] for answer in static] == ["/shop/static/a.css?v=1", "/shop/static/a.css"]
 
 
 def test_nobody_answers() -> None:

@@ -99,7 +99,9 @@ def test_other_headers_reach_the_app(site: Site) -> None:
     assert found["headers"] | sent == found["headers"]
 
 
-@pytest.mark.parametrize("name", ["X_Real_IP", "X_Forwarded_For", "X-Forwarded_Proto", "X_Forwarded-Host", "SCRIPT_NAME", "Proxy_"])
+@pytest.mark.parametrize(
+    "name", ["X_Real_IP", "X_Forwarded_For", "X-Forwarded_Proto", "X_Forwarded-Host", "SCRIPT_NAME", "Proxy_", "Api_Key"]
+)
 def test_name_with_an_underscore_does_not_reach_the_app(site: Site, name: str) -> None:
     """WSGI would take it for the one with hyphens."""
     found = headers_for(site, f"GET / HTTP/1.1\r\nHost: shop.example.com\r\n{name}: claimed")

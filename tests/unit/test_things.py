@@ -178,14 +178,29 @@ def test_something_else_in_its_place(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["file", "directory", "link"])
-def test_present_and_absent(tmp_path: Path, kind: str) -> None:
+def test_absent(tmp_path: Path, kind: str) -> None:
     """A link counts, wherever it leads."""
     path = tmp_path / "it"
-    thing = {"path": str(path)}
-    assert (reason({**thing, "check": "present"}), reason({**thing, "check": "absent"})) == ("missing", "")
+    thing = {"check": "absent", "path": str(path)}
+    assert reason(thing) == ""
     makers: dict[str, Callable[[], None]] = {"file": path.touch, "directory": path.mkdir, "link": lambda: path.symlink_to("nowhere")}
     makers[kind]()
-    assert (reason({**thing, "check": "present"}), reason({**thing, "check": "absent"})) == ("", "exists")
+    assert reason(thing) == "exists"
+
+
+def test_a_file_with_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "it"
+    thing = {"check": "line", "path": str(path), "line": "least_conn;"}
+    assert reason(thing) == "missing"
+    for text, found in (
+        ("a {\n\tleast_conn;  \r\n}\n", ""),
+        ("a {\n    hash $a;\n    # least_conn;\n}\n", "without least_conn;"),
+        ("", "without least_conn;"),
+    ):
+        path.write_text(text)
+        assert reason(thing) == found
+    path.write_bytes(b"# f\xfcr alle\nleast_conn;")
+    assert reason(thing) == ""
 
 
 # Packages and users
@@ -337,7 +352,7 @@ def test_nothing_is_wrong_with_nothing() -> None:
 def test_what_differs_keeps_the_order_of_the_things(tmp_path: Path) -> None:
     good = directory(tmp_path / "it")
     listed = [
-        {"kind": "nginx", "name": "b", "check": "present", "path": str(tmp_path / "none")},
+        {"kind": "nginx", "name": "b", "check": "line", "path": str(tmp_path / "none"), "line": "b"},
         {"kind": "directory", "name": "it", **good},
         {"kind": "nginx", "name": "a", "check": "absent", "path": str(tmp_path)},
     ]
@@ -354,7 +369,7 @@ def test_the_module_can_look_at_each_thing_of_a_plan() -> None:
         *wanted.base(["no-such-package"], "/no/such/root"),
         wanted.file("limits", "shop", {"path": "/no/such/file", "content": "text"}),
         *wanted.of_apps(apps),
-        *wanted.nginx({"no/such.conf": "text"}, ["no/such/upstream.conf"], ["no/such/site.conf"]),
+        *wanted.nginx({"no/such.conf": "text"}, {"no/such/upstream.conf": "line"}, ["no/such/site.conf"]),
     ]
     found = {(difference["kind"], difference["name"]): difference["reason"] for difference in things.differences(listed)}
     assert found["package", "no-such-package"] == "not installed"

@@ -17,7 +17,7 @@ KEYS = {
     "user": {"home", "shell", "comment"},
     "directory": {"path", "owner", "group", "mode"},
     "file": {"path", "owner", "group", "mode", "sha256"},
-    "present": {"path"},
+    "line": {"path", "line"},
     "absent": {"path"},
     "private": {"path"},
     "service": {"unit"},
@@ -93,11 +93,12 @@ def test_a_file_is_known_by_what_is_in_it() -> None:
     assert (own["owner"], own["group"], own["mode"]) == ("root", "shop", "0640")
 
 
-def test_nginx_has_files_that_are_as_rendered_ones_that_only_exist_and_ones_that_do_not() -> None:
-    found = list(things.nginx({"conf.d/shop.conf": "server {}\n"}, ["conf.d/shop.blue.conf"], ["sites-enabled/default"]))
+def test_nginx_has_files_that_are_as_rendered_ones_with_a_line_and_ones_that_do_not_exist() -> None:
+    lines = {"conf.d/shop.blue.conf": "least_conn;"}
+    found = list(things.nginx({"conf.d/shop.conf": "server {}\n"}, lines, ["sites-enabled/default"]))
     assert checks(found) == [
         ("nginx", "conf.d/shop.conf", "file"),
-        ("nginx", "conf.d/shop.blue.conf", "present"),
+        ("nginx", "conf.d/shop.blue.conf", "line"),
         ("nginx", "sites-enabled/default", "absent"),
         ("nginx", "nginx.conf", "loaded"),
     ]
