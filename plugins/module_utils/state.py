@@ -92,7 +92,8 @@ class WatchdogState(TypedDict):
 class AppState(TypedDict):
     """An app on a host: ``untrusted`` is what its supervisord says that cannot be believed.
 
-    ``outdated`` is when supervisord was started (UTC), where its unit has changed since; else empty.
+    ``outdated`` is when supervisord was started (UTC), where its unit has changed since; else empty. ``maintenance`` is since when (UTC)
+    it is in maintenance; else empty.
     """
 
     foreign_user: bool
@@ -108,6 +109,7 @@ class AppState(TypedDict):
     supervisord: SupervisordState | None
     untrusted: list[str]
     outdated: str
+    maintenance: str
     watchdog: WatchdogState
     slots: dict[str, SlotState]
     environments: list[str]

@@ -13,11 +13,13 @@ from ansible_collections.tornado_app.deploy.plugins.module_utils import sandbox
 from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import Slot
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import Absent, HostSettings
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.setting_types import Settings
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.site_settings import of_site
 
 SLOTS = ("blue", "green")
 COOKIE_SECRET = "COOKIE_SECRET"
 RUN = "/run/tornado_app"
 SOCKETS = f"{RUN}/sockets"
+HTPASSWD = "/etc/nginx/tornado_app"
 FIRST_PORT, PORT_STEP = 8000, 100  # of the ports that the plan gives out: room for as many processes without moving anybody
 PORTS = range(1024, 65536)  # below 1024 a process that is not root cannot listen
 # Below its own prefix an app has these URLs for itself.
@@ -134,6 +136,11 @@ def _tmpfiles(name: str) -> str:
     return f"/etc/tmpfiles.d/tornado_app-{name}.conf"
 
 
+def _htpasswd(name: str) -> str:
+    """The file of the users whom nginx lets in to an app."""
+    return f"{HTPASSWD}/{name}.htpasswd"
+
+
 def _addresses(listen: str, sockets: str, ports: Sequence[int]) -> list[str]:
     """Where nginx finds the processes of a slot, in its own words; of processes that share a port there is one."""
     if listen == "sockets":
@@ -165,6 +172,7 @@ def absent(apps: Mapping[str, Mapping[str, Any]]) -> dict[str, Absent]:
                         f"{RUN}/release.{name}.lock",
                         _sockets(name),
                         _tmpfiles(name),
+                        _htpasswd(name),
                     ),
                 ],
                 "user": name if purge else "",
@@ -233,11 +241,13 @@ def planned(name: str, settings: Settings, host: HostSettings) -> Any:
         "static": "" if settings["debug"] else settings["static"],
         "environment": {str(key): str(value) for key, value in settings["environment"].items()},
         "secrets": sorted({*settings["secrets"], *([] if COOKIE_SECRET in settings["environment"] else [COOKIE_SECRET])}),  # no values
+        **of_site(settings),
         "cookie_secret": f"{etc}/cookie_secret",
         "home": home,
         "releases": f"{home}/releases",
         "environments": f"{home}/environments",
         "flag": f"{home}/live/green",
+        "maintenance_flag": f"{home}/live/maintenance",
         "shared": f"{home}/shared",
         "etc": etc,
         "config": f"{etc}/supervisord.conf",
@@ -250,6 +260,7 @@ def planned(name: str, settings: Settings, host: HostSettings) -> Any:
         "journal": settings["logs"] == "journal",
         "access_log": f"/var/log/nginx/{name}.access.log",
         "site_config": f"conf.d/{name}.conf",
+        "htpasswd": _htpasswd(name),
         "slots": _slots(name, settings, host),
         "runtime_directories": [
             # The run's locks are in it, and a file that nginx's workers look for.

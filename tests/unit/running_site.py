@@ -18,7 +18,7 @@ from tests.unit.conftest import PATIENCE, held_ports, listens, make_plan, nginx_
 from tests.unit.rendering import API, SHOP, nginx_files
 
 PROGRAM = """
-import json, logging, sys
+import asyncio, json, logging, sys
 from tornado import ioloop, web, websocket
 
 seen = []
@@ -31,6 +31,8 @@ class Tell(web.RequestHandler):
         request = self.request
         self.set_status(status)
         self.set_header("Content-Type", self.get_argument("type", "application/json"))
+        for header in self.get_arguments("header"):
+            self.set_header(*header.split(":"))
         await self.finish(json.dumps({
             "port": int(sys.argv[1]),
             "peer": request.connection.context.address[1],
@@ -45,6 +47,8 @@ class Tell(web.RequestHandler):
         if self.get_argument("cut", ""):
             self.request.connection.stream.close()
             return
+        if self.get_argument("hang", ""):
+            await asyncio.sleep(3600)
         status = int(self.get_argument("status", "200"))
         if status == 302:
             self.redirect("http://elsewhere.example.com/there")
@@ -80,10 +84,17 @@ add_header X-Operator here;
 class Site:
     """A running nginx with the files of two apps, a Tornado process for each port of theirs but one, and a client.
 
-    `changed` is text of nginx's files, and what is there instead.
+    `changed` is text of nginx's files, and what is there instead; `settings` are more ones of apps.
     """
 
-    def __init__(self, root: Path, nginx: Path, stack: ExitStack, changed: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        nginx: Path,
+        stack: ExitStack,
+        changed: Mapping[str, str] | None = None,
+        settings: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
         held = stack.enter_context(held_ports(13))
         self.port = held[12]
         apps = {
@@ -94,7 +105,7 @@ class Site:
         }
         # Shop has the first four; of api's, one runs and its neighbour does not; of sock's none.
         running = [*held[:5], held[8]]
-        planned = make_plan(apps, stride=2)
+        planned = make_plan({name: {**app, **(settings or {}).get(name, {})} for name, app in apps.items()}, stride=2)
         logs = {name: {"access_log": app["access_log"]} for name, app in planned.items()}  # nginx_tree puts them below root
         self.plan = {name: {**app, **logs[name]} for name, app in relocated(planned, root).items()}
         self.logs = {name: root / f"{name}.access.log" for name in planned}

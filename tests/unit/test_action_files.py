@@ -130,7 +130,7 @@ def test_nginx_gets_all_sites_and_upstreams_in_one_call() -> None:
     names = {"server_names": ["shop.test"]}
     apps = planned({"shop": {**SHOP, **names}, "admin": {**SHOP, **names, "path": "/admin/"}})
     absent = {"old": {"nginx": ["conf.d/old.conf"]}}
-    arguments = Handed("nginx_files", plan={"apps": apps, "absent": absent, "host": HOST}).arguments
+    arguments = Handed("nginx_files", run="r-9", plan={"apps": apps, "absent": absent, "host": HOST}).arguments
     files = {file["path"]: file for file in arguments["files"]}
     upstreams = {slot["upstream_config"] for app in apps.values() for slot in app["slots"].values()}
     assert set(files) == {"nginx.conf", "conf.d/tornado_app.conf", "conf.d/shop.conf", *upstreams}
@@ -142,7 +142,7 @@ def test_nginx_gets_all_sites_and_upstreams_in_one_call() -> None:
 
 
 def test_nginx_gets_the_upstreams_of_slots_as_they_start() -> None:
-    arguments = Handed("nginx_files", upstreams=[{**GREEN, "addresses": ["127.0.0.1:9007"]}]).arguments
+    arguments = Handed("nginx_files", run="r-9", upstreams=[{**GREEN, "addresses": ["127.0.0.1:9007"]}]).arguments
     (file,) = arguments["files"]
     assert file["path"] == GREEN["upstream_config"]
     assert "server 127.0.0.1:9007 " in file["content"]
@@ -180,7 +180,7 @@ def test_a_host_is_compared_with_all_that_it_is_to_have() -> None:
             "rotation_file",
             "nginx",
         ),
-        "access_log",
+        *("access_log", "htpasswd"),
     }
     paths = {thing.get("path"): thing for thing in things}
     assert (paths["/run/tornado_app/sockets"]["owner"], paths["/run/tornado_app/sockets/shop"]["mode"]) == ("root", "2750")

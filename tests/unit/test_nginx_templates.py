@@ -100,7 +100,7 @@ def test_shared_site(plan: Plan) -> None:
     assert maps["$tornado_app_upgrade"] == {"default": '""', "websocket": "websocket"}
     assert maps["$tornado_app_connection"] == {"default": "upgrade", '""': '""'}
     assert maps["$tornado_app_expires"] == {"default": "max", '""': "-1"}
-    assert maps["$tornado_app_retry_after"] == {"default": '""', '"~^503 502(, 502)*$"': "5"}
+    assert maps["$tornado_app_retry_after"] == {"default": "$tornado_app_maintenance", '"~^503 502(, 502)*$"': "5"}
     assert maps["$tornado_app_outside"] == {"default": "1", '"127.0.0.1 127.0.0.1"': '""', '"::1 ::1"': '""'}
 
 

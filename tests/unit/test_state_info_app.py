@@ -63,6 +63,7 @@ def test_fresh_host(app: App) -> None:
         "supervisord": None,
         "untrusted": [],
         "outdated": "",
+        "maintenance": "",
         "watchdog": {"state": "", "processes": {}},
         "slots": {"blue": empty, "green": empty},
         "releases": {},

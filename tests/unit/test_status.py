@@ -75,6 +75,7 @@ def test_the_status_of_an_app_is_whole() -> None:
         "rollback": A,
         "untrusted": [],
         "outdated": "",
+        "maintenance": "",
         "watchdog": "RUNNING",
         "restarts": {},
         "releases": [
