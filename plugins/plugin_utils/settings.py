@@ -168,6 +168,8 @@ def shape_problem(where: str, app: Any) -> str:
         return f"{where} is not a dictionary of settings"
     if not isinstance(app.get("secrets") or {}, Mapping):
         return f"{where}.secrets is not a dictionary of variables"
+    if not isinstance(app.get("basic_auth") or {}, Mapping):
+        return f"{where}.basic_auth is not a dictionary of users"
     return ""
 
 

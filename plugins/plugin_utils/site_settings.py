@@ -38,6 +38,11 @@ HASH = re.compile(
 ERROR_PAGES = ("401", "403", "404", "413", "429", "502", "503", "504")
 # Of nginx's text: what has no meaning in it. A quote begins one only where a word does.
 INERT = re.compile(r"""\\.|(?<![^\s{};])(?:"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|#[^\n]*)""", re.DOTALL)
+# Directives that are inherited only where there is none of them.
+CANCELLING = {
+    "nginx_server": {"add_header": "give it as response_headers"},
+    "nginx_location": {"add_header": "give it as response_headers", "proxy_set_header": "put it into nginx_server"},
+}
 
 App = Mapping[str, Any]
 
@@ -48,9 +53,8 @@ def site_problems(where: str, app: App) -> Iterator[str]:
     yield from _header_problems(f"{where}.response_headers", app["response_headers"])
     yield from _user_problems(f"{where}.basic_auth", app["basic_auth"])
     yield from _page_problems(where, app)
-    yield from _line_problems(f"{where}.nginx_server", app["nginx_server"], "add_header", "give it as response_headers")
-    yield from _line_problems(f"{where}.nginx_location", app["nginx_location"], "add_header", "give it as response_headers")
-    yield from _line_problems(f"{where}.nginx_location", app["nginx_location"], "proxy_set_header", "put it into nginx_server")
+    for setting, cancelling in CANCELLING.items():
+        yield from _line_problems(f"{where}.{setting}", app[setting], cancelling)
     for address in app["maintenance"]["allow"]:
         if problem := _network_problem(address):
             yield f"{where}.maintenance.allow: {address!r} is not an address or a network like 192.0.2.0/24: {problem}"
@@ -107,7 +111,7 @@ def _page_problems(where: str, app: App) -> Iterator[str]:
             yield f"{where}.error_pages.{status} is not a status that nginx itself answers here: {', '.join(ERROR_PAGES)}"
 
 
-def _line_problems(where: str, lines: str, directive: str, way_out: str) -> Iterator[str]:
+def _line_problems(where: str, lines: str, cancelling: Mapping[str, str]) -> Iterator[str]:
     """What would end in another place than it begins, so that nginx would name the wrong line; and what cancels more than it sets."""
     bare = INERT.sub(lambda found: "" if found[0].startswith("#") else "x", lines)
     depth, own = 0, ""
@@ -120,8 +124,10 @@ def _line_problems(where: str, lines: str, directive: str, way_out: str) -> Iter
         yield f"{where} has a {'{' if depth > 0 else '}'} without its other half"
     elif bare.strip() and bare.strip()[-1] not in ";}":
         yield f"{where} does not end with ; or }}"
-    elif re.search(rf"(^|[;}}\s]){directive}\s", own):
-        yield f"{where} has {directive}, which would cancel all others that come from outside of it: {way_out}"
+    else:
+        for directive, way_out in cancelling.items():
+            if re.search(rf"(^|[;}}\s]){directive}\s", own):
+                yield f"{where} has {directive}, which would cancel all others that come from outside of it: {way_out}"
 
 
 def _network_problem(address: str) -> str:

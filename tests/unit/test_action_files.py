@@ -150,6 +150,49 @@ def test_nginx_gets_the_upstreams_of_slots_as_they_start() -> None:
     assert arguments["absent"] == []
 
 
+HASHES = {"ana": f"$6$salt${'x' * 86}", "bob": f"$6$salt${'y' * 86}"}
+GUARDED = {"shop": {**SHOP, "server_names": ["shop.test"], "basic_auth": HASHES}, "api": {**SHOP, "server_names": ["api.test"]}}
+
+
+def guarded(*results: Mapping[str, Any], users_of: tuple[str, ...] = ("shop", "api")) -> Handed:
+    plan = {"apps": planned(GUARDED), "absent": {}, "host": HOST}
+    return Handed("nginx_files", *results, run="r-9", plan=plan, users_of=list(users_of), settings=GUARDED, defaults=DEFAULTS)
+
+
+def test_users_are_there_before_nginx_asks_for_passwords_and_go_after_it() -> None:
+    handed = guarded({"changed": True, "diff": [1]}, {"changed": False, "diff": [2], "reloaded": True}, {"changed": True, "diff": [3]})
+    assert [name for name, _ in handed.calls] == ["install_files", "nginx_config", "install_files"]
+    (_, first), (_, config), (_, last) = handed.calls
+    secret = "".join(f"{user}:{password}\n" for user, password in HASHES.items())
+    path = "/etc/nginx/tornado_app/shop.htpasswd"
+    assert (first["run"], first["files"]) == ("r-9", [{"path": path, "secret": secret, "group": "www-data", "mode": "0640"}])
+    assert last["files"] == [{"path": "/etc/nginx/tornado_app/api.htpasswd", "state": "absent"}]
+    assert not any(password in str(config) for password in HASHES.values())
+    assert (handed.result["changed"], handed.result["diff"], handed.result["reloaded"]) == (True, [1, 2, 3], True)
+    assert [name for name, _ in guarded(users_of=()).calls] == ["nginx_config"]
+
+
+@pytest.mark.parametrize("failing", [0, 1, 2])
+def test_nothing_goes_on_after_a_failure(failing: int) -> None:
+    results: list[dict[str, Any]] = [{"changed": True}, {"changed": True}, {"changed": True}]
+    results[failing] = {"failed": True, "msg": "no"}
+    handed = guarded(*results)
+    assert (len(handed.calls), handed.result["msg"]) == (failing + 1, "no")
+
+
+def test_a_host_is_compared_with_its_users_by_digest_alone() -> None:
+    plan = {"apps": planned(GUARDED), "absent": {}, "host": HOST}
+    found = state()
+    found["apps"]["api"] = found["apps"]["shop"]
+    handed = Handed("state", found, plan=plan, python="3.11", packages=[], own_files=[], settings=GUARDED, defaults=DEFAULTS)
+    things = {(thing["kind"], thing["name"]): thing for thing in handed.arguments["things"]}
+    one, other = things["htpasswd", "shop"], things["htpasswd", "api"]
+    assert (one["check"], one["owner"], one["group"], one["mode"]) == ("file", "root", "www-data", "0640")
+    assert (other["check"], other["path"]) == ("absent", "/etc/nginx/tornado_app/api.htpasswd")
+    assert things["directory", "/etc/nginx/tornado_app"]["mode"] == "0755"
+    assert not any(password in str((handed.calls, handed.result)) for password in HASHES.values())
+
+
 # state
 
 

@@ -15,7 +15,7 @@ from tests.unit.conftest import PATIENCE, wait_until
 from tests.unit.running_site import Site
 
 ODD = """it's $uri, "${host}" \\ $$ {;} #; %"""
-NOT_HERE = {"source": "127.0.0.2"}  # another machine, for nginx
+NOT_HERE: dict[str, Any] = {"source": "127.0.0.2"}  # another machine, for nginx
 SETTINGS: dict[str, dict[str, Any]] = {
     "shop": {
         "redirect_names": ["old.example.com", "*.old.example.com"],

@@ -316,6 +316,16 @@ def test_a_unit_that_waits_for_its_next_start_is_said_with_the_way_to_that() -> 
     ]
 
 
+def test_an_app_in_maintenance_is_said_with_the_way_out() -> None:
+    closed = state()
+    closed["apps"]["shop"]["maintenance"] = "2026-01-02T03:04:05Z"
+    assert (shop(closed)["maintenance"], shop(state())["maintenance"]) == ("2026-01-02T03:04:05Z", "")
+    lines = [line for part in text(web_1=state(), web_2=closed) for line in part]
+    assert [line for line in lines if "maintenance" in line] == [
+        "web-2: shop has been in maintenance since 2026-01-02T03:04:05Z; --tags live ends that"
+    ]
+
+
 def test_what_the_watchdog_has_done_to_the_live_slot_is_told() -> None:
     found, why = state(), "supervisord had given it up: Exited too quickly"
     thrice = Restarts(restarts=3, reason=why, at="2026-01-02T03:04:05Z")
