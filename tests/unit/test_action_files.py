@@ -262,6 +262,15 @@ def test_an_app_that_waits_for_its_next_start_is_named_and_no_difference() -> No
     assert result["differences"] == look(state()).result["differences"]
 
 
+def test_an_app_in_maintenance_is_named_and_no_difference() -> None:
+    found = state()
+    found["apps"]["shop"]["maintenance"] = "2026-01-02T03:04:05Z"
+    result = look(found).result
+    assert result["maintenance"] == ["web-1: shop has been in maintenance since 2026-01-02T03:04:05Z; --tags live ends that"]
+    assert result["differences"] == look(state()).result["differences"]
+    assert look(state()).result["maintenance"] == []
+
+
 def test_a_host_whose_python_is_another_one_is_looked_at_again() -> None:
     """The unit names the environment of supervisord, which is for one Python."""
     other = state()
