@@ -45,7 +45,7 @@ APP = """\
 ## Keys of an app
 
 Each entry of [`tornado_apps`](#tornado_apps) takes these. [`tornado_app_defaults`](#tornado_app_defaults) gives the keys
-that an entry has not. Keys of `health` and `drain` are taken one by one.
+that an entry has not. Keys of dictionaries are taken one by one.
 
 ```yaml
 tornado_apps:

@@ -19,7 +19,18 @@ from tests.unit.rendering import API, SHOP, nginx_files
 APPS = {
     "shop": SHOP,
     "admin": {**SHOP, "path": "/admin/v2.0/", "balance": "cookie"},
-    "api": API,
+    "api": {
+        **API,
+        "redirect_names": ["www.api.example.com"],
+        "static": "static",
+        "response_headers": {"X-Frame-Options": "DENY"},
+        "limits": {"rate": 10, "burst": 20, "connections": 10},
+        "basic_auth": {"ana": f"$6$salt${'x' * 86}"},
+        "error_pages": {"404": "404.html", "502": "502.html"},
+        "maintenance": {"page": "down.html", "allow": ["192.0.2.0/24"]},
+        "nginx_server": "gzip off;",
+        "nginx_location": "proxy_buffering off;",
+    },
     "pages": {**SHOP, "path": "/pages/", "server_names": ["pages.example.com"], "command": "{python} app.py {socket}", "listen": "sockets"},
 }
 # Checks of gixy, and the locations where they are wrong. One that gixy does not name any more fails, too.
@@ -37,6 +48,10 @@ ACCEPTED = {
         for app, prefix in (("admin", "/admin/v2.0/"), ("pages", "/pages/"))
         for block in (f"^~ {prefix}", f"@closing_{app}", f"@{app}")
     ),
+    ("try_files_is_evil_too", "@closing_static_api"),
+    ("try_files_is_evil_too", "= /.tornado_app/maintenance/page"),
+    ("try_files_is_evil_too", "= /.tornado_app/error/404"),
+    ("try_files_is_evil_too", "= /.tornado_app/error/502"),
 }
 
 

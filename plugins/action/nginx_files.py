@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.changes import found_slot
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.controller import Arguments, CollectionAction, Result, Spec
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.files import nginx_absent, sites
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.files import File, nginx_absent, sites, users
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.secret_values import htpasswds
 
 
 class ActionModule(CollectionAction):
@@ -14,12 +15,39 @@ class ActionModule(CollectionAction):
 
     SPEC: ClassVar[Spec] = {
         "plan": {"type": "dict"},
+        "run": {"type": "str", "required": True},
         "state": {"type": "dict"},
         "upstreams": {"type": "list", "elements": "dict", "default": []},
+        "users_of": {"type": "list", "elements": "str", "default": []},
+        "settings": {"type": "raw"},
+        "defaults": {"type": "dict", "default": {}},
     }
 
     def act(self, arguments: Arguments) -> Result:
-        """Render all files and hand them to the module nginx_config in one call."""
+        """Render all files and hand them to the module nginx_config in one call; users come before it, and go after it."""
+        apps = {name: arguments["plan"]["apps"][name] for name in arguments["users_of"]}
+        let_in = htpasswds(apps, arguments["settings"] or {}, arguments["defaults"])
+        # nginx reads them at each request: as long as it asks for passwords they have to be there.
+        written = self.install(arguments, [users(apps[name], secret) for name, secret in let_in.items()])
+        if written.get("failed"):
+            return written
+        configured = self.configure(arguments)
+        if configured.get("failed"):
+            return configured
+        gone: list[File] = [{"path": app["htpasswd"], "state": "absent"} for name, app in apps.items() if name not in let_in]
+        removed = self.install(arguments, gone)
+        if removed.get("failed"):
+            return removed
+        results = (written, configured, removed)
+        diff = [part for result in results for part in result.get("diff", [])]
+        return {**configured, "changed": any(result.get("changed") for result in results), "diff": diff}
+
+    def install(self, arguments: Arguments, files: list[File]) -> Result:
+        """Hand files to the module install_files, if there are any."""
+        return self.module("install_files", run=arguments["run"], files=files) if files else {}
+
+    def configure(self, arguments: Arguments) -> Result:
+        """Hand the configuration to the module nginx_config."""
         files: list[dict[str, Any]] = []
         absent: list[str] = []
         if arguments["plan"]:

@@ -14,7 +14,8 @@ from ansible_collections.tornado_app.deploy.plugins.plugin_utils.changes import 
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.controller import Arguments, CollectionAction, Result, Spec
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.files import File, nginx_absent, noted_ports, watchdog_settings
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import Plan
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.status_text import outdated
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.secret_values import htpasswds
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.status_text import maintained, outdated
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.things import FACT
 
 # Step of mending -> the kinds of files that it writes, in one call.
@@ -47,6 +48,8 @@ class ActionModule(CollectionAction):
         "packages": {"type": "list", "elements": "str", "required": True},
         "own_files": {"type": "list", "elements": "str", "required": True},
         "noted": {"type": "dict", "default": {}},
+        "settings": {"type": "raw"},
+        "defaults": {"type": "dict", "default": {}},
     }
 
     def act(self, arguments: Arguments) -> Result:
@@ -67,6 +70,7 @@ class ActionModule(CollectionAction):
             *things.base(arguments["packages"], plan["host"]["root"]),
             *(things.file(planned.kind, planned.name, planned.file) for planned in files),
             *things.of_apps(plan["apps"]),
+            *things.htpasswd(plan["apps"], htpasswds(plan["apps"], arguments["settings"] or {}, arguments["defaults"])),
             *self.of_nginx(plan),
         ]
         return self.module("state_info", apps=plan["apps"], things=wanted)
@@ -129,6 +133,9 @@ class ActionModule(CollectionAction):
             "removals": removals,
             "unlisted": checks.unlisted(apps, absent, state),  # type: ignore[arg-type]
             "outdated": [outdated(host["name"], name, app["outdated"]) for name, app in state["apps"].items() if app["outdated"]],
+            "maintenance": [
+                maintained(host["name"], name, app["maintenance"]) for name, app in state["apps"].items() if app["maintenance"]
+            ],
             "provisioned": [name for name, app in state["apps"].items() if app["provisioned"]],
             "static_files": things.static_files(apps, state),  # type: ignore[arg-type]
             "live": live_slots(apps, state),  # type: ignore[arg-type]

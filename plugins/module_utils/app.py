@@ -32,6 +32,22 @@ class Sandbox(TypedDict):
     writable: list[str]
 
 
+class Limits(TypedDict):
+    """What an app gets from one address: requests a second, how many may come sooner, requests at the same time; 0 is no limit."""
+
+    rate: int
+    burst: int
+    connections: int
+
+
+class Maintenance(TypedDict):
+    """What clients get while an app is in maintenance: a file below ``static``, seconds, and the networks that get through."""
+
+    page: str
+    retry_after: int
+    allow: list[str]
+
+
 class Environment(TypedDict):
     """A virtualenv that a host lacks: ``install`` are arguments of pip, run in ``chdir``, where it can read the files of ``app``."""
 
@@ -61,6 +77,7 @@ class App(TypedDict):
     listen: str
     port: int
     server_names: list[str]
+    redirect_names: list[str]
     path: str
     strip_path: bool
     balance: str
@@ -78,6 +95,13 @@ class App(TypedDict):
     log_budget: int
     client_max_body_size: str
     proxy_read_timeout: int
+    response_headers: dict[str, str]
+    limits: Limits
+    basic_auth: list[str]  # the users alone
+    error_pages: dict[str, str]
+    nginx_server: str
+    nginx_location: str
+    maintenance: Maintenance
     # Names, paths, commands.
     name: str
     user: str
@@ -98,6 +122,7 @@ class App(TypedDict):
     assets: str
     environments: str
     flag: str
+    maintenance_flag: str
     shared: str
     etc: str
     config: str
@@ -110,6 +135,7 @@ class App(TypedDict):
     journal: bool
     access_log: str
     site_config: str
+    htpasswd: str
     slots: dict[str, Slot]
     runtime_directories: list[Directory]
     directories: list[Directory]

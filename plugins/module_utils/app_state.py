@@ -118,7 +118,20 @@ def outdated(unit_file: Path, supervisord: Process | None) -> str:
     except OSError:
         return ""
     started = time.time() - supervisord.uptime if supervisord else changed
-    return f"{datetime.fromtimestamp(started, timezone.utc):%Y-%m-%dT%H:%M:%SZ}" if changed > started else ""
+    return moment(started) if changed > started else ""
+
+
+def there_since(path: Path) -> str:
+    """Since when (UTC) a flag file is there; empty when it is not."""
+    try:
+        return moment(os.lstat(path).st_mtime)
+    except OSError:
+        return ""
+
+
+def moment(seconds: float) -> str:
+    """Seconds since 1970 as UTC."""
+    return f"{datetime.fromtimestamp(seconds, timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def watchdog_state(app: App, running: list[ProcessInfo]) -> WatchdogState:
@@ -200,6 +213,7 @@ def app_state(app: App, answer: Supervised) -> AppState:
         "supervisord": cast(SupervisordState, supervisord._asdict()) if supervisord else None,
         "untrusted": answer.untrusted,
         "outdated": outdated(Path(app["unit_file"]), supervisord),
+        "maintenance": there_since(Path(app["maintenance_flag"])),
         "watchdog": watchdog_state(app, answer.processes),
         "slots": slots,
         "environments": whole_environments(Path(app["environments"])),

@@ -94,6 +94,7 @@ class AppState(TypedDict):
 
     ``outdated`` is when supervisord was started (UTC), where its unit has changed since; else empty. ``static_file`` is one of the live
     slot, ``static_digest`` that of its content, ``assets`` the static directory with which each release came to the store.
+    ``maintenance`` is since when (UTC) it is in maintenance; else empty.
     """
 
     foreign_user: bool
@@ -109,6 +110,7 @@ class AppState(TypedDict):
     supervisord: SupervisordState | None
     untrusted: list[str]
     outdated: str
+    maintenance: str
     watchdog: WatchdogState
     slots: dict[str, SlotState]
     environments: list[str]

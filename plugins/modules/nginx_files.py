@@ -9,6 +9,10 @@ description:
   - Renders nginx's own file, the sites of apps and the upstreams of slots on the controller, from the templates of the role, and hands them
     to M(tornado_app.deploy.nginx_config) in one call. nginx judges them as a whole before the first is in place.
 options:
+  run:
+    description: This run, which has to hold the lock (see M(tornado_app.deploy.run_lock)) where O(users_of) names apps.
+    type: str
+    required: true
   plan:
     description:
       - The result of M(tornado_app.deploy.plan). With it, everything of nginx is configured. Sites of absent apps are removed.
@@ -17,6 +21,20 @@ options:
   state:
     description: The result of M(tornado_app.deploy.state), needed with O(plan). Upstreams name the processes that slots have there.
     type: dict
+  users_of:
+    description:
+      - Apps of O(plan) whose file of the users that nginx lets in is written, or removed where there are none. nginx reads it at each
+        request, so it is written before all else, and removed when nginx does not ask for passwords any more.
+    type: list
+    elements: str
+    default: []
+  settings:
+    description: The apps as in C(tornado_apps), for the hashes of passwords.
+    type: raw
+  defaults:
+    description: The settings of an app that does not say them itself, for the same.
+    type: dict
+    default: {}
   upstreams:
     description: Slots whose upstreams are written as the slots are given.
     type: list
@@ -34,11 +52,13 @@ author: The tornado_app authors
 EXAMPLES = r"""
 - name: Configure nginx and the sites of the apps
   tornado_app.deploy.nginx_files:
+    run: 20260102T030405Z-ana-build-1-4711
     plan: "{{ __tornado_app_plan }}"
     state: "{{ __tornado_app_state }}"
 
 - name: Give nginx the processes of the idle slots
   tornado_app.deploy.nginx_files:
+    run: 20260102T030405Z-ana-build-1-4711
     upstreams: "{{ __tornado_app_own.starting }}"
 """
 

@@ -33,6 +33,13 @@ options:
     description: App to its port, as the host's local fact says it.
     type: dict
     default: {}
+  settings:
+    description: The apps as in C(tornado_apps), for the hashes of passwords, which are in no result.
+    type: raw
+  defaults:
+    description: The settings of an app that does not say them itself, for the same.
+    type: dict
+    default: {}
 attributes:
   check_mode:
     description: Does the same, since it changes nothing.
@@ -107,6 +114,11 @@ unlisted:
   returned: success
 outdated:
   description: Which apps wait for their next start, because their unit has changed since the last one, and how to bring it.
+  type: list
+  elements: str
+  returned: success
+maintenance:
+  description: Which apps are in maintenance, since when, and how that ends.
   type: list
   elements: str
   returned: success

@@ -85,6 +85,7 @@ apps:
     supervisord: {description: The running supervisord (pid nofile uid unit uptime) or none., type: dict}
     untrusted: {description: What supervisord answers that cannot be believed., type: list, elements: str}
     outdated: {description: "When supervisord was started (UTC), where its unit has changed since; else empty.", type: str}
+    maintenance: {description: "Since when (UTC) it is in maintenance; else empty.", type: str}
     watchdog:
       description: Supervisord's word for the C(state) of the app's watchdog, empty when it knows none; and C(processes), name to how often
         it has started one again (C(restarts)), and of the last time C(reason) and C(at) (UTC).

@@ -62,6 +62,7 @@ hosts:
         rollback: {description: What a rollback would go to; empty when there is nothing., type: str}
         untrusted: {description: What the app's supervisord says that cannot be believed., type: list, elements: str}
         outdated: {description: "When its supervisord was started (UTC), where its unit has changed since; else empty.", type: str}
+        maintenance: {description: "Since when (UTC) it is in maintenance; else empty.", type: str}
         watchdog: {description: Supervisord's word for the state of the app's watchdog; empty when it knows none., type: str}
         restarts:
           description: Of processes of the live slot that the watchdog has started again, by name, how often (C(restarts)), and of the

@@ -128,7 +128,8 @@ def name_problems(apps: Apps, absent: Mapping[str, Absent], state: State, host: 
     found = []
     for site, app in product(state["host"]["sites"], apps.values()):
         others = ", ".join(name for name in site["apps"] if name in left)
-        common = ", ".join(sorted({name.lower() for name in site["server_names"]} & {name.lower() for name in app["server_names"]}))
+        own = {name.lower() for name in (*app["server_names"], *app["redirect_names"])}
+        common = ", ".join(sorted({name.lower() for name in site["server_names"]} & own))
         if others and (common or app["name"] in site["apps"]):
             names = common or ", ".join(site["server_names"])
             found.append(

@@ -71,6 +71,11 @@ def history(slot: Slot, content: Mapping[str, Any]) -> File:
     return {"path": slot["history"], "content": text(content), "mode": "0600"}
 
 
+def users(app: App, secret: str) -> File:
+    """The users whom nginx lets in to an app, for its workers."""
+    return {"path": app["htpasswd"], "secret": secret, "group": "www-data", "mode": "0640"}
+
+
 def cookie(app: App, secret: str) -> File:
     """The cookie secret of the fleet, for root alone; processes find it among their other secrets."""
     return {"path": app["cookie_secret"], "secret": secret, "mode": "0600"}

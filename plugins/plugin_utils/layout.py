@@ -13,47 +13,17 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.tornado_app.deploy.plugins.module_utils import sandbox
 from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import Slot
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import Absent, HostSettings
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.ports import PORTS, SLOTS, slot_ports
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.setting_types import Settings
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.site_settings import of_site
 
-SLOTS = ("blue", "green")
 COOKIE_SECRET = "COOKIE_SECRET"
 RUN = "/run/tornado_app"
 SOCKETS = f"{RUN}/sockets"
-FIRST_PORT, PORT_STEP = 8000, 100  # of the ports that the plan gives out: room for as many processes without moving anybody
-PORTS = range(1024, 65536)  # below 1024 a process that is not root cannot listen
+HTPASSWD = "/etc/nginx/tornado_app"
 URL_CHARACTERS = "/?%&=:@!*(),+~"  # of a URL, what has no meaning in nginx's files
 # Below its own prefix an app has these URLs for itself.
 OWN_PATHS = ("static/", ".tornado_app/", "favicon.ico/", "robots.txt/", "apple-touch-icon.png/")
-
-
-def slot_ports(app: Mapping[str, Any], host: HostSettings) -> dict[str, range]:
-    """Slot -> the ports of its processes, one for each that supervisord starts; those that listen elsewhere are named by it alone."""
-    first, count = app["port"], 1 if app["listen"] == "fork" else app["processes"]
-    return {slot: range(start, start + count) for slot, start in zip(SLOTS, (first, first + host["slot_stride"]), strict=True)}
-
-
-def with_ports(apps: Mapping[str, Settings], known: Mapping[str, int], host: HostSettings) -> dict[str, Settings]:
-    """The apps, each with a port: the one that is given, else the one that it has on the host, else one that nobody has there.
-
-    ``known`` is app -> port of those on the host, also of those that are not listed any more or are to be absent.
-    """
-    stride = max(1, host["slot_stride"])
-    ports = {name: app["port"] or known.get(name, 0) for name, app in apps.items()}
-    # Where an app was before this run it still is when another one starts.
-    taken = [(port, apps[name]["processes"] if name in apps else 1) for name, port in (*known.items(), *ports.items()) if port]
-
-    def free(port: int, count: int) -> bool:
-        mine = [range(start, start + max(count, PORT_STEP)) for start in (port, port + stride)]
-        theirs = [range(start, start + size) for first, size in taken for start in (first, first + stride)]
-        return not any(one.start < other.stop and other.start < one.stop for one in mine for other in theirs)
-
-    for name in (name for name, port in ports.items() if not port):
-        count = apps[name]["processes"]
-        # A block of the blue slots, then one of the green ones, and so on; an app that fills more than a step begins where it can.
-        candidates = (port for port in range(FIRST_PORT, PORTS[-1], PORT_STEP) if (port - FIRST_PORT) // stride % 2 == 0)
-        ports[name] = next((port for port in candidates if free(port, count)), FIRST_PORT)
-        taken.append((ports[name], count))
-    return {name: {**app, "port": ports[name]} for name, app in apps.items()}
 
 
 def cross_problems(apps: Mapping[str, Mapping[str, Any]], host: HostSettings) -> Iterator[str]:
@@ -144,6 +114,11 @@ def _tmpfiles(name: str) -> str:
     return f"/etc/tmpfiles.d/tornado_app-{name}.conf"
 
 
+def _htpasswd(name: str) -> str:
+    """The file of the users whom nginx lets in to an app."""
+    return f"{HTPASSWD}/{name}.htpasswd"
+
+
 def _addresses(listen: str, sockets: str, ports: Sequence[int]) -> list[str]:
     """Where nginx finds the processes of a slot, in its own words; of processes that share a port there is one."""
     if listen == "sockets":
@@ -175,6 +150,7 @@ def absent(apps: Mapping[str, Mapping[str, Any]]) -> dict[str, Absent]:
                         f"{RUN}/release.{name}.lock",
                         _sockets(name),
                         _tmpfiles(name),
+                        _htpasswd(name),
                     ),
                 ],
                 "user": name if purge else "",
@@ -257,12 +233,14 @@ def planned(name: str, settings: Settings, host: HostSettings) -> Any:
         "static": "" if settings["debug"] else settings["static"],
         "environment": {str(key): str(value) for key, value in settings["environment"].items()},
         "secrets": sorted({*settings["secrets"], *([] if COOKIE_SECRET in settings["environment"] else [COOKIE_SECRET])}),  # no values
+        **of_site(settings),
         "cookie_secret": f"{etc}/cookie_secret",
         "home": home,
         "releases": f"{home}/releases",
         "assets": f"{home}/assets",
         "environments": f"{home}/environments",
         "flag": f"{home}/live/green",
+        "maintenance_flag": f"{home}/live/maintenance",
         "shared": f"{home}/shared",
         "etc": etc,
         "config": f"{etc}/supervisord.conf",
@@ -275,6 +253,7 @@ def planned(name: str, settings: Settings, host: HostSettings) -> Any:
         "journal": settings["logs"] == "journal",
         "access_log": f"/var/log/nginx/{name}.access.log",
         "site_config": f"conf.d/{name}.conf",
+        "htpasswd": _htpasswd(name),
         "slots": slots,
         "runtime_directories": [
             # The run's locks are in it, and a file that nginx's workers look for.

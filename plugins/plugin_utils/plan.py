@@ -8,10 +8,12 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.app import Apps
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.layout import cross_problems, planned, with_ports
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.layout import cross_problems, planned
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import HostSettings
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.ports import with_ports
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.setting_types import Problems, Settings, plain
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.settings import checked_app, host_problems
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.site_settings import redirect_problems
 
 
 def _checked(apps: Any, defaults: Mapping[str, Any], host: HostSettings) -> tuple[dict[str, Settings], Problems]:
@@ -25,7 +27,7 @@ def _checked(apps: Any, defaults: Mapping[str, Any], host: HostSettings) -> tupl
         if own and not found:
             settings[name] = own
     settings = with_ports(settings, host["ports"], host)
-    return settings, problems + list(cross_problems(settings, host))
+    return settings, [*problems, *cross_problems(settings, host), *redirect_problems(settings, host["name"])]
 
 
 def plan_problems(apps: Any, defaults: Mapping[str, Any], host: HostSettings) -> Problems:

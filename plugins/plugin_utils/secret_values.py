@@ -25,6 +25,16 @@ def cookie_secrets(plans: Iterable[Mapping[str, Mapping[str, Any]]], found: Iter
     return {name: count.most_common(1)[0][0] if count else secrets.token_urlsafe(BYTES) for name, count in votes.items()}
 
 
+def htpasswds(plan: Mapping[str, Mapping[str, Any]], apps: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, str]:
+    """App -> what nginx's file of its users says, of those that have some."""
+    found = {}
+    for name, app in plan.items():
+        if app["basic_auth"]:
+            hashes = {**defaults["basic_auth"], **(apps[name].get("basic_auth") or {})}
+            found[name] = "".join(f"{user}:{hashes[user]}\n" for user in app["basic_auth"])
+    return found
+
+
 def secret_values(
     plan: Mapping[str, Mapping[str, Any]], apps: Mapping[str, Any], defaults: Mapping[str, Any], cookies: Mapping[str, str]
 ) -> dict[str, dict[str, str]]:

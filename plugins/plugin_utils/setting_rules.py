@@ -56,8 +56,17 @@ RULES: tuple[tuple[str, Predicate, str], ...] = (
     *((setting, _below(1), "is {value}: at least 1 is needed") for setting in ("processes", "liveness.failures")),
     *(
         (setting, _below(1), "is {value}: a number of seconds above 0 is needed")
-        for setting in ("health.timeout", "liveness.timeout", "drain.timeout", "stop_timeout", "proxy_read_timeout")
+        for setting in (
+            "health.timeout",
+            "liveness.timeout",
+            "drain.timeout",
+            "stop_timeout",
+            "proxy_read_timeout",
+            "maintenance.retry_after",
+        )
     ),
+    *((f"limits.{limit}", _below(0), "is {value}: a number is needed, 0 for no limit") for limit in ("rate", "burst", "connections")),
+    ("limits.burst", lambda value, app: value > 0 and not app["limits"]["rate"], "is for limits.rate, which is 0; give both"),
     ("liveness.interval", _below(0), "is {value}: a number of seconds is needed, 0 for none"),
     (
         "memory_limit",

@@ -24,6 +24,7 @@ from ansible_collections.tornado_app.deploy.plugins.plugin_utils.setting_types i
     typed,
     unknown_keys,
 )
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.site_settings import SERVER_NAME, site_problems
 
 PRODUCTION = {"prod", "production"}
 NOFILE = range(1024, 2147483585)  # above it the kernel's own fs.nr_open cannot be raised
@@ -31,7 +32,6 @@ NOFILE = range(1024, 2147483585)  # above it the kernel's own fs.nr_open cannot 
 # Linux allows user names of 32 bytes; of the allowed characters these are also safe in paths, unit and upstream names.
 APP_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 RESERVED_NAMES = frozenset({"tornado_app", "tornado_app-build", "nginx", "root", "www-data", "default"})
-SERVER_NAME = re.compile(r"(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?|\[?[0-9A-Fa-f:]+\]?")
 KIND = re.compile(r"[A-Za-z0-9_-]+")
 VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -109,6 +109,7 @@ def setting_problems(where: str, app: App, stride: int) -> Iterator[str]:
     yield from _scale_problems(where, app["scale"])
     yield from _name_problems(where, app["server_names"])
     yield from _variable_problems(where, app)
+    yield from site_problems(where, app)
 
 
 def debug_problems(where: str, given: Mapping[str, Any], host: HostSettings) -> Iterator[str]:
@@ -185,6 +186,8 @@ def shape_problem(where: str, app: Any) -> str:
         return f"{where} is not a dictionary of settings"
     if not isinstance(app.get("secrets") or {}, Mapping):
         return f"{where}.secrets is not a dictionary of variables"
+    if not isinstance(app.get("basic_auth") or {}, Mapping):
+        return f"{where}.basic_auth is not a dictionary of users"
     return ""
 
 

@@ -37,6 +37,7 @@ class AppStatus(TypedDict):
     """An app on a host: ``uptime`` is seconds, ``behind`` the release of the fleet where this host has another, ``rollback`` its goal.
 
     ``untrusted`` is what its supervisord says that cannot be believed, ``outdated`` its start (UTC) where its unit has changed since,
+    ``maintenance`` since when (UTC) it is in maintenance,
     ``watchdog`` its word for the state of the watchdog, ``restarts`` what that has done to processes of the live slot.
     """
 
@@ -53,6 +54,7 @@ class AppStatus(TypedDict):
     rollback: str
     untrusted: list[str]
     outdated: str
+    maintenance: str
     watchdog: str
     restarts: dict[str, Restarts]
     releases: list[ReleaseStatus]
@@ -127,6 +129,7 @@ def _app(app: App, state: AppState, target: str, newest: str) -> AppStatus:
         "rollback": target,
         "untrusted": state["untrusted"],
         "outdated": state["outdated"],
+        "maintenance": state["maintenance"],
         "watchdog": state["watchdog"]["state"],
         "restarts": _restarts(app, state),
         "releases": _releases(state, live["release"] if live["deployed"] else ""),

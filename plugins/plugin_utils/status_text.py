@@ -28,7 +28,10 @@ def status_text(found: Mapping[str, HostStatus]) -> str:
     releases = _release_rows(found)
     if releases:
         parts.append(table([("app", "release", "version", "went live", "by", "hosts", ""), *releases]))
-    extras = (_drained_lines, _behind_lines, _untrusted_lines, _outdated_lines, _watchdog_lines, _rollback_lines, _lock_lines)
+    extras = (
+        *(_drained_lines, _maintenance_lines, _behind_lines, _untrusted_lines),
+        *(_outdated_lines, _watchdog_lines, _rollback_lines, _lock_lines),
+    )
     parts += ["\n".join(lines) for lines in (extra(found) for extra in extras) if lines]
     return "\n\n".join(parts)
 
@@ -120,6 +123,20 @@ def outdated(host: str, app: str, since: str) -> str:
         f"{app}: its unit has changed since its start at {since}; it takes effect at the next boot, or host by host: "
         f"take {host} out of your balancer or DNS, then --tags stop,start --limit {host}"
     )
+
+
+def maintained(host: str, app: str, since: str) -> str:
+    """That an app is in maintenance, and how that ends."""
+    return f"{host}: {app} has been in maintenance since {since}; --tags live ends that"
+
+
+def _maintenance_lines(found: Mapping[str, HostStatus]) -> list[str]:
+    return [
+        maintained(host, name, app["maintenance"])
+        for host, state in found.items()
+        for name, app in state["apps"].items()
+        if app["maintenance"]
+    ]
 
 
 def _outdated_lines(found: Mapping[str, HostStatus]) -> list[str]:

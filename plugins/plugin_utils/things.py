@@ -11,7 +11,7 @@ from ansible_collections.tornado_app.deploy.plugins.module_utils.app import Apps
 from ansible_collections.tornado_app.deploy.plugins.module_utils.state import Difference, State
 from ansible_collections.tornado_app.deploy.plugins.module_utils.things import Thing
 from ansible_collections.tornado_app.deploy.plugins.module_utils.watchdog import AT_WORK
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.files import File
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.files import File, users
 
 NGINX_ROOT = "/etc/nginx"
 SHOWN = 30  # differences; on a fresh host nearly everything is one
@@ -62,6 +62,8 @@ def of_apps(apps: Apps) -> Iterator[Thing]:
         yield {"kind": "user", "name": app["user"], "check": "user", "home": home, "shell": "/usr/sbin/nologin", "comment": comment}
         for own in (*app["directories"], *app["runtime_directories"]):
             yield directory(own["path"], own["owner"], own["group"], own["mode"])
+        if app["basic_auth"]:
+            yield directory(str(PurePosixPath(app["htpasswd"]).parent), "root", "root", "0755")
         yield {"kind": "access_log", "name": name, "check": "private", "path": app["access_log"]}
         yield {"kind": "reload", "name": name, "check": "reload", "unit": app["unit"]}
         yield {"kind": "unit", "name": name, "check": "service", "unit": app["unit"]}
@@ -79,6 +81,15 @@ def nginx(files: Mapping[str, str], lines: Mapping[str, str], absent: Iterable[s
     for path in absent:
         yield {"kind": "nginx", "name": path, "check": "absent", "path": f"{NGINX_ROOT}/{path}"}
     yield {"kind": "nginx", "name": "nginx.conf", "check": "loaded", "path": NGINX_ROOT}
+
+
+def htpasswd(apps: Apps, contents: Mapping[str, str]) -> Iterator[Thing]:
+    """The files of the users whom nginx lets in: app -> content, of those that have users; others are to have none."""
+    for name, app in apps.items():
+        if name in contents:
+            yield file("htpasswd", name, {**users(app, contents[name]), "content": contents[name]})
+        else:
+            yield {"kind": "htpasswd", "name": name, "check": "absent", "path": app["htpasswd"]}
 
 
 def compared(apps: Apps, state: State, environment: str, sysctls: Mapping[str, str], removed: Iterable[str]) -> Iterator[Difference]:

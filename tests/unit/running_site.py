@@ -33,6 +33,8 @@ class Tell(web.RequestHandler):
         self.set_status(status)
         self.set_header("Content-Type", self.get_argument("type", "application/json"))
         self.set_header("X-Large", "x" * int(self.get_argument("large", "0")))
+        for header in self.get_arguments("header"):
+            self.set_header(*header.split(":"))
         await self.finish(json.dumps({
             "port": int(sys.argv[1]),
             "peer": request.connection.context.address[1],
@@ -47,6 +49,8 @@ class Tell(web.RequestHandler):
         if self.get_argument("cut", ""):
             self.request.connection.stream.close()
             return
+        if self.get_argument("hang", ""):
+            await asyncio.sleep(3600)
         status = int(self.get_argument("status", "200"))
         if status == 302:
             self.redirect("http://elsewhere.example.com/there")
@@ -113,7 +117,7 @@ add_header X-Operator here;
 class Site:
     """A running nginx with the files of two apps, a Tornado process for each port of theirs but one, and a client.
 
-    `changed` is text of nginx's files, and what is there instead; `admin` are settings of the app admin-2; `brotli` is nginx's module.
+    `changed` is text of nginx's files, and what is there instead; `settings` are more ones of apps; `brotli` is nginx's module.
     `inputs` are the role's own, `own` is the operator's file. A `{proxy_port}` among the inputs stands for a port beside nginx's.
     """
 
@@ -123,9 +127,9 @@ class Site:
         nginx: Path,
         stack: ExitStack,
         changed: Mapping[str, str] | None = None,
+        settings: Mapping[str, Mapping[str, Any]] | None = None,
         inputs: Mapping[str, Any] | None = None,
         own: str = OWN,
-        admin: Mapping[str, Any] | None = None,
         brotli: Path | None = None,
     ) -> None:
         held = stack.enter_context(held_ports(14))
@@ -133,14 +137,14 @@ class Site:
         apps = {
             "shop": {**SHOP, "port": held[0], "processes": 2},
             "api": {**API, "port": held[4], "processes": 2, "client_max_body_size": "1m"},
-            "admin-2": {**SHOP, "path": "/admin/v2.0/", "port": held[8], "processes": 1, **(admin or {})},
+            "admin-2": {**SHOP, "path": "/admin/v2.0/", "port": held[8], "processes": 1},
             # Between the ports of the one before.
             "lab": {**SHOP, "path": "/lab/", "strip_path": False, "port": held[9], "processes": 1, "health": {"path": "/api/status"}},
             "sock": {**API, **SOCKETS, "port": 20000, "processes": 2},
         }
         # Shop has the first four; of api's, one runs and its neighbour does not; of sock's none.
         running = [*held[:5], held[8], held[9]]
-        planned = make_plan(apps, stride=2)
+        planned = make_plan({name: {**app, **(settings or {}).get(name, {})} for name, app in apps.items()}, stride=2)
         logs = {name: {"access_log": app["access_log"]} for name, app in planned.items()}  # nginx_tree puts them below root
         self.plan = {name: {**app, **logs[name]} for name, app in relocated(planned, root).items()}
         self.logs = {name: root / f"{name}.access.log" for name in planned}

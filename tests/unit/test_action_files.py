@@ -133,7 +133,7 @@ def test_nginx_gets_all_sites_and_upstreams_in_one_call() -> None:
     found = state()
     found["apps"]["admin"] = state()["apps"]["shop"]
     found["apps"]["shop"]["slots"]["blue"]["addresses"] = ["127.0.0.1:8007"]
-    arguments = Handed("nginx_files", plan={"apps": apps, "absent": absent, "host": HOST}, state=found).arguments
+    arguments = Handed("nginx_files", run="r-9", plan={"apps": apps, "absent": absent, "host": HOST}, state=found).arguments
     files = {file["path"]: file for file in arguments["files"]}
     upstreams = {slot["upstream_config"] for app in apps.values() for slot in app["slots"].values()}
     assert set(files) == {"nginx.conf", "conf.d/tornado_app.conf", "conf.d/shop.conf", *upstreams}
@@ -146,7 +146,7 @@ def test_nginx_gets_all_sites_and_upstreams_in_one_call() -> None:
 
 
 def test_nginx_gets_the_upstreams_of_slots_as_they_start() -> None:
-    arguments = Handed("nginx_files", upstreams=[{**GREEN, "addresses": ["127.0.0.1:9007"]}]).arguments
+    arguments = Handed("nginx_files", run="r-9", upstreams=[{**GREEN, "addresses": ["127.0.0.1:9007"]}]).arguments
     (file,) = arguments["files"]
     assert file["path"] == GREEN["upstream_config"]
     assert "server 127.0.0.1:9007 " in file["content"]
@@ -160,13 +160,56 @@ def test_another_balance_is_a_difference_and_comes_to_the_processes_that_run(bal
     wanted = {thing["name"]: thing for thing in look(state(), plan=plan).arguments["things"] if thing["check"] == "line"}
     found = state()
     found["apps"]["shop"]["slots"]["blue"]["addresses"] = ["127.0.0.1:8007"]
-    handed = Handed("nginx_files", plan={"apps": plan, "absent": {}, "host": HOST}, state=found)
+    handed = Handed("nginx_files", run="r-9", plan={"apps": plan, "absent": {}, "host": HOST}, state=found)
     files = {file["path"]: file["content"] for file in handed.arguments["files"]}
     assert set(wanted) == {"conf.d/shop.blue.conf", "conf.d/shop.green.conf"}
     for path, thing in wanted.items():
         assert thing["line"] in map(str.strip, files[path].splitlines())
         assert ("least_conn;" in files[path]) == (balance == "least_conn")
     assert "server 127.0.0.1:8007 " in files["conf.d/shop.blue.conf"]
+
+
+HASHES = {"ana": f"$6$salt${'x' * 86}", "bob": f"$6$salt${'y' * 86}"}
+GUARDED = {"shop": {**SHOP, "server_names": ["shop.test"], "basic_auth": HASHES}, "api": {**SHOP, "server_names": ["api.test"]}}
+
+
+def guarded(*results: Mapping[str, Any], users_of: tuple[str, ...] = ("shop", "api")) -> Handed:
+    plan = {"apps": planned(GUARDED), "absent": {}, "host": HOST}
+    return Handed("nginx_files", *results, run="r-9", plan=plan, users_of=list(users_of), settings=GUARDED, defaults=DEFAULTS)
+
+
+def test_users_are_there_before_nginx_asks_for_passwords_and_go_after_it() -> None:
+    handed = guarded({"changed": True, "diff": [1]}, {"changed": False, "diff": [2], "reloaded": True}, {"changed": True, "diff": [3]})
+    assert [name for name, _ in handed.calls] == ["install_files", "nginx_config", "install_files"]
+    (_, first), (_, config), (_, last) = handed.calls
+    secret = "".join(f"{user}:{password}\n" for user, password in HASHES.items())
+    path = "/etc/nginx/tornado_app/shop.htpasswd"
+    assert (first["run"], first["files"]) == ("r-9", [{"path": path, "secret": secret, "group": "www-data", "mode": "0640"}])
+    assert last["files"] == [{"path": "/etc/nginx/tornado_app/api.htpasswd", "state": "absent"}]
+    assert not any(password in str(config) for password in HASHES.values())
+    assert (handed.result["changed"], handed.result["diff"], handed.result["reloaded"]) == (True, [1, 2, 3], True)
+    assert [name for name, _ in guarded(users_of=()).calls] == ["nginx_config"]
+
+
+@pytest.mark.parametrize("failing", [0, 1, 2])
+def test_nothing_goes_on_after_a_failure(failing: int) -> None:
+    results: list[dict[str, Any]] = [{"changed": True}, {"changed": True}, {"changed": True}]
+    results[failing] = {"failed": True, "msg": "no"}
+    handed = guarded(*results)
+    assert (len(handed.calls), handed.result["msg"]) == (failing + 1, "no")
+
+
+def test_a_host_is_compared_with_its_users_by_digest_alone() -> None:
+    plan = {"apps": planned(GUARDED), "absent": {}, "host": HOST}
+    found = state()
+    found["apps"]["api"] = found["apps"]["shop"]
+    handed = Handed("state", found, plan=plan, python="3.11", packages=[], own_files=[], settings=GUARDED, defaults=DEFAULTS)
+    things = {(thing["kind"], thing["name"]): thing for thing in handed.arguments["things"]}
+    one, other = things["htpasswd", "shop"], things["htpasswd", "api"]
+    assert (one["check"], one["owner"], one["group"], one["mode"]) == ("file", "root", "www-data", "0640")
+    assert (other["check"], other["path"]) == ("absent", "/etc/nginx/tornado_app/api.htpasswd")
+    assert things["directory", "/etc/nginx/tornado_app"]["mode"] == "0755"
+    assert not any(password in str((handed.calls, handed.result)) for password in HASHES.values())
 
 
 # state
@@ -199,7 +242,7 @@ def test_a_host_is_compared_with_all_that_it_is_to_have() -> None:
             "rotation_file",
             "nginx",
         ),
-        "access_log",
+        *("access_log", "htpasswd"),
     }
     paths = {thing.get("path"): thing for thing in things}
     assert (paths["/run/tornado_app/sockets"]["owner"], paths["/run/tornado_app/sockets/shop"]["mode"]) == ("root", "2750")
@@ -237,6 +280,15 @@ def test_an_app_that_waits_for_its_next_start_is_named_and_no_difference() -> No
     result = look(found).result
     assert [line.partition(";")[0] for line in result["outdated"]] == ["shop: its unit has changed since its start at 2026-01-02T03:04:05Z"]
     assert result["differences"] == look(state()).result["differences"]
+
+
+def test_an_app_in_maintenance_is_named_and_no_difference() -> None:
+    found = state()
+    found["apps"]["shop"]["maintenance"] = "2026-01-02T03:04:05Z"
+    result = look(found).result
+    assert result["maintenance"] == ["web-1: shop has been in maintenance since 2026-01-02T03:04:05Z; --tags live ends that"]
+    assert result["differences"] == look(state()).result["differences"]
+    assert look(state()).result["maintenance"] == []
 
 
 def test_a_host_whose_python_is_another_one_is_looked_at_again() -> None:

@@ -275,6 +275,8 @@ def test_names_of_an_app_that_nobody_lists_any_more_are_taken() -> None:
         "list it too, with state: absent if it is to go, or give this app other names"
     ]
     assert checks.name_problems(PLAN, absent("other", "old"), found, "web-1") == []
+    leading = planned({"shop": {**SHOP, "server_names": ["shop.test"], "redirect_names": ["WEB-1"]}})
+    assert "web-1 on web-1 is also for old" in checks.name_problems(leading, absent("other"), found, "web-1")[0]
     # An app that moves to other names takes its site's file with it.
     moved = host_with("old", "other", sites=({"server_names": ["before.example.com"], "apps": ["shop", "old"]},))
     (said,) = checks.name_problems(PLAN, {}, moved, "web-1")

@@ -19,6 +19,8 @@ OPERATIONS = {
     "deploy": SWITCHING,
     "restart": SWITCHING,
     "rollback": SWITCHING,
+    "maintenance": ["Begin", "Maintenance", "End"],
+    "live": ["Begin", "Live", "End"],
     "stop": ["Begin", "Stop", "End"],
     "start": ["Begin", "Start", "End"],
     "drain": ["Begin", "Drain"],

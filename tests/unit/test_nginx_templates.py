@@ -108,7 +108,7 @@ def test_shared_site(plan: Plan) -> None:
     assert maps["$tornado_app_versioned"] == {"default": "v", '""': '""'}
     assert maps["$tornado_app_nosniff"] == {"default": "nosniff", '""': '""'}
     assert maps["$tornado_app_asset"] == {"default": '"-"', '"~^[0-9a-f]{32,128}$"': "$arg_v"}
-    assert maps["$tornado_app_retry_after"] == {"default": '""', '"~^503 502(, 502)*$"': "5"}
+    assert maps["$tornado_app_retry_after"] == {"default": "$tornado_app_maintenance", '"~^503 502(, 502)*$"': "5"}
     assert maps["$tornado_app_outside"] == {"default": "1", '"127.0.0.1 127.0.0.1"': '""', '"::1 ::1"': '""'}
 
 

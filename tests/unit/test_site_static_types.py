@@ -26,7 +26,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, nginx: Path, request: pytest.
         pytest.skip("the distribution's nginx has no module for Brotli")
     with ExitStack() as stack:
         own = {"static": "web/public", "static_versions": "any"}
-        made = Site(tmp_path_factory.mktemp("site"), nginx, stack, admin=own, brotli=MODULES[0] if request.param else None)
+        made = Site(tmp_path_factory.mktemp("site"), nginx, stack, settings={"admin-2": own}, brotli=MODULES[0] if request.param else None)
         written(made, "large.css", LARGE)
         written(made, "large.css.br", "BROTLI")  # the app's own: nginx serves what is there
         made.store()

@@ -64,6 +64,7 @@ def test_fresh_host(app: App) -> None:
         "supervisord": None,
         "untrusted": [],
         "outdated": "",
+        "maintenance": "",
         "watchdog": {"state": "", "processes": {}},
         "slots": {"blue": empty, "green": empty},
         "releases": {},
@@ -88,6 +89,15 @@ def test_flag_tells_the_live_slot(app: App) -> None:
     assert run(app)["live"] == "blue"
     Path(app["flag"]).touch()
     assert run(app)["live"] == "green"
+
+
+def test_maintenance_is_told_with_its_begin(app: App) -> None:
+    provision(app)
+    assert run(app)["maintenance"] == ""
+    flag = Path(app["maintenance_flag"])
+    flag.touch()
+    os.utime(flag, (0, 1767323045))
+    assert run(app)["maintenance"] == "2026-01-02T03:04:05Z"
 
 
 def test_a_directory_that_is_gone_does_not_make_a_host_fresh(app: App) -> None:

@@ -75,6 +75,7 @@ def test_the_status_of_an_app_is_whole() -> None:
         "rollback": A,
         "untrusted": [],
         "outdated": "",
+        "maintenance": "",
         "watchdog": "RUNNING",
         "restarts": {},
         "releases": [
@@ -314,6 +315,16 @@ def test_a_unit_that_waits_for_its_next_start_is_said_with_the_way_to_that() -> 
     assert [line for line in lines if "unit" in line] == [
         "web-2: shop: its unit has changed since its start at 2026-01-02T03:04:05Z; it takes effect at the next boot, or host by host: "
         "take web-2 out of your balancer or DNS, then --tags stop,start --limit web-2"
+    ]
+
+
+def test_an_app_in_maintenance_is_said_with_the_way_out() -> None:
+    closed = state()
+    closed["apps"]["shop"]["maintenance"] = "2026-01-02T03:04:05Z"
+    assert (shop(closed)["maintenance"], shop(state())["maintenance"]) == ("2026-01-02T03:04:05Z", "")
+    lines = [line for part in text(web_1=state(), web_2=closed) for line in part]
+    assert [line for line in lines if "maintenance" in line] == [
+        "web-2: shop has been in maintenance since 2026-01-02T03:04:05Z; --tags live ends that"
     ]
 
 
