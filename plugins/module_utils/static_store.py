@@ -132,12 +132,13 @@ class Store:
         own = {real: digests(real) for real in {file.real for file in found}}
         self.compress(found, own)
         compressed = {file.path + suffix for file in found for suffix in variants(file)}
+        shared = set()
         for file in found:
-            if file.path not in compressed:
-                suffixes = variants(file)
-                for number, digest in enumerate(own[file.real]):
-                    for suffix in ("", *suffixes):
-                        self.keep(file.real + suffix, os.path.join(self.assets, digest, file.path + suffix), share=not number)
+            for real in (file.real + suffix for suffix in ("", *variants(file)) if file.path not in compressed):
+                for digest in own[file.real]:
+                    # Once, and by the first digest: with the same MD5 it may be another file, and all names of a file are to lead to one.
+                    self.keep(real, os.path.join(self.assets, digest, file.path + real[len(file.real) :]), share=real not in shared)
+                    shared.add(real)
         made = os.path.join(self.new, "mark")
         Path(made).write_text(json.dumps({"static": self.static}), encoding="utf-8")
         os.rename(made, os.path.join(self.assets, MARKS, release))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import json
 import os
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,10 +46,16 @@ def test_flag_switches_static_files(site: Site) -> None:
 
 
 def test_the_site_names_the_slot_that_gets_requests(site: Site) -> None:
+    """And gives for long what has the version of its content."""
+
     def said(name: str) -> Any:
         slot = site.shop["slots"][name]
-        return run_module("probe_nginx", port=site.port, slots=[slot], static_files={"shop": "a b.css"})
+        content = (Path(slot["cwd"]) / "static/a b.css").read_bytes()
+        file = {"path": "a b.css", "version": hashlib.sha512(content).hexdigest()}
+        return run_module("probe_nginx", port=site.port, slots=[slot], static_files={"shop": file})
 
+    assert "has Cache-Control 'no-cache', too short" in said("blue")["msg"]  # nothing is in the store yet
+    site.store()
     assert [(answer["slot"], answer["error"]) for answer in said("blue")["answers"]] == [("blue", ""), ("", ""), ("", "")]
     assert "the slot blue instead of green" in said("green")["msg"]
     with site.green():

@@ -302,6 +302,19 @@ def test_links_count_as_what_they_lead_to_in_the_release(home: Path) -> None:
     assert (root / "static/app.css").is_symlink()
 
 
+def test_the_names_of_a_file_lead_to_it_whatever_other_releases_had(home: Path) -> None:
+    """There, two files had the content; here, one of them is a link to the other."""
+    first = release(home, "r1", {"static/a.css": LARGE, "static/b.css": LARGE})
+    bring(home)
+    second = release(home, "r2", {"static/a.css": LARGE})
+    (second / "static/b.css").symlink_to("a.css")
+    bring(home)
+    shutil.rmtree(first)
+    bring(home)
+    assert names(home) == named(LARGE, "a.css", ".gz") | named(LARGE, "b.css", ".gz")
+    assert stored(home, LARGE, "a.css").samefile(stored(home, LARGE, "b.css"))
+
+
 def test_a_directory_of_static_files_that_leads_out_has_none(home: Path) -> None:
     root = release(home, "r1", {"app.py": "x"})
     (home.with_name("secret")).mkdir()
