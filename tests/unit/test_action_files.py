@@ -175,7 +175,9 @@ GUARDED = {"shop": {**SHOP, "server_names": ["shop.test"], "basic_auth": HASHES}
 
 def guarded(*results: Mapping[str, Any], users_of: tuple[str, ...] = ("shop", "api")) -> Handed:
     plan = {"apps": planned(GUARDED), "absent": {}, "host": HOST}
-    return Handed("nginx_files", *results, run="r-9", plan=plan, users_of=list(users_of), settings=GUARDED, defaults=DEFAULTS)
+    found = state()
+    found["apps"]["api"] = found["apps"]["shop"]
+    return Handed("nginx_files", *results, run="r-9", plan=plan, state=found, users_of=list(users_of), settings=GUARDED, defaults=DEFAULTS)
 
 
 def test_users_are_there_before_nginx_asks_for_passwords_and_go_after_it() -> None:

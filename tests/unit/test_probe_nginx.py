@@ -170,7 +170,7 @@ def test_max_age(header: str, age: int) -> None:
 
 def test_the_paths_of_an_app_are_below_its_prefix(port: int) -> None:
     slots = [healthy_at("/shop/200", prefix="/shop", host="green")]
-    health, *static = run_module("probe_nginx", slots=slots, static_files={"shop": "a.css"}, port=port)["answers"]
+    health, *static = run_module("probe_nginx", slots=slots, static_files={"shop": {"path": "a.css", "version": "1"}}, port=port)["answers"]
     assert (health["path"], health["cache_control"], health["slot"]) == ("/shop/200", "for green at /shop/200", "green")
     assert [answer["path"] for answer in static] == ["/shop/static/a.css?v=1", "/shop/static/a.css"]
 
