@@ -42,6 +42,7 @@ ACCEPTED = {
     ("try_files_is_evil_too", "@closing_static_shop"),
     ("try_files_is_evil_too", "@closing_static_admin"),
     ("try_files_is_evil_too", "@closing_static_pages"),
+    *(("try_files_is_evil_too", f"= /.tornado_app/ready{place}") for place in ("", *(f"/{index}" for index in range(len(APPS))))),
     # The check takes the path behind the name of an upstream for a part of a host's name.
     *(
         ("missing_resolver", block)

@@ -42,6 +42,7 @@ def test_every_host_has_packages_directories_and_services() -> None:
         ("package", "nginx", "package"),
         ("package", "procps", "package"),
         ("directory", "/opt/tornado_app", "directory"),
+        ("directory", "/var/lib/tornado_app", "directory"),
         ("directory", "/etc/ansible/facts.d", "directory"),
         ("directory", "/etc/needrestart", "directory"),
         ("directory", "/etc/needrestart/conf.d", "directory"),
