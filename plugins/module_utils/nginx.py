@@ -20,11 +20,6 @@ SERVER_NAME = re.compile(r"(?<![\w$])server_name\s+([^;]+);")
 LISTEN = re.compile(r"(?<![\w$])listen\s+([^\s;]+)")
 
 
-AT_LINE = re.compile(r" in (\S+):(\d+)\s*$", re.MULTILINE)
-# Around lines of an operator's own, in the template of sites.
-OWN_LINES = re.compile(r"^\s*# (End of )?(tornado_apps\.\S+\.nginx_(?:server|location))[:.]$")
-
-
 class RefusedError(Exception):
     """nginx refuses the configuration; the message is its own."""
 
@@ -35,17 +30,6 @@ def loaded_digest(root: Path) -> str:
     if done.returncode:
         raise RefusedError(done.stderr.decode("utf-8", "replace").strip())
     return hashlib.sha256(done.stdout).hexdigest()
-
-
-def settings_of(complaints: str, texts: Mapping[str, str]) -> list[str]:
-    """The settings whose lines nginx complains about; ``texts`` is path -> what the file there says."""
-    found = []
-    for path, line in AT_LINE.findall(complaints):
-        above = texts.get(path, "").splitlines()[: int(line)]
-        marks = [mark for mark in map(OWN_LINES.match, above) if mark]
-        if marks and not marks[-1][1]:
-            found.append(marks[-1][2])
-    return list(dict.fromkeys(found))
 
 
 def master() -> int:

@@ -92,14 +92,8 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.flock import NotHeldError, locked
-from ansible_collections.tornado_app.deploy.plugins.module_utils.nginx import (
-    NGINX,
-    RefusedError,
-    loaded_digest,
-    master,
-    settings_of,
-    shared_names,
-)
+from ansible_collections.tornado_app.deploy.plugins.module_utils.nginx import NGINX, RefusedError, loaded_digest, master, shared_names
+from ansible_collections.tornado_app.deploy.plugins.module_utils.own_lines import blamed
 from ansible_collections.tornado_app.deploy.plugins.module_utils.proc import nginx_workers, peers
 from ansible_collections.tornado_app.deploy.plugins.module_utils.text import exact, valid
 
@@ -147,10 +141,9 @@ def judge(module: AnsibleModule, root: Path, wanted: dict[str, str | None], site
         copy_with(root, wanted, candidate)
         code, dump, errors = told(module, candidate)
         if code:
-            message = valid(errors).replace(str(candidate), str(root))
-            settings = settings_of(message, {str(root / path): content or "" for path, content in wanted.items()})
-            blamed = "".join(f"; that line is of {setting}" for setting in settings)
-            module.fail_json(msg=f"nginx refuses the new configuration, the present one stays in place: {message.strip()}{blamed}")
+            message = valid(errors).replace(str(candidate), str(root)).strip()
+            message = blamed(message, {str(root / path): content for path, content in wanted.items()})
+            module.fail_json(msg=f"nginx refuses the new configuration, the present one stays in place: {message}")
         refuse_shared_names(module, dump.replace(str(candidate), str(root)), errors, sites)
 
 

@@ -24,7 +24,7 @@ def test_each_part_is_included() -> None:
     """And so goes through the parsers with the template that includes it."""
     folder = ROLE / "templates"
     parts = {str(path.relative_to(folder)) for path in folder.glob("*/**/*") if path.is_file()}
-    included = {part for path in folder.glob("*.j2") for part in re.findall(r"{% include '([^']+)' %}", path.read_text())}
+    included = {part for path in folder.rglob("*.j2") for part in re.findall(r"{% include '([^']+)' %}", path.read_text())}
     assert parts == included
 
 
