@@ -117,7 +117,9 @@ def test_the_cookie_is_the_apps_and_no_scripts(site: Balanced, path: str, name: 
 def test_over_tls_the_cookie_stays_there(tmp_path: Path, nginx: Path) -> None:
     """As nginx sees it where the scheme is https."""
     with ExitStack() as stack:
-        cookie = Balanced(tmp_path, nginx, stack, {'map "$scheme $proxy_host': 'map "https $proxy_host'}).visit()[1]["tornado_app_shop"]
+        cookie = Balanced(tmp_path, nginx, stack, {'map "$tornado_app_scheme $proxy_host': 'map "https $proxy_host'}).visit()[1][
+            "tornado_app_shop"
+        ]
     assert (cookie["path"], cookie["httponly"], cookie["samesite"], cookie["secure"]) == ("/", True, "Lax", True)
 
 
