@@ -149,6 +149,7 @@ def test_a_dependency_is_away(patient: Patient) -> None:
 
     patient.suffer(f"a dependency away for {OUTAGE:.0f} s", be_away)
 
+
 def memory_cgroup(host: Host) -> str:
     """The directory in which the kernel has a limit for the memory of the unit; empty where it has none."""
     limits = " -o ".join(f"-path '*/{APP}.service/memory.{name}'" for name in ("max", "limit_in_bytes"))
