@@ -47,11 +47,11 @@ apps:
   returned: success
 """
 
-import os
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.tornado_app.deploy.plugins.module_utils.flag_file import put
 from ansible_collections.tornado_app.deploy.plugins.module_utils.flock import NotHeldError
 from ansible_collections.tornado_app.deploy.plugins.module_utils.lock import LOCKED, held
 from ansible_collections.tornado_app.deploy.plugins.module_utils.text import exact
@@ -61,19 +61,6 @@ def unheeded(flags: dict[str, Path], sites: Path) -> list[str]:
     """The apps at whose flag no site looks."""
     texts = [exact(file) for file in sites.glob("*.conf") if file.is_file()]
     return [app for app, flag in flags.items() if not any(f" {flag};" in text for text in texts)]
-
-
-def put(flag: Path, present: bool) -> None:
-    """Create or remove a flag file, and wait until that is on the disk."""
-    if present:
-        flag.touch(mode=0o644)
-    else:
-        flag.unlink()
-    directory = os.open(flag.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
 
 
 def main() -> None:

@@ -34,12 +34,12 @@ switched:
   sample: {shop: 1767323045.123}
 """
 
-import os
 import time
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.tornado_app.deploy.plugins.module_utils.flag_file import put
 from ansible_collections.tornado_app.deploy.plugins.module_utils.flock import NotHeldError
 from ansible_collections.tornado_app.deploy.plugins.module_utils.lock import LOCKED, held
 from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import SLOTS
@@ -48,19 +48,6 @@ from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import SLO
 def is_live(flag: Path, slot: str) -> bool:
     """Whether nginx sends new requests to the slot."""
     return flag.exists() == (slot == "green")
-
-
-def switch(flag: Path, slot: str) -> None:
-    """Make a slot live, and wait until that is on the disk."""
-    if slot == "green":
-        flag.touch(mode=0o644)
-    else:
-        flag.unlink()
-    directory = os.open(flag.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
 
 
 def main() -> None:
@@ -74,7 +61,7 @@ def main() -> None:
         with held(Path(module.params["lock"]), module.params["run"]):
             for app, flag, slot in wanted:
                 if not is_live(flag, slot):
-                    switch(flag, slot)
+                    put(flag, slot == "green")
                     switched[app] = time.time()
     except NotHeldError as problem:
         module.fail_json(msg=f"nothing is switched: {problem}")
