@@ -114,6 +114,18 @@ add_header X-Operator here;
 """
 
 
+@contextmanager
+def there(flag: str | Path) -> Iterator[None]:
+    """A file that nginx looks for as requests come is there meanwhile."""
+    path = Path(flag)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    try:
+        yield
+    finally:
+        path.unlink()
+
+
 class Site:
     """A running nginx with the files of two apps, a Tornado process for each port of theirs but one, and a client.
 
@@ -255,20 +267,14 @@ class Site:
     @contextmanager
     def green(self) -> Iterator[None]:
         """The other slot is live meanwhile."""
-        self.flag.touch()
-        try:
+        with there(self.flag):
             yield
-        finally:
-            self.flag.unlink()
 
     @contextmanager
     def near_reload(self) -> Iterator[None]:
         """Clients are asked to close meanwhile."""
-        self.closing.touch()
-        try:
+        with there(self.closing):
             yield
-        finally:
-            self.closing.unlink()
 
 
 @pytest.fixture(scope="module")

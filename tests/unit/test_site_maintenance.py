@@ -7,7 +7,7 @@ import http.client
 import json
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import websocket_connect
 
 from tests.unit.conftest import OWN, PATIENCE, utils, wait_until
-from tests.unit.running_site import Site
+from tests.unit.running_site import Site, there
 
 NOT_HERE: dict[str, Any] = {"source": "127.0.0.2"}  # another machine, for nginx
 OF_ROLE = b"We will be back soon"
@@ -41,15 +41,8 @@ def site(tmp_path_factory: pytest.TempPathFactory, nginx: Path) -> Iterator[Site
         yield made
 
 
-@contextmanager
-def maintenance(site: Site, app: str = "shop") -> Iterator[None]:
-    flag = Path(site.plan[app]["maintenance_flag"])
-    flag.parent.mkdir(parents=True, exist_ok=True)
-    flag.touch()
-    try:
-        yield
-    finally:
-        flag.unlink()
+def maintenance(site: Site, app: str = "shop") -> AbstractContextManager[None]:
+    return there(site.plan[app]["maintenance_flag"])
 
 
 @pytest.mark.parametrize("near", [False, True], ids=["usually", "before a reload"])

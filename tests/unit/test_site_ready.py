@@ -10,7 +10,7 @@ import pytest
 
 from tests.unit.builders import planned
 from tests.unit.rendering import SHOP
-from tests.unit.running_site import Site, site
+from tests.unit.running_site import Site, site, there
 
 __all__ = ["site"]  # a fixture
 
@@ -43,13 +43,8 @@ def test_an_app_that_nothing_runs_of_wants_none(site: Site) -> None:
 
 
 def test_a_slot_without_processes_wants_none_once_it_is_live(site: Site) -> None:
-    flag = Path(site.plan["api"]["flag"])
-    flag.parent.mkdir(parents=True, exist_ok=True)
-    flag.touch()
-    try:
+    with there(site.plan["api"]["flag"]):
         assert ready(site, host="api.example.com") == UNWANTED
-    finally:
-        flag.unlink()
 
 
 def test_a_host_that_is_drained_wants_none_and_goes_on_to_serve(site: Site) -> None:

@@ -3,27 +3,14 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
-from tests.unit.running_site import Site, site
+from tests.unit.running_site import Site, site, there
 
 __all__ = ["site"]  # a fixture
-
-
-@contextmanager
-def green(site: Site, app: str) -> Iterator[None]:
-    """The green slot of an app, in which nothing runs, is live meanwhile."""
-    flag = Path(site.plan[app]["flag"])
-    flag.parent.mkdir(parents=True, exist_ok=True)
-    flag.touch()
-    try:
-        yield
-    finally:
-        flag.unlink()
 
 
 @pytest.mark.parametrize("near", [False, True], ids=["usually", "before a reload"])
@@ -38,7 +25,7 @@ def green(site: Site, app: str) -> Iterator[None]:
 def test_a_client_may_ask_again_for_what_no_process_got(
     site: Site, app: str, host: str, path: str, method: str, size: int, near: bool
 ) -> None:
-    with green(site, app), site.near_reload() if near else nullcontext():
+    with there(site.plan[app]["flag"]), site.near_reload() if near else nullcontext():
         asked = site.unique(path)
         answer, _ = site.ask(asked, method, host=host, body=b"x" * size if size else None)
     assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
@@ -49,7 +36,7 @@ def test_a_client_may_ask_again_for_what_no_process_got(
 
 @pytest.mark.parametrize("near", [False, True], ids=["usually", "before a reload"])
 def test_so_it_may_for_a_file_that_the_app_would_have_answered_for(site: Site, near: bool) -> None:
-    with green(site, "admin-2"), site.near_reload() if near else nullcontext():
+    with there(site.plan["admin-2"]["flag"]), site.near_reload() if near else nullcontext():
         answer, _ = site.ask("/admin/v2.0/static/none.css", host="shop.example.com")
     assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
 
