@@ -21,6 +21,7 @@ APPS = {
     "admin": {**SHOP, "path": "/admin/v2.0/"},
     "api": API,
     "pages": {**SHOP, "path": "/pages/", "server_names": ["pages.example.com"], "command": "{python} app.py {socket}", "listen": "sockets"},
+    "bank": {**SHOP, "server_names": ["bank.example.com"], "tls": {"self_signed": True, "hsts": 31536000}},
 }
 # Checks of gixy, and the locations where they are wrong. One that gixy does not name any more fails, too.
 ACCEPTED = {
@@ -28,6 +29,7 @@ ACCEPTED = {
     ("try_files_is_evil_too", "@closing_static_shop"),
     ("try_files_is_evil_too", "@closing_static_admin"),
     ("try_files_is_evil_too", "@closing_static_pages"),
+    ("try_files_is_evil_too", "@closing_static_bank"),
 }
 
 

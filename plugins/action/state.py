@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import PurePosixPath
 from typing import ClassVar, NamedTuple
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.app import App, Apps
 from ansible_collections.tornado_app.deploy.plugins.module_utils.sandbox import of_rotation
 from ansible_collections.tornado_app.deploy.plugins.module_utils.things import Thing
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils import checks, things
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils import checks, things, tls
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.certificates import UnusableError
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.changes import live_slots
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.controller import Arguments, CollectionAction, Result, Spec
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.files import File, nginx_absent, noted_ports, watchdog_settings
@@ -64,7 +67,7 @@ class ActionModule(CollectionAction):
         """The host as the module sees it."""
         plan = arguments["plan"]
         wanted = [
-            *things.base(arguments["packages"], plan["host"]["root"]),
+            *things.base([*arguments["packages"], *tls.packages(plan["apps"])], plan["host"]["root"]),
             *(things.file(planned.kind, planned.name, planned.file) for planned in files),
             *things.of_apps(plan["apps"]),
             *self.of_nginx(plan),
@@ -102,7 +105,16 @@ class ActionModule(CollectionAction):
         """What nginx is to have; sites of apps that share one with another app, and of absent apps, are not to be."""
         apps: Apps = plan["apps"]
         once = [slot["upstream_config"] for app in apps.values() for slot in app["slots"].values()]
-        return list(things.nginx(self.nginx_files(apps), once, nginx_absent(plan)))
+        return [*things.nginx(self.nginx_files(apps), once, nginx_absent(plan)), *things.certificates(apps, self.digests(apps))]
+
+    def digests(self, apps: Apps) -> dict[str, str]:
+        """App -> digest of its certificate on the controller. One that cannot be read is a matter of what would bring it to the host."""
+        found = {}
+        for name, app in apps.items():
+            if app["tls"]["source"] == "files":
+                with suppress(UnusableError):
+                    found[name] = hashlib.sha256(self.pair(app).certificates().encode()).hexdigest()
+        return found
 
     def judged(self, arguments: Arguments, state: Result, python: str, files: Iterable[Planned]) -> Result:
         """What follows from what the module has seen."""

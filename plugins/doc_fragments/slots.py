@@ -37,6 +37,7 @@ options:
       processes: {description: "Web processes; those that one forks where O(slots[].listen) is V(fork).", type: int, required: true}
       host: {description: Value of the C(Host) header., type: str, required: true}
       prefix: {description: What nginx has before the app's own paths., type: str, required: true}
+      certificate: {description: nginx's file of its certificate; empty without TLS., type: str, required: true}
       health:
         description: When a process counts as healthy.
         type: dict

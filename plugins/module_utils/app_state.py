@@ -15,6 +15,7 @@ from typing import NamedTuple, cast
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils import watchdog
 from ansible_collections.tornado_app.deploy.plugins.module_utils.app import App
+from ansible_collections.tornado_app.deploy.plugins.module_utils.certificates import state as tls_state
 from ansible_collections.tornado_app.deploy.plugins.module_utils.history import previous
 from ansible_collections.tornado_app.deploy.plugins.module_utils.history import read as read_history
 from ansible_collections.tornado_app.deploy.plugins.module_utils.memory import used
@@ -201,5 +202,6 @@ def app_state(app: App, answer: Supervised) -> AppState:
         "history": history["releases"],
         "previous": previous(history, slots[live]["release"], [name for name, environment in present.items() if environment]),
         "foreign_ports": foreign_ports(app),
+        "tls": tls_state(app["tls"]["source"], Path(app["slots"][live]["certificate"])) if app["tls"]["source"] else None,
         "static_file": static_file(Path(app["slots"][live]["cwd"]) / app["static"]) if app["static"] else "",
     }

@@ -23,6 +23,7 @@ class Slot(TypedDict):
     """One of the two slots of an app. Paths are absolute but ``upstream_config``, which is relative to nginx's tree.
 
     ``logs`` is the directory of what its processes write; empty when the journal has it. ``logrotate`` says how large it grows.
+    ``certificate`` is the file with which nginx serves its app over TLS; empty when it does not.
     """
 
     app: str
@@ -39,6 +40,7 @@ class Slot(TypedDict):
     processes: int
     host: str
     prefix: str
+    certificate: str
     health: Health
     drain: Drain
     stop_timeout: int
@@ -75,6 +77,7 @@ SLOT: dict[str, dict[str, Any]] = {
     "processes": _INT,
     "host": _STR,
     "prefix": _STR,
+    "certificate": _STR,
     "health": {"type": "dict", "required": True, "options": {"path": _STR, "timeout": _INT}},
     "drain": {"type": "dict", "required": True, "options": {"timeout": _INT}},
     "stop_timeout": _INT,

@@ -12,6 +12,7 @@ from ansible.module_utils.parsing.convert_bool import boolean
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils import sandbox
 from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import Slot
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils import tls
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import Absent, HostSettings
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.setting_types import Settings
 
@@ -92,6 +93,8 @@ def cross_problems(apps: Mapping[str, Mapping[str, Any]], host: HostSettings) ->
         ):
             taken = apps[one]["path"]
             yield f"tornado_apps.{other}.path {path!r} meets what nginx serves itself for {one}, which has {taken}; choose another"
+        elif ours == others and apps[one]["tls"] != apps[other]["tls"]:
+            yield f"tornado_apps.{other}.tls differs from {one}'s, which has the same names on {host['name']}; give both the same"
         elif ours & others and ours != others:
             yield f"{names} has some of {one}'s names on {host['name']} and not others; apps that share names, by path, share all of them"
         if _variable(one) == _variable(other):
@@ -157,7 +160,7 @@ def absent(apps: Mapping[str, Mapping[str, Any]]) -> dict[str, Absent]:
                 "unit": f"{name}.service",
                 "unit_file": f"/etc/systemd/system/{name}.service",
                 "timer": _timer(name),
-                "nginx": [f"conf.d/{name}.conf", *(f"conf.d/{name}.{slot}.conf" for slot in SLOTS)],
+                "nginx": [f"conf.d/{name}.conf", *(f"conf.d/{name}.{slot}.conf" for slot in SLOTS), tls.served(name)],
                 "access_logs": f"{name}.access.log*",
                 "paths": [
                     *kept,
@@ -181,7 +184,7 @@ def _host_header(server_names: Sequence[str]) -> str:
     return next((name for name in server_names if "*" not in name), server_names[0].replace("*", "tornado-app"))
 
 
-def _slots(name: str, settings: Mapping[str, Any], host: HostSettings) -> dict[str, Slot]:
+def _slots(name: str, settings: Mapping[str, Any], host: HostSettings, served: str) -> dict[str, Slot]:
     home, etc, run = f"/srv/{name}", f"/etc/{name}", f"/run/{name}"
     return {
         slot: Slot(
@@ -199,6 +202,7 @@ def _slots(name: str, settings: Mapping[str, Any], host: HostSettings) -> dict[s
             processes=settings["processes"],
             host=_host_header(settings["server_names"]),
             prefix=settings["path"].rstrip("/"),
+            certificate=f"{tls.NGINX_ROOT}/{served}" if served else "",
             health=settings["health"],
             drain=settings["drain"],
             stop_timeout=settings["stop_timeout"],
@@ -218,10 +222,13 @@ def _slots(name: str, settings: Mapping[str, Any], host: HostSettings) -> dict[s
     }
 
 
-def planned(name: str, settings: Settings, host: HostSettings) -> Any:
+def planned(name: str, settings: Settings, host: HostSettings, head: str) -> Any:
+    """An app on a host; ``head`` is the app whose site it is in."""
     home, etc, run = f"/srv/{name}", f"/etc/{name}", f"/run/{name}"
+    own_tls = tls.planned(settings["tls"], head)
     return {
         **settings,
+        "tls": own_tls,
         "name": name,
         "user": name,
         "prefix": settings["path"].rstrip("/"),
@@ -255,7 +262,7 @@ def planned(name: str, settings: Settings, host: HostSettings) -> Any:
         "journal": settings["logs"] == "journal",
         "access_log": f"/var/log/nginx/{name}.access.log",
         "site_config": f"conf.d/{name}.conf",
-        "slots": _slots(name, settings, host),
+        "slots": _slots(name, settings, host, own_tls["served"]),
         "runtime_directories": [
             # The run's locks are in it, and a file that nginx's workers look for.
             {"path": RUN, "owner": "root", "group": "root", "mode": "0755"},

@@ -12,6 +12,7 @@ from ansible_collections.tornado_app.deploy.plugins.plugin_utils.layout import c
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import HostSettings
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.setting_types import Problems, Settings, plain
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.settings import checked_app, host_problems
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.tls import heads
 
 
 def _checked(apps: Any, defaults: Mapping[str, Any], host: HostSettings) -> tuple[dict[str, Settings], Problems]:
@@ -38,4 +39,5 @@ def plan(apps: Any, defaults: Mapping[str, Any], host: HostSettings) -> Apps:
     settings, problems = _checked(apps, defaults, host)
     if problems:
         raise AnsibleFilterError("; ".join(problems))
-    return {name: planned(name, own, host) for name, own in settings.items()}
+    site_of = heads(settings)
+    return {name: planned(name, own, host, site_of[name]) for name, own in settings.items()}

@@ -7,10 +7,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.app import App, Apps
-from ansible_collections.tornado_app.deploy.plugins.module_utils.state import AppState, HostState, State
+from ansible_collections.tornado_app.deploy.plugins.module_utils.state import AppState, HostState, State, TlsState
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import Change, Plan
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.status import worker_kinds
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.status_text import table, unbelievable
+
+# Where a certificate comes from -> what brings a new one.
+WAYS_OUT = {
+    "files": "give tls.certificate and tls.key a new one, and run --tags provision",
+    "self_signed": "run --tags provision, which makes a new one",
+}
 
 
 def shortfalls(plan: Plan, state: State, health: Mapping[str, Any], nginx: Mapping[str, Any]) -> list[str]:
@@ -53,6 +59,8 @@ def _app_shortfalls(app: App, state: AppState) -> Iterator[str]:
         yield f"{unbelievable(app['name'], state['untrusted'])}; see systemctl status {app['unit']}"
     elif not state["supervisord"]:
         yield f"{app['name']}'s supervisord does not answer; see systemctl status {app['unit']}"
+    if state["tls"]:
+        yield from _certificate_shortfalls(app["name"], state["tls"])
     if not state["supervisord"]:
         return
     workers = [worker for worker in slot["workers"] if worker["state"] == "RUNNING"]
@@ -62,6 +70,13 @@ def _app_shortfalls(app: App, state: AppState) -> Iterator[str]:
             yield f"{process['name']} (pid {process['pid']}) may open {process['nofile']} files instead of {app['nofile']}"
         if process["uid"] == 0:
             yield f"{process['name']} (pid {process['pid']}) runs as root"
+
+
+def _certificate_shortfalls(name: str, tls: TlsState) -> Iterator[str]:
+    if not tls["expires"]:
+        yield f"{name} has no certificate; run --tags provision"
+    elif tls["days_left"] < 0:
+        yield f"{name}'s certificate has expired at {tls['expires']}; {WAYS_OUT[tls['source']]}"
 
 
 def summary(

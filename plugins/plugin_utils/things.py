@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
+from typing import cast
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.app import Apps
 from ansible_collections.tornado_app.deploy.plugins.module_utils.state import Difference, State
 from ansible_collections.tornado_app.deploy.plugins.module_utils.things import Thing
 from ansible_collections.tornado_app.deploy.plugins.module_utils.watchdog import AT_WORK
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.files import File
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.files import File, sites
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.tls import NGINX_ROOT
 
-NGINX_ROOT = "/etc/nginx"
 SHOWN = 30  # differences; on a fresh host nearly everything is one
 FACT = "/etc/ansible/facts.d/tornado_app.fact"
 
@@ -60,6 +61,19 @@ def of_apps(apps: Apps) -> Iterator[Thing]:
         for unit in (app["timer"], f"{PurePosixPath(app['timer']).stem}.service"):
             yield {"kind": "rotation", "name": name, "check": "reload", "unit": unit}
         yield {"kind": "rotation", "name": name, "check": "service", "unit": app["timer"]}
+
+
+def certificates(apps: Apps, digests: Mapping[str, str]) -> Iterator[Thing]:
+    """The files that nginx has certificates and their keys in; ``digests`` has those of the controller's certificates, as far as known."""
+    for app in (together[0] for together in sites(apps) if together[0]["tls"]["source"]):
+        path = app["tls"]["served"]
+        found = {"kind": "nginx", "name": path, "check": "certificate", "path": f"{NGINX_ROOT}/{path}"}
+        thing = cast(Thing, {**found, "owner": "root", "group": "root", "mode": "0600"})
+        if app["tls"]["source"] == "self_signed":
+            thing["names"] = app["server_names"]
+        elif app["name"] in digests:
+            thing["sha256"] = digests[app["name"]]
+        yield thing
 
 
 def nginx(files: Mapping[str, str], once: Iterable[str], absent: Iterable[str]) -> Iterator[Thing]:

@@ -171,6 +171,7 @@ def app_state(live: str = "blue", slots: Mapping[str, SlotState] | None = None, 
         "history": [entry(A)],
         "previous": "",
         "static_file": "app.css",
+        "tls": None,
     }
     return cast(AppState, {**common, **given})
 
@@ -193,6 +194,7 @@ def host_state(**given: Any) -> HostState:
         "sites": [],
         "users": ["shop"],
         "port_80": "nginx (pid 812)",
+        "port_443": "nginx (pid 812)",
         "free_bytes": 10**9,
         "memory": 10**9,
         "drained": "",

@@ -366,8 +366,8 @@ def nginx() -> Path:
     return Path(found)
 
 
-def nginx_tree(folder: Path, files: Mapping[str, str], port: int) -> Path:
-    """A whole configuration tree of nginx from rendered templates, with what is the machine's own replaced: paths, user, port 80.
+def nginx_tree(folder: Path, files: Mapping[str, str], port: int, tls_port: int = 443) -> Path:
+    """A whole configuration tree of nginx from rendered templates, with what is the machine's own replaced: paths, user, ports 80 and 443.
 
     Returns the path of nginx.conf.
     """
@@ -379,6 +379,7 @@ def nginx_tree(folder: Path, files: Mapping[str, str], port: int) -> Path:
         adapted = text.replace("/run/nginx.pid", f"{folder}/nginx.pid").replace("/var/log/nginx/", f"{folder}/")
         adapted = adapted.replace("/run/tornado_app/", f"{folder}/").replace("/var/lib/tornado_app/", f"{folder}/")
         adapted = adapted.replace("user www-data;", f"user {getpass.getuser()};").replace("http {\n", f"http {{\n{temporary}")
+        adapted = adapted.replace("listen 443", f"listen 127.0.0.1:{tls_port}").replace("listen [::]:443", f"listen [::1]:{tls_port}")
         adapted = adapted.replace("listen 80", f"listen 127.0.0.1:{port}").replace("listen [::]:80", f"listen [::1]:{port}")
         target.write_text(adapted)
     for directory in ("modules-enabled", "sites-enabled", "conf.d"):

@@ -81,7 +81,8 @@ class Site:
     """A running nginx with the files of two apps, a Tornado process for each port of theirs but one, and a client.
 
     `changed` is text of nginx's files, and what is there instead. `inputs` are the role's own, `own` is the operator's file. A
-    `{proxy_port}` among the inputs stands for a port beside that of nginx.
+    `{proxy_port}` among the inputs stands for a port beside that of nginx. `tls` is of each app that
+    has it, and `certificates` are files for it.
     """
 
     def __init__(
@@ -92,15 +93,19 @@ class Site:
         changed: Mapping[str, str] | None = None,
         inputs: Mapping[str, Any] | None = None,
         own: str = OWN,
+        tls: Mapping[str, Mapping[str, Any]] | None = None,
+        certificates: Mapping[str, str] | None = None,
     ) -> None:
-        held = stack.enter_context(held_ports(14))
-        self.port, self.proxy_port = held[12:]
+        held = stack.enter_context(held_ports(15))
+        self.port, self.proxy_port, self.tls_port = held[12:]
         apps = {
             "shop": {**SHOP, "port": held[0], "processes": 2},
             "api": {**API, "port": held[4], "processes": 2, "client_max_body_size": "1m"},
             "admin-2": {**SHOP, "path": "/admin/v2.0/", "port": held[8], "processes": 1},
             "sock": {**API, **SOCKETS, "port": 20000, "processes": 2},
         }
+        for name, tls_of_app in (tls or {}).items():
+            apps[name]["tls"] = tls_of_app
         # Shop has the first four; of api's, one runs and its neighbour does not; of sock's none.
         running = [*held[:5], held[8]]
         planned = make_plan(apps, stride=2)
@@ -134,7 +139,7 @@ class Site:
         for before, after in (changed or {}).items():
             assert any(before in text for text in files.values())
             files = {path: text.replace(before, after) for path, text in files.items()}
-        config = nginx_tree(root, {**files, "conf.d/own.conf": own}, self.port)
+        config = nginx_tree(root, {**files, **(certificates or {}), "conf.d/own.conf": own}, self.port, self.tls_port)
         master = stack.enter_context(process(nginx, "-e", "stderr", "-c", config, "-g", "daemon off;"))
         for port in (*running, self.port):
             wait_until(partial(listens, port), f"port {port}")

@@ -138,7 +138,8 @@ def test_nginx_gets_all_sites_and_upstreams_in_one_call() -> None:
     assert "location ^~ /admin/ {" in files["conf.d/shop.conf"]["content"]
     # Those of a slot that runs are the slot's, whatever the plan has.
     assert {path for path, file in files.items() if file.get("force") is False} == upstreams
-    assert arguments["absent"] == ["sites-enabled/default", "conf.d/admin.conf", "conf.d/old.conf"]
+    certificates = ["tornado_app/shop.pem", "tornado_app/admin.pem"]
+    assert arguments["absent"] == ["sites-enabled/default", "conf.d/admin.conf", *certificates, "conf.d/old.conf"]
 
 
 def test_nginx_gets_the_upstreams_of_slots_as_they_start() -> None:

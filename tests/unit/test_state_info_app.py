@@ -73,6 +73,7 @@ def test_fresh_host(app: App) -> None:
         "previous": "",
         "foreign_ports": {},
         "static_file": "",
+        "tls": None,
     }
     assert not Path(app["home"]).exists()
 

@@ -77,6 +77,7 @@ def test_the_status_of_an_app_is_whole() -> None:
         "outdated": "",
         "watchdog": "RUNNING",
         "restarts": {},
+        "tls": None,
         "releases": [
             {
                 "release": B,
