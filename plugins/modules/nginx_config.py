@@ -14,6 +14,8 @@ description:
     upon which the sites are expected to ask clients to close their connections, until the earlier connections have ended.
   - Of a server name that several sites of an address have, nginx takes the first site and no more than warns of the others. That is
     refused for the names of a file with O(files[].app), whichever of the two would win.
+  - A F(nginx.conf) that is not the role's own is kept beside it. What it has and the new one has not goes on in files that the new one
+    includes, C(conf.d/00-from-nginx-conf.conf) and C(modules-enabled/90-from-nginx-conf.conf); a warning names what cannot.
   - Include directives of the files should be relative, so that the copy includes its own files.
   - One after the other on a host, since what a killed controller has started goes on to its end.
 options:
@@ -114,6 +116,7 @@ from ansible_collections.tornado_app.deploy.plugins.module_utils.nginx import (
     master,
     shared_names,
 )
+from ansible_collections.tornado_app.deploy.plugins.module_utils.nginx_main import MAIN_FILE, UnreadableError, is_foreign, successors
 from ansible_collections.tornado_app.deploy.plugins.module_utils.nginx_reload import NotReloadedError, reload
 from ansible_collections.tornado_app.deploy.plugins.module_utils.nginx_tree import PUBLIC, SECRET, copy_with, install, is_own, text
 from ansible_collections.tornado_app.deploy.plugins.module_utils.quiet import QuietModule
@@ -155,6 +158,17 @@ def content_of(file: Mapping[str, Any], path: Path) -> str | None:
     if not file["force"] and path.exists():
         return None
     return str(file["content"] if file["secret"] is None else file["secret"])
+
+
+def keep(module: QuietModule, root: Path, after: str) -> Wanted:
+    """What goes on of an operator's main file, when the role's takes its place."""
+    try:
+        files, lost = successors(root, after)
+    except UnreadableError as problem:
+        module.fail_json(msg=f"nothing is changed: {root / MAIN_FILE} cannot be read near {valid(str(problem))!r}; see nginx -t")
+    for line in lost:
+        module.warn(f"{valid(line)}; a site that needs it says it itself")
+    return files
 
 
 def has_key(path: str) -> bool:
@@ -217,6 +231,8 @@ def configure(module: QuietModule) -> None:
     files = {file["path"]: file for file in module.params["files"]}
     wanted: Wanted = {path: content for path, file in files.items() if (content := content_of(file, root / path)) is not None}
     wanted.update(dict.fromkeys(module.params["absent"]))
+    if MAIN_FILE in wanted and is_foreign(text(root / MAIN_FILE), state_file):
+        wanted.update(keep(module, root, wanted[MAIN_FILE]))
     before = {path: text(root / path) for path in wanted}
 
     def differs(path: str, content: str | None) -> bool:
