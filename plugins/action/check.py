@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.app import App
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils import certificates, checks
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils import acme, certificates, checks
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.changes import Host
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.controller import Arguments, CollectionAction, Result, Spec
 
@@ -48,6 +48,7 @@ class ActionModule(CollectionAction):
                 if not operations & {"restart", "rollback"}:
                     problems += checks.name_problems(host.apps, plans[host.name]["absent"], host.state, host.name)
         if "provision" in operations:
+            problems += acme.shared_names({host.name: host.apps for host in fleet}, bool(self.variables.get("groups", {}).get("balancer")))
             problems += [problem for host in fleet for app in host.apps.values() for problem in self.certificate_problems(app)]
         self.refuse(problems)
         locks = self.of_each_host(arguments["locked"]) if arguments["locked"] else {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import PurePosixPath
 from typing import ClassVar, NamedTuple
@@ -11,12 +11,13 @@ from typing import ClassVar, NamedTuple
 from ansible_collections.tornado_app.deploy.plugins.module_utils.app import App, Apps
 from ansible_collections.tornado_app.deploy.plugins.module_utils.sandbox import of_rotation
 from ansible_collections.tornado_app.deploy.plugins.module_utils.things import Thing
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils import checks, things, tls
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils import acme, checks, things, tls
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.certificates import UnusableError
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.changes import live_slots
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.controller import Arguments, CollectionAction, Result, Spec
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.files import File, nginx_absent, noted_ports, watchdog_settings
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import Plan
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.report import certificate_notes
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.status_text import outdated
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.things import FACT
 
@@ -24,6 +25,7 @@ from ansible_collections.tornado_app.deploy.plugins.plugin_utils.things import F
 STEPS = {
     "host": ("ports", "limits", "needrestart"),
     "role": ("own_file",),
+    "acme": ("acme_file",),
     "supervisord": ("supervisord", "watchdog_settings", "unit_file", "tmpfiles", "rotation_file"),
 }
 
@@ -67,12 +69,19 @@ class ActionModule(CollectionAction):
         """The host as the module sees it."""
         plan = arguments["plan"]
         wanted = [
-            *things.base([*arguments["packages"], *tls.packages(plan["apps"])], plan["host"]["root"]),
+            *self.base(plan, [*arguments["packages"], *tls.packages(plan["apps"])]),
             *(things.file(planned.kind, planned.name, planned.file) for planned in files),
             *things.of_apps(plan["apps"]),
             *self.of_nginx(plan),
+            *acme.things(plan["apps"], plan["host"]["root"]),
         ]
         return self.module("state_info", apps=plan["apps"], things=wanted)
+
+    def base(self, plan: Plan, packages: Iterable[str]) -> list[Thing]:
+        """What the host is to have whatever its apps are, and directories for what some of them need."""
+        root = plan["host"]["root"]
+        directories = [things.directory(path, "root", "root", "0755") for path in acme.directories(plan["apps"], root)]
+        return [*things.base(packages, root), *directories]
 
     def files(self, arguments: Arguments, python: str) -> list[Planned]:
         """The files that the host is to have, but nginx's and those of slots."""
@@ -86,6 +95,7 @@ class ActionModule(CollectionAction):
             path = f"/etc/systemd/system/tornado_app-logs@.{kind}"
             content = self.render(f"logs.{kind}.j2", properties=of_rotation())
             found.append(Planned("rotation_file", path, {"path": path, "content": content}))
+        found += self.of_acme(apps, root)
         for name, app in apps.items():
             unit = self.render("app.service.j2", app=app, __tornado_app_python=python)
             supervisord = self.render("supervisord.conf.j2", app=app, __tornado_app_python=python)
@@ -100,6 +110,15 @@ class ActionModule(CollectionAction):
             ]
             found += [Planned(kind, name, file) for kind, file in contents]
         return found
+
+    def of_acme(self, apps: Apps, root: str) -> Iterator[Planned]:
+        """What has certificates issued, where an app wants that."""
+        if not acme.issuing(apps):
+            return
+        contents = {f"{root}/acme.py": self.read("acme.py"), f"{root}/acme.json": acme.settings(apps), **dict(acme.shared_code(root))}
+        contents |= {path: self.render(f"acme.{kind}.j2") for kind, path in acme.UNITS.items()}
+        for path, content in contents.items():
+            yield Planned("acme_file", path, {"path": path, "content": content})
 
     def of_nginx(self, plan: Plan) -> list[Thing]:
         """What nginx is to have; sites of apps that share one with another app, and of absent apps, are not to be."""
@@ -126,7 +145,7 @@ class ActionModule(CollectionAction):
         further = things.compared(apps, state, environment, sysctls, [app["name"] for app in removals])  # type: ignore[arg-type]
         differences = [*state["differences"], *further]
         differs = things.by_kind(differences)
-        wanted = (*things.base([], plan["host"]["root"]), *things.of_apps(apps))
+        wanted = (*self.base(plan, []), *things.of_apps(apps))
         directories = {thing["path"]: thing for thing in wanted if thing["check"] == "directory"}
         return {
             "differences": differences,
@@ -142,5 +161,6 @@ class ActionModule(CollectionAction):
             "unlisted": checks.unlisted(apps, absent, state),  # type: ignore[arg-type]
             "outdated": [outdated(host["name"], name, app["outdated"]) for name, app in state["apps"].items() if app["outdated"]],
             "provisioned": [name for name, app in state["apps"].items() if app["provisioned"]],
+            "certificates": certificate_notes(apps, state),  # type: ignore[arg-type]
             "live": live_slots(apps, state),  # type: ignore[arg-type]
         }

@@ -202,6 +202,6 @@ def app_state(app: App, answer: Supervised) -> AppState:
         "history": history["releases"],
         "previous": previous(history, slots[live]["release"], [name for name, environment in present.items() if environment]),
         "foreign_ports": foreign_ports(app),
-        "tls": tls_state(app["tls"]["source"], Path(app["slots"][live]["certificate"])) if app["tls"]["source"] else None,
+        "tls": tls_state(app["name"], app["tls"]["source"], Path(app["slots"][live]["certificate"])) if app["tls"]["source"] else None,
         "static_file": static_file(Path(app["slots"][live]["cwd"]) / app["static"]) if app["static"] else "",
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+import json
 import re
 import ssl
 import subprocess
@@ -17,6 +18,7 @@ from typing import NamedTuple
 from ansible_collections.tornado_app.deploy.plugins.module_utils.state import TlsState
 from ansible_collections.tornado_app.deploy.plugins.module_utils.text import exact
 
+ACME_RECORD = "/var/lib/tornado_app/acme.json"  # what became of the last requests, see files/acme.py
 OPENSSL = "/usr/bin/openssl"
 END = "-----END CERTIFICATE-----"
 KEY = "-----BEGIN PRIVATE KEY-----"
@@ -104,13 +106,23 @@ def fingerprint(path: Path) -> str:
         return ""
 
 
-def state(source: str, path: Path) -> TlsState:
+def state(app: str, source: str, path: Path) -> TlsState:
     """What the certificate of an app is like; ``source`` is where it is to come from."""
-    found = read(path)
+    found, renewal = read(path), failure(app) if source == "acme" else ""
+    if source == "acme" and (not found or found.self_signed):
+        found, renewal = None, f"none was issued yet{': ' if renewal else ''}{renewal}"
     if not found:
-        return {"source": source, "expires": "", "days_left": -1, "renewal": ""}
+        return {"source": source, "expires": "", "days_left": -1, "renewal": renewal}
     expires = datetime.fromtimestamp(found.expires, timezone.utc)
-    return {"source": source, "expires": f"{expires:%Y-%m-%dT%H:%M:%SZ}", "days_left": found.days_left, "renewal": ""}
+    return {"source": source, "expires": f"{expires:%Y-%m-%dT%H:%M:%SZ}", "days_left": found.days_left, "renewal": renewal}
+
+
+def failure(app: str) -> str:
+    """What kept an ACME server from issuing the certificate of an app when it was last asked; empty when nothing did."""
+    try:
+        return str(json.loads(exact(Path(ACME_RECORD)))[app]["error"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def pair_problem(path: Path) -> str:
@@ -134,6 +146,14 @@ def self_signed_problem(path: Path, names: Iterable[str]) -> str:
     if found.names != set(map(normal, names)):
         return "for other names"
     return f"{found.days_left} days left" if found.days_left < LEFT_MIN else ""
+
+
+def issued_problem(path: Path, names: Iterable[str]) -> str:
+    """Why a certificate is not one that somebody else has issued for these names; empty when it is."""
+    found = read(path)
+    if not found or found.self_signed:
+        return "none was issued yet"
+    return "" if found.names == set(map(normal, names)) else "for other names"
 
 
 def self_signed(names: Iterable[str]) -> str:

@@ -3,9 +3,9 @@
 A thing has a ``kind`` and a ``name``, by which tasks know it, and says by ``check`` how it is looked at: ``package``, ``user`` (``home``,
 ``shell``, ``comment``), ``directory`` and ``file`` (``path``, ``owner``, ``group``, ``mode`` as octal text; a file its ``sha256``),
 ``certificate`` (the same of a file with a certificate and its key: the ``sha256`` is of all before the key, or ``names`` are those for
-which the host makes it itself), ``present`` and ``absent`` (``path``), ``private`` (``path``, a file that others cannot read), ``service``
-(its ``unit``, enabled and started), ``reload`` (a ``unit`` that systemd has to know as it is on disk), ``loaded`` (``path``, a
-configuration that the running nginx has to have loaded).
+which the host makes it itself), ``issued`` (``path``, such a file that somebody else has issued for ``names``), ``present`` and ``absent``
+(``path``), ``private`` (``path``, a file that others cannot read), ``service`` (its ``unit``, enabled and started), ``reload`` (a ``unit``
+that systemd has to know as it is on disk), ``loaded`` (``path``, a configuration that the running nginx has to have loaded).
 """
 
 from __future__ import annotations
@@ -20,7 +20,12 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TypedDict
 
-from ansible_collections.tornado_app.deploy.plugins.module_utils.certificates import chain, pair_problem, self_signed_problem
+from ansible_collections.tornado_app.deploy.plugins.module_utils.certificates import (
+    chain,
+    issued_problem,
+    pair_problem,
+    self_signed_problem,
+)
 from ansible_collections.tornado_app.deploy.plugins.module_utils.nginx import NGINX, STATE_FILE, RefusedError, loaded_digest
 from ansible_collections.tornado_app.deploy.plugins.module_utils.state import Difference
 from ansible_collections.tornado_app.deploy.plugins.module_utils.text import exact
@@ -202,6 +207,7 @@ def differences(things: Iterable[Thing]) -> list[Difference]:
         "present": lambda thing: "" if os.path.lexists(thing["path"]) else "missing",
         "absent": absent_problem,
         "certificate": certificate_problem,
+        "issued": lambda thing: issued_problem(Path(thing["path"]), thing["names"]),
         "private": private_problem,
         "loaded": loaded_problem,
         "service": lambda thing: service_problem(thing, known),

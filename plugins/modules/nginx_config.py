@@ -232,7 +232,7 @@ def configure(module: QuietModule) -> None:
     wanted: Wanted = {path: content for path, file in files.items() if (content := content_of(file, root / path)) is not None}
     wanted.update(dict.fromkeys(module.params["absent"]))
     if MAIN_FILE in wanted and is_foreign(text(root / MAIN_FILE), state_file):
-        wanted.update(keep(module, root, wanted[MAIN_FILE]))
+        wanted = {**keep(module, root, wanted[MAIN_FILE]), **wanted}  # in this order: a run that is killed in between loses nothing
     before = {path: text(root / path) for path in wanted}
 
     def differs(path: str, content: str | None) -> bool:

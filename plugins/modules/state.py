@@ -84,7 +84,7 @@ directories:
   returned: success
 files:
   description: The files that differ, as M(tornado_app.deploy.install_files) takes them, by the step that writes them. C(host), C(role) (the
-    collection's own) and C(supervisord) (its configuration, watchdogs, units and what belongs to them).
+    collection's own), C(acme) and C(supervisord) (its configuration, watchdogs, units and what belongs to them).
   type: dict
   returned: success
 sysctls:
@@ -103,6 +103,11 @@ unlisted:
   returned: success
 outdated:
   description: Which apps wait for their next start, because their unit has changed since the last one, and how to bring it.
+  type: list
+  elements: str
+  returned: success
+certificates:
+  description: Which certificates end soon, or were not renewed though they do not, a line each.
   type: list
   elements: str
   returned: success

@@ -12,10 +12,12 @@ from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import Ch
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.status import worker_kinds
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.status_text import table, unbelievable
 
+DAYS_MIN = 14  # of a certificate; one that an ACME server has issued was to be renewed long before
 # Where a certificate comes from -> what brings a new one.
 WAYS_OUT = {
     "files": "give tls.certificate and tls.key a new one, and run --tags provision",
     "self_signed": "run --tags provision, which makes a new one",
+    "acme": "port 80 of each of its names has to lead to this host; `systemctl start tornado_app-acme` on it tries again",
 }
 
 
@@ -73,10 +75,25 @@ def _app_shortfalls(app: App, state: AppState) -> Iterator[str]:
 
 
 def _certificate_shortfalls(name: str, tls: TlsState) -> Iterator[str]:
+    way_out, reason = WAYS_OUT[tls["source"]], f": {tls['renewal']}" if tls["renewal"] else ""
     if not tls["expires"]:
-        yield f"{name} has no certificate; run --tags provision"
+        yield f"{name} has no certificate{reason}; {way_out if reason else 'run --tags provision'}"
     elif tls["days_left"] < 0:
-        yield f"{name}'s certificate has expired at {tls['expires']}; {WAYS_OUT[tls['source']]}"
+        yield f"{name}'s certificate has expired at {tls['expires']}{reason}; {way_out}"
+    elif tls["source"] == "acme" and tls["days_left"] < DAYS_MIN:
+        yield f"{name}'s certificate ends in {tls['days_left']} days, and is not renewed{reason}; {way_out}"
+
+
+def certificate_notes(apps: Apps, state: State) -> list[str]:
+    """What of certificates is worth a word, and nothing is missing yet."""
+    found = []
+    for name in apps:
+        tls = state["apps"][name]["tls"]
+        if tls and tls["source"] == "files" and 0 <= tls["days_left"] < DAYS_MIN:
+            found.append(f"{name}'s certificate ends in {tls['days_left']} days; {WAYS_OUT['files']}")
+        if tls and tls["renewal"] and tls["days_left"] >= DAYS_MIN:
+            found.append(f"{name}'s certificate, which has {tls['days_left']} days left, was not renewed: {tls['renewal']}")
+    return found
 
 
 def summary(

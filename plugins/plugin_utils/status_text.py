@@ -31,7 +31,8 @@ def status_text(found: Mapping[str, HostStatus]) -> str:
     certificates = _certificate_rows(found)
     if certificates:
         parts.append(table([("host", "app", "certificate", "expires", "days left"), *certificates]))
-    extras = (_drained_lines, _behind_lines, _untrusted_lines, _outdated_lines, _watchdog_lines, _rollback_lines, _lock_lines)
+    hosts = (_drained_lines, _behind_lines, _untrusted_lines, _outdated_lines)
+    extras = (*hosts, _watchdog_lines, _renewal_lines, _rollback_lines, _lock_lines)
     parts += ["\n".join(lines) for lines in (extra(found) for extra in extras) if lines]
     return "\n\n".join(parts)
 
@@ -155,6 +156,15 @@ def _watchdog_lines(found: Mapping[str, HostStatus]) -> list[str]:
                 times = "once" if done["restarts"] == 1 else f"{done['restarts']} times"
                 lines.append(f"{host}: the watchdog has started {process} again {times}, last at {done['at']}: {done['reason']}")
     return lines
+
+
+def _renewal_lines(found: Mapping[str, HostStatus]) -> list[str]:
+    return [
+        f"{host}: {name}'s certificate was not {'renewed' if tls['expires'] else 'issued'}: {tls['renewal']}"
+        for host, state in found.items()
+        for name, app in state["apps"].items()
+        if (tls := app["tls"]) and tls["renewal"]
+    ]
 
 
 def _rollback_lines(found: Mapping[str, HostStatus]) -> list[str]:

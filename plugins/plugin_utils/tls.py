@@ -80,7 +80,8 @@ def heads(apps: Mapping[str, App]) -> dict[str, str]:
 
 def packages(apps: Mapping[str, App]) -> list[str]:
     """What of the distribution TLS takes."""
-    return ["openssl"] if any(app["tls"]["source"] for app in apps.values()) else []
+    sources = {app["tls"]["source"] for app in apps.values()} - {""}
+    return [*(["openssl"] if sources else []), *(["certbot"] if "acme" in sources else [])]
 
 
 def planned(tls: Mapping[str, Any], head: str) -> Tls:

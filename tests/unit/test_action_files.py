@@ -180,6 +180,7 @@ def test_a_host_is_compared_with_all_that_it_is_to_have() -> None:
             "rotation",
             "rotation_file",
             "nginx",
+            "acme_left",
         ),
         "access_log",
     }
@@ -203,7 +204,12 @@ def test_what_differs_comes_by_kind_with_what_only_the_controller_knows() -> Non
     result = look(found).result
     assert set(result["differs"]) == {*(kind for kind, _ in differing), "environment"}  # there is none of supervisord
     written = {step: [file["path"] for file in files] for step, files in result["files"].items()}
-    assert written == {"host": [fact], "role": ["/opt/tornado_app/wsgi.py"], "supervisord": [unit, "/etc/shop/supervisord.conf"]}
+    assert written == {
+        "host": [fact],
+        "role": ["/opt/tornado_app/wsgi.py"],
+        "acme": [],
+        "supervisord": [unit, "/etc/shop/supervisord.conf"],
+    }
     assert result["files"]["supervisord"][1]["validate"].endswith("check_supervisord.py %s")
     assert [directory["path"] for directory in result["directories"]] == ["/srv/shop/live"]
     assert result["reasons"][0] == "directory /srv/shop/live: missing"

@@ -64,9 +64,9 @@ def test_a_file_without_one_of_its_parts(tmp_path: Path) -> None:
 def test_what_the_state_has_of_a_certificate(tmp_path: Path) -> None:
     leaf = authority().leaf("a.test", days=12.5)
     end = leaf.certificate.not_valid_after_utc
-    found = certificates.state("files", put(tmp_path / "x.pem", leaf, authority()))
+    found = certificates.state("shop", "files", put(tmp_path / "x.pem", leaf, authority()))
     assert found == {"source": "files", "expires": f"{end:%Y-%m-%dT%H:%M:%SZ}", "days_left": (end - datetime.now(UTC)).days, "renewal": ""}
-    assert certificates.state("acme", tmp_path / "none.pem") == {"source": "acme", "expires": "", "days_left": -1, "renewal": ""}
+    assert certificates.state("shop", "files", tmp_path / "none.pem") == {"source": "files", "expires": "", "days_left": -1, "renewal": ""}
 
 
 def test_a_fingerprint_is_that_of_the_first_certificate(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from tests.unit.rendering import SHOP, WORKERS
 def test_each_template_has_its_test() -> None:
     """A new template needs tests in a file of its kind: nginx, site, supervisord, systemd."""
     tested = {"nginx.conf", "nginx_default.conf", "nginx_site.conf", "nginx_upstream.conf"}
-    tested |= {"supervisord.conf", "slot.conf", "slot.logrotate", "app.service", "logs.service", "logs.timer"}
+    tested |= {"supervisord.conf", "slot.conf", "slot.logrotate", "app.service", "logs.service", "logs.timer", "acme.service", "acme.timer"}
     tested |= {"limits.conf", "needrestart.conf", "tmpfiles.conf"}
     assert {path.name for path in (ROLE / "templates").glob("*.j2")} == {f"{name}.j2" for name in tested}
 

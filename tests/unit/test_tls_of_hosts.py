@@ -85,7 +85,7 @@ def test_the_state_of_an_app_has_its_certificate(path: Path) -> None:
     found = plugin("module_utils", "app_state").app_state(app, plugin("module_utils", "app_state").Supervised(None, [], []))["tls"]
     assert (found["source"], found["days_left"] in (89, 90), found["renewal"]) == ("self_signed", True, "")
     os.truncate(path, 0)
-    assert plugin("module_utils", "app_state").tls_state("files", path)["expires"] == ""
+    assert plugin("module_utils", "app_state").tls_state("shop", "files", path)["expires"] == ""
 
 
 # The checks
