@@ -146,4 +146,7 @@ def issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
 def trusted() -> tuple[x509.Certificate, ...]:
     """The certificates that the controller trusts; none where it is not known which these are."""
     store = next((path for path in map(Path, STORES) if path.is_file()), None)
-    return tuple(x509.load_pem_x509_certificates(store.read_bytes())) if store else ()
+    try:
+        return tuple(x509.load_pem_x509_certificates(store.read_bytes())) if store else ()
+    except ValueError:
+        return ()
