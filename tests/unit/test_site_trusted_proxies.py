@@ -92,16 +92,19 @@ def by_proxy_protocol(site: Site, source: str, client: str) -> dict[str, Any]:
     """What the app gets of a connection that a balancer passes on."""
     with socket.create_connection(("127.0.0.1", site.proxy_port), timeout=60, source_address=(source, 0)) as connection:
         head = f"PROXY TCP4 {client} 192.0.2.1 4711 80\r\n"
-        request = "GET / HTTP/1.1\r\nHost: shop.example.com\r\nX-Forwarded-For: 203.0.113.1\r\nConnection: close\r\n\r\n"
-        connection.sendall(f"{head}{request}".encode())
+        said = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in SAID.items())
+        connection.sendall(f"{head}GET / HTTP/1.1\r\nHost: shop.example.com\r\n{said}Connection: close\r\n\r\n".encode())
         answer = b"".join(iter(lambda: connection.recv(65536), b""))
     assert answer.startswith(b"HTTP/1.1 200")
     return dict(json.loads(answer.partition(b"\r\n\r\n")[2]))
 
 
 def test_a_connection_that_is_passed_on_says_its_client(passed_on: Site) -> None:
-    assert told(by_proxy_protocol(passed_on, PROXY, "198.51.100.7"))[0] == "198.51.100.7"
-    assert told(by_proxy_protocol(passed_on, STRANGER, "198.51.100.7"))[0] == STRANGER
+    """And nothing else: the headers are of the client."""
+    for source, client in ((PROXY, "198.51.100.9"), (STRANGER, STRANGER)):
+        address, scheme, request = told(by_proxy_protocol(passed_on, source, "198.51.100.9"))
+        assert (address, scheme) == (client, "http")
+        assert request != SAID["X_Request_Id"]
 
 
 def test_beside_it_port_80_takes_requests_as_they_are(passed_on: Site) -> None:
