@@ -1,6 +1,6 @@
 PYTHON ?= python3
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test parts test-crash test-rolling test-faults lint unit molecule lock docs bench-converge bench-fleet bench-switch bench-logs release clean setup
+.PHONY: help demo demo-down test parts test-crash test-rolling test-faults lint unit molecule lock docs bench-converge bench-fleet bench-switch bench-http bench-logs release clean setup
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Molecule keeps its state here: two clones of one name share none. Sockets stay where their paths are short.
@@ -80,6 +80,10 @@ bench-switch: setup ## Compare three ways to bring a new version live on 256 pro
 	@python -m pip install --quiet --require-hashes --no-deps --disable-pip-version-check --requirement bench/requirements.txt
 	@python -m bench.switch
 	@python -m bench.switch_plot
+
+bench-http: setup ## Compare requests a second and bytes with the configuration of Tornado's guide; takes six minutes
+	@$(PYTHON) tools/bootstrap.py --with-nginx --with-wrk
+	@python -m bench.http
 
 bench-logs: setup ## Compare requests a second with logs through supervisord and opened by the launcher; takes two minutes
 	@python -m bench.logs

@@ -23,6 +23,7 @@ VENV = ROOT / ".venv"
 TOOLS = ROOT / ".tools"
 # For the unit tests: package -> its program.
 UNPACKED = {"nginx": "usr/sbin/nginx", "logrotate": "usr/sbin/logrotate"}
+LOAD = {"wrk": "usr/bin/wrk"}  # for a benchmark
 BROTLI = {"brotli": "usr/bin/brotli", "libnginx-mod-http-brotli-static": "usr/lib/nginx/modules/ngx_http_brotli_static_module.so"}
 # Which Debian packages this script installed here, for the farewell of `make demo-down`.
 INSTALLED = TOOLS / "debian-packages"
@@ -33,6 +34,7 @@ OLDEST_PYTHON = (3, 11)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--with-nginx", action="store_true", help="also unpack nginx and what else the unit tests run")
+    parser.add_argument("--with-wrk", action="store_true", help="also unpack wrk, which asks nginx in a benchmark")
     arguments = parser.parse_args()
     if sys.version_info < OLDEST_PYTHON:
         sys.exit(f"Python {'.'.join(map(str, OLDEST_PYTHON))} or newer is needed; this is {sys.version.split()[0]}.")
@@ -44,8 +46,9 @@ def main() -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         install_debian_packages()
         make_virtualenv()
-        for package, program in (UNPACKED | BROTLI).items() if arguments.with_nginx else ():
-            if not (TOOLS / package / program).exists() and (package in UNPACKED or is_known(package)):
+        wanted = (UNPACKED | BROTLI if arguments.with_nginx else {}) | (LOAD if arguments.with_wrk else {})
+        for package, program in wanted.items():
+            if not (TOOLS / package / program).exists() and (package not in BROTLI or is_known(package)):
                 unpack(package)
 
 
@@ -118,7 +121,7 @@ def unpack(package: str) -> None:
         archive = download(package, folder)
         extract(archive, unpacked)
         depends = subprocess.run(["dpkg-deb", "--field", archive, "Depends"], check=True, capture_output=True, text=True).stdout
-        for library in re.findall(r"libpopt\w*|libbrotli\w*", depends):  # which few machines have
+        for library in re.findall(r"libpopt\w*|libbrotli\w*|libluajit-[\d.]+-\d", depends):  # which few machines have
             extract(download(library, folder), unpacked)
         shutil.rmtree(place, ignore_errors=True)
         unpacked.rename(place)

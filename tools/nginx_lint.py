@@ -42,9 +42,7 @@ ACCEPTED = {
     ("try_files_is_evil_too", "^~ /static/"),
     ("try_files_is_evil_too", "^~ /admin/v2.0/static/"),
     ("try_files_is_evil_too", "^~ /pages/static/"),
-    ("try_files_is_evil_too", "@closing_static_shop"),
-    ("try_files_is_evil_too", "@closing_static_admin"),
-    ("try_files_is_evil_too", "@closing_static_pages"),
+    *(("try_files_is_evil_too", f"@{kind}_{app}") for kind in ("files", "closing_static", "closing_files") for app in APPS),
     *(("try_files_is_evil_too", f"= /.tornado_app/ready{place}") for place in ("", *(f"/{index}" for index in range(len(APPS))))),
     # The check takes the path behind the name of an upstream for a part of a host's name.
     *(
@@ -52,11 +50,9 @@ ACCEPTED = {
         for app, prefix in (("admin", "/admin/v2.0/"), ("pages", "/pages/"))
         for block in (f"^~ {prefix}", f"@closing_{app}", f"@{app}")
     ),
-    ("try_files_is_evil_too", "@closing_static_api"),
     ("try_files_is_evil_too", "= /.tornado_app/maintenance/page"),
     ("try_files_is_evil_too", "= /.tornado_app/error/404"),
     ("try_files_is_evil_too", "= /.tornado_app/error/502"),
-    ("try_files_is_evil_too", "@closing_static_bank"),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import stat
 import subprocess
 import tarfile
@@ -348,4 +349,5 @@ def test_nothing_of_an_archive_is_outside(folders: Iterator[Path], made: list[tu
                 place.mkdir(exist_ok=True)
             else:
                 place.touch()
-    assert all((root / entry.path).resolve().is_relative_to(root) for entry in found)
+    # A link to itself leads nowhere; Path.resolve() calls that an error on some versions of Python.
+    assert all(Path(os.path.realpath(root / entry.path)).is_relative_to(root) for entry in found)

@@ -10,6 +10,9 @@ import pytest
 from bench.converge import ratio, told
 from bench.fleet import fleet, further
 from bench.hosts import Run
+from bench.http import Sample as Answers
+from bench.http import measured
+from bench.http import report as answers_report
 from bench.logs import Sample, report
 
 OUTPUT = """
@@ -73,3 +76,31 @@ def test_ways_to_a_log_are_side_by_side_with_their_medians() -> None:
     _, first, second = report({(10, "pipe"): pipe, (10, "own"): own}).splitlines()
     assert first.split() == ["10", "pipe", "200", "2,000", "30%", "1.00"]
     assert second.split() == ["10", "own", "250", "2,500", "0%", "1.25"]
+
+
+WRK = """Running 4s test @ http://127.0.0.1:8000/healthz
+  1 threads and 32 connections
+  Thread Stats   Avg      Stdev     Max   +/- Stdev
+    Latency     1.05ms  310.00us   9.12ms   90.12%
+    Req/Sec    14.01k     1.02k   15.90k    71.43%
+  55800 requests in 4.00s, 12.50MB read
+Requests/sec:  13950.00
+Transfer/sec:      3.12MB
+"""
+
+
+def test_what_wrk_has_measured_is_read() -> None:
+    assert measured(WRK) == Answers(13950.0, 12.5 * 1024**2 / 55800)
+
+
+@pytest.mark.parametrize("line", ["  Non-2xx or 3xx responses: 7\n", "  Socket errors: connect 0, read 3, write 0, timeout 0\n"])
+def test_a_measurement_with_other_answers_is_worth_nothing(line: str) -> None:
+    with pytest.raises(AssertionError, match=line.strip()[:7]):
+        measured(WRK.replace("Requests/sec", f"{line}Requests/sec"))
+
+
+def test_each_way_is_compared_with_the_guide_by_its_median() -> None:
+    samples = {("/static/a.css?v=1", "guide"): [Answers(1, 9), Answers(100, 9)], ("/static/a.css?v=1", "ports"): [Answers(101, 5)]}
+    _, guide, ports = answers_report(samples).splitlines()
+    assert guide.split() == ["/static/a.css", "guide", "50", "1.00", "9"]
+    assert ports.split() == ["/static/a.css", "ports", "101", "2.00", "5"]

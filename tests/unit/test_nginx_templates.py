@@ -86,10 +86,11 @@ def test_sites(plan: Plan) -> None:
         assert {f"{app['name']}_{slot}" for slot in ("blue", "green")} == {slot["upstream"] for slot in app["slots"].values()}
         if app["static"]:
             path = f"{app['static']}$static_{app['variable']}"
-            named = f"/assets/$tornado_app_asset$static_{app['variable']} /slots/${app['variable']}/{path}"
-            for missing in (app["name"], f"closing_{app['name']}"):
-                assert f"try_files {named} /slots/$other_{app['variable']}/{path} @{missing};" in found
-            assert text.count("gzip_static on;") == 2
+            live = f"/slots/${app['variable']}/{path} /slots/$other_{app['variable']}/{path}"
+            for near in ("", "closing_"):
+                assert f"try_files /assets/$tornado_app_asset$static_{app['variable']} @{near}files_{app['name']};" in found
+                assert f"try_files {live} @{near}{app['name']};" in found
+            assert text.count("gzip_static on;") == 4
         else:
             assert "static" not in text
 
@@ -143,7 +144,7 @@ def test_timeouts_and_buffers_of_clients() -> None:
     } <= set(found)
 
 
-@pytest.mark.parametrize(("debian", "count"), [(11, 0), (12, 2), (13, 2)])
+@pytest.mark.parametrize(("debian", "count"), [(11, 0), (12, 4), (13, 4)])
 def test_brotli_is_served_where_the_distribution_has_it(debian: int, count: int) -> None:
     app = make_plan({"shop": SHOP})["shop"]
     variables = {"ansible_facts": facts(debian=debian), "apps": [app]}

@@ -81,6 +81,18 @@ def test_what_passes_the_gate_is_ready(
         assert ready(site, host="192.0.2.99") == wanted
 
 
+def test_an_answer_with_large_headers_is_one(tmp_path_factory: pytest.TempPathFactory, nginx: Path) -> None:
+    """As the app's own are."""
+    with with_health(tmp_path_factory.mktemp("r"), nginx, "/?large=15500", sock="api") as site:
+        assert ready(site) == ready(site, host="192.0.2.99") == WANTED
+
+
+def test_an_app_that_keeps_its_prefix_is_asked_below_it(site: Site) -> None:
+    before = len(site.seen(site.lab))
+    assert ready(site, f"/lab{READY}") == WANTED
+    assert site.seen(site.lab)[before:] == ["/lab/api/status"]
+
+
 def test_by_address_a_host_is_not_ready_where_one_of_its_apps_is_not(site: Site) -> None:
     assert ready(site, host="192.0.2.99") == UNWANTED  # sock
 
