@@ -21,7 +21,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 TOOLS = ROOT / ".tools"
-UNPACKED = {"nginx": "usr/sbin/nginx", "logrotate": "usr/sbin/logrotate"}  # for the unit tests: package -> its program
+# For the unit tests: package -> its program.
+UNPACKED = {"nginx": "usr/sbin/nginx", "logrotate": "usr/sbin/logrotate", "haproxy": "usr/sbin/haproxy"}
+LIBRARIES = re.compile(r"libpopt\w*|libjemalloc\w*|liblua[\w.-]+|libopentracing[\w-]*\d\w*")  # theirs, which few machines have
 # Which Debian packages this script installed here, for the farewell of `make demo-down`.
 INSTALLED = TOOLS / "debian-packages"
 REQUIREMENTS = ROOT / "requirements.txt"
@@ -30,7 +32,7 @@ OLDEST_PYTHON = (3, 11)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--with-nginx", action="store_true", help="also unpack nginx and logrotate, for the unit tests")
+    parser.add_argument("--with-nginx", action="store_true", help="also unpack nginx, logrotate and HAProxy, for the unit tests")
     arguments = parser.parse_args()
     if sys.version_info < OLDEST_PYTHON:
         sys.exit(f"Python {'.'.join(map(str, OLDEST_PYTHON))} or newer is needed; this is {sys.version.split()[0]}.")
@@ -113,11 +115,13 @@ def unpack(package: str) -> None:
     with tempfile.TemporaryDirectory(dir=TOOLS) as name:
         folder = Path(name)
         unpacked = folder / "unpacked"
-        archive = download(package, folder)
-        extract(archive, unpacked)
-        depends = subprocess.run(["dpkg-deb", "--field", archive, "Depends"], check=True, capture_output=True, text=True).stdout
-        for library in re.findall(r"libpopt\w*", depends):  # logrotate's, which few machines have
-            extract(download(library, folder), unpacked)
+        waiting, done = [package], set[str]()
+        while waiting:
+            archive = download(name := waiting.pop(), folder)
+            extract(archive, unpacked)
+            done.add(name)
+            depends = subprocess.run(["dpkg-deb", "--field", archive, "Depends"], check=True, capture_output=True, text=True).stdout
+            waiting += set(LIBRARIES.findall(depends)) - done - {*waiting}
         shutil.rmtree(place, ignore_errors=True)
         unpacked.rename(place)
 
