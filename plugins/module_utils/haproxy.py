@@ -9,6 +9,8 @@ from pathlib import Path
 HAPROXY = "/usr/sbin/haproxy"
 TIMEOUT = 10.0  # seconds for an answer
 DESCRIPTION = re.compile(r"^description: (.*)$", re.MULTILINE | re.IGNORECASE)
+PROCESS = re.compile(r"^Pid: (.*)$", re.MULTILINE)
+BIND = re.compile(r"^\s+bind (\S*):(\d+)(?:\s|$)", re.MULTILINE)
 SECTION = re.compile(r"^(backend|frontend|listen)\s+(\S+)", re.MULTILINE)
 SERVER = re.compile(r"^\s+server\s+(\S+)\s+\S+:(\d+)(?:\s|$)", re.MULTILINE)
 # Of the lines of `show servers state`, whose first two are their version and their names.
@@ -33,8 +35,34 @@ def ask(path: Path, command: str) -> str:
 
 def loaded(path: Path) -> str:
     """The digest of the configuration that the running HAProxy has loaded, which is its description."""
-    found = DESCRIPTION.search(ask(path, "show info"))
+    return said(path, DESCRIPTION)
+
+
+def process(path: Path) -> str:
+    """The id of the process that serves; each reload brings another one."""
+    return said(path, PROCESS)
+
+
+def said(path: Path, what: re.Pattern[str]) -> str:
+    """Something of what HAProxy says of itself; empty when it does not, or nobody is there."""
+    found = what.search(ask(path, "show info"))
     return found[1].strip() if found else ""
+
+
+def addresses(config: str) -> set[tuple[str, int]]:
+    """Host and port of all that a configuration listens on."""
+    return {(host, int(port)) for host, port in BIND.findall(config)}
+
+
+def unavailable(host: str, port: int) -> str:
+    """Why nobody can listen there; empty when one can."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as problem:
+            return str(problem.strerror)
+    return ""
 
 
 def servers(config: str) -> set[tuple[str, str, str]]:

@@ -84,7 +84,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.tornado_app.deploy.plugins.module_utils.haproxy import HAPROXY, ask, down, loaded
+from ansible_collections.tornado_app.deploy.plugins.module_utils.haproxy import HAPROXY, addresses, ask, down, loaded, process, unavailable
 from ansible_collections.tornado_app.deploy.plugins.module_utils.quiet import QuietModule
 from ansible_collections.tornado_app.deploy.plugins.module_utils.text import valid
 
@@ -142,6 +142,16 @@ class Configuration:
                 said = valid(output + errors).replace(str(candidate), str(self.path)).replace(folder, str(self.directory))
                 self.module.fail_json(msg=f"HAProxy refuses the new configuration, the present one stays in place: {said.strip()}")
 
+    def refuse_taken_ports(self) -> None:
+        """Fail where somebody else listens. HAProxy would find that out as it loads: it stops and resumes the former process, which is
+        deaf then (2.6)."""
+        own = addresses(self.before or "") if self.runs() else set()
+        problems = [
+            f"{host or '*'}:{port} ({why})" for host, port in sorted(addresses(self.config) - own) if (why := unavailable(host, port))
+        ]
+        if problems:
+            self.module.fail_json(msg=f"HAProxy cannot listen on {', '.join(problems)}; the present configuration stays in place")
+
     def install(self) -> None:
         """Put all of it in place; the configuration comes last, since it names the others."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -162,30 +172,30 @@ class Configuration:
         return int(code)
 
     def reload(self) -> None:
-        """Reload HAProxy; when it does not take the new configuration, the former one is put back."""
+        """Have HAProxy load what is on disk. When it does not, the former configuration is put back, and loaded."""
+        if self.takes(self.config):
+            return
+        if self.before is None or self.before == self.config:
+            self.module.fail_json(msg=f"HAProxy does not take the configuration in {self.path}: see journalctl -u haproxy")
+        write(self.path, self.before, 0o644)
+        which = "the former one is back" if self.takes(self.before) else "the former one is back on disk, but not loaded"
+        self.module.fail_json(msg=f"HAProxy did not take the new configuration, {which}: see journalctl -u haproxy")
+
+    def takes(self, config: str) -> bool:
+        """Reload HAProxy, and wait for a process that has loaded what is on disk."""
+        before = process(self.socket)
         self.state_file.parent.mkdir(parents=True, exist_ok=True)
-        self.state_file.write_text(down(ask(self.socket, "show servers state"), self.config), encoding="utf-8")
+        self.state_file.write_text(down(ask(self.socket, "show servers state"), config), encoding="utf-8")
         try:
-            if self.systemctl("reload") == 0 and self.appears():
-                return
+            code = self.systemctl("reload")
+            deadline = time.monotonic() + self.module.params["timeout"]
+            while code == 0 and time.monotonic() < deadline:
+                if process(self.socket) not in (before, ""):
+                    return True
+                time.sleep(0.05)
         finally:  # at somebody else's reload it would tell what was down today
             self.state_file.unlink(missing_ok=True)
-        if self.before is not None and self.before != self.config:
-            write(self.path, self.before, 0o644)
-            self.systemctl("reload")
-        self.module.fail_json(
-            msg="HAProxy was told to reload and did not take the new configuration, so the former one is in place: "
-            "see journalctl -u haproxy"
-        )
-
-    def appears(self) -> bool:
-        """Wait for the process that has loaded what is on disk."""
-        deadline = time.monotonic() + self.module.params["timeout"]
-        while loaded(self.socket) != self.digest:
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.05)
-        return True
+        return False
 
     def diff(self) -> list[dict[str, str]]:
         """What changes, without a secret."""
@@ -222,6 +232,7 @@ def main() -> None:
         module.fail_json(msg=f"{HAPROXY} is not there: install haproxy first")
     if installed and changing:
         wanted.judge()
+        wanted.refuse_taken_ports()
     if not module.check_mode:
         if changing:
             wanted.install()

@@ -144,7 +144,8 @@ def app_problems(hosts: Sequence[Host]) -> Iterator[str]:
         common = ", ".join(name for name in ours if name in others)
         mine, theirs = of_app(hosts, one)[0].apps[one], of_app(hosts, other)[0].apps[other]
         if common and mine["path"] == theirs["path"]:
-            yield f"tornado_apps.{other}.server_names: {common}{theirs['path']} is {one}'s already; give each app its own names, or its path"
+            where = f"{common}{theirs['path']}"
+            yield f"tornado_apps.{other}.server_names: {where} is {one}'s already; give each app names of its own, or a path"
 
 
 def tls_problems(hosts: Sequence[Host], mode: str) -> Iterator[str]:
@@ -208,7 +209,10 @@ def backends(hosts: Sequence[Host]) -> list[Backend]:
 
 
 def in_order(found: Iterable[tuple[str, list[str], str]]) -> list[Route]:
-    """Who gets a request, in the order in which the balancer asks. As nginx: a whole name before a wildcard, and the longest of these; of one name the longest prefix."""
+    """Who gets a request, in the order in which the balancer asks.
+
+    As nginx: a whole name before a wildcard, and the longest of these; of one name the longest prefix.
+    """
     whole, ends = [], []
     for app, names, prefix in found:
         if exact := [name for name in names if not name.startswith("*")]:

@@ -23,7 +23,7 @@ from tests.unit.conftest import PATIENCE, held_ports, process, rendered, run_mod
 UNPACKED = ROOT / ".tools/haproxy"
 ROLE = ROOT / "roles/load_balancer"
 # A host, or several, each with an address of its own. One is not well while there is a file `<address>.drained`, and `<address>.bad` makes
-# its other answers bad.
+# its other answers bad; `<address>.<prefix>.drained` is for an app with a prefix.
 PROGRAM = """
 import asyncio, json, pathlib, sys, time
 from tornado import web, websocket
@@ -34,10 +34,15 @@ class Ready(web.RequestHandler):
 
     def get(self):
         pathlib.Path(f"{self.address}.asked").write_text(json.dumps([self.request.uri, self.request.host]))
-        self.set_status(503 if pathlib.Path(f"{self.address}.drained").exists() else 200)
+        app = self.request.path.split("/")[1]
+        drained = any(pathlib.Path(f"{self.address}.{which}").exists() for which in ("drained", f"{app}.drained"))
+        self.set_status(503 if drained else 200)
 
 class Tell(Ready):
     async def answer(self):
+        if "number" in self.request.arguments:
+            with pathlib.Path(f"{self.address}.seen").open("a") as seen:
+                seen.write(self.request.uri + "\\n")
         await asyncio.sleep(float(self.get_argument("seconds", "0")))
         self.set_status(500 if pathlib.Path(f"{self.address}.bad").exists() else 200)
         self.set_header("Content-Type", "application/json")
@@ -111,7 +116,7 @@ class Balancer:
         # In the place of systemd, which a test cannot have.
         self.systemctl.write_text(
             "#!/bin/sh\n"
-            f'pid=$(head -n 1 {self.pid} 2>/dev/null) || exit 3\n[ "$2" = haproxy.service ] && case $1 in\n'
+            f'pid=$(cat {self.pid} 2>/dev/null) || exit 3\n[ "$2" = haproxy.service ] && case $1 in\n'
             f"  is-active) kill -0 $pid ;;\n  reload) {program} -c -q -f {self.path} && kill -USR2 $pid ;;\nesac\n"
         )
         self.systemctl.chmod(0o755)
@@ -144,9 +149,8 @@ class Balancer:
         """Install a configuration, and start HAProxy with it."""
         assert not self.install(text, **arguments).get("failed")
         log = self.stack.enter_context((self.root / "haproxy.log").open("wb"))
-        running = self.stack.enter_context(
-            process(self.program, "-W", "-f", self.path, "-p", self.pid, stdout=log, stderr=log, start_new_session=True)
-        )
+        running = self.stack.enter_context(process(self.program, "-W", "-f", self.path, stdout=log, stderr=log, start_new_session=True))
+        self.pid.write_text(str(running.pid))
         wait_until(lambda: own.loaded(self.socket) or running.poll() is not None, "HAProxy's socket")
         assert running.poll() is None, (self.root / "haproxy.log").read_text()
 
@@ -170,6 +174,11 @@ class Balancer:
             path.touch()
         else:
             path.unlink()
+
+    def seen(self, number: int) -> list[str]:
+        """The URIs with a `number` of which a host has got a request."""
+        path = self.root / f"127.0.0.{number + 1}.seen"
+        return path.read_text().split() if path.exists() else []
 
     def states(self, backend: str = "shop") -> dict[str, str]:
         """Server -> whether it is up, as HAProxy says it."""

@@ -23,7 +23,7 @@ API = given("api.shop.example.com")
 
 
 @pytest.fixture(scope="module")
-def balancer(tmp_path_factory: pytest.TempPathFactory, haproxy: Path) -> Iterator[Balancer]:  # noqa: F811
+def balancer(tmp_path_factory: pytest.TempPathFactory, haproxy: Path) -> Iterator[Balancer]:
     """Shop and admin have two hosts, api a third one alone."""
     with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
         found = made(tmp_path_factory.mktemp("b"), haproxy, stack, patch)
