@@ -22,6 +22,9 @@ LONGEST = ["rolling", "hostile", "operations", "apps"]  # these begin, so that n
 # What Molecule prints when it begins a step, between codes for colours.
 STEP = re.compile(r"➜ (?P<step>[a-z_]+): Executing$")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+# What pytest's summary and Ansible print of what has failed. Said again at the very end, where it is looked for.
+FAILURE = re.compile(r"^(FAILED|ERROR) .*::|^(fatal|failed): \[")
+FAILURES_SHOWN = 10
 
 
 class Scenario:
@@ -31,6 +34,7 @@ class Scenario:
         self.name = name
         self.begin = time.monotonic()
         self.steps: list[tuple[str, float]] = []
+        self.failures: list[str] = []
         command = ["molecule", *arguments, "--scenario-name", name]
         # In a session of its own, no Ctrl-C reaches it: all of it is asked to end, and then waited for.
         self.process = subprocess.Popen(
@@ -45,8 +49,11 @@ class Scenario:
         for line in output:
             text = line.decode(errors="replace").rstrip()
             print(f"{self.name:<11}| {text}", flush=True)
-            if found := STEP.search(COLOUR.sub("", text)):
+            plain = COLOUR.sub("", text)
+            if found := STEP.search(plain):
                 self.steps.append((found["step"], time.monotonic()))
+            if FAILURE.search(plain):
+                self.failures.append(plain[:500])
 
     def interrupt(self) -> None:
         """Ask Molecule and all that it has started to end; what goes on would be in the way of removing the hosts."""
@@ -69,7 +76,8 @@ class Scenario:
         ends = [*(begin for _, begin in self.steps), time.monotonic()][1:]
         for (step, begin), end in zip(self.steps, ends, strict=True):
             note(self.name, step, end - begin)
-        return f"{'failed' if code else 'passed'} after {time.monotonic() - self.begin:.0f} s"
+        took = f"after {time.monotonic() - self.begin:.0f} s"
+        return "\n    ".join([f"failed {took}", *self.failures[-FAILURES_SHOWN:]]) if code else f"passed {took}"
 
 
 def run(names: list[str], results: dict[str, str], running: list[Scenario]) -> None:

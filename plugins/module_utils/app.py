@@ -84,6 +84,7 @@ class App(TypedDict):
     unit_file: str
     timer: str
     host: str
+    ready_path: str  # its health path, as nginx's files can have it
     nofile: int
     properties: list[str]  # of systemd, for whatever is started for the app
     argv: list[str]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pwd
 import re
 import shutil
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import cast
 
@@ -23,6 +24,7 @@ SYSCTLS = (
     "fs.file-max",
     "fs.nr_open",
 )
+DRAINED = "/var/lib/tornado_app/drained"  # the flag file that nginx looks at for balancers
 UNIT = re.compile(r"^Description=Tornado app (\S+) \(supervisord", re.MULTILINE)
 
 
@@ -116,6 +118,14 @@ def http_holder() -> str:
     return f"another user's {stranger}" if stranger else listeners({80}).get(80, "")
 
 
+def drained(flag: Path) -> str:
+    """Since when the host wants no requests, UTC; empty when it wants them."""
+    try:
+        return f"{datetime.fromtimestamp(flag.lstat().st_mtime, timezone.utc):%Y-%m-%d %H:%M:%S}"
+    except OSError:
+        return ""
+
+
 def host_state(lock: Path) -> HostState:
     """The part of the result that no app owns."""
     ceiling, raisable = nofile_ceiling()
@@ -142,6 +152,7 @@ def host_state(lock: Path) -> HostState:
         "port_80": http_holder(),
         "free_bytes": shutil.disk_usage(nearest(Path("/srv"))).free,
         "memory": available(),
+        "drained": drained(Path(DRAINED)),
         "lock_mark": changes,
         "lock": read_lock(lock),
     }

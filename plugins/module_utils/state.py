@@ -164,6 +164,7 @@ class HostState(TypedDict):
     port_80: str
     free_bytes: int
     memory: int
+    drained: str  # since when it wants no requests, UTC; empty when it does
     lock: Lock
     lock_mark: str
 

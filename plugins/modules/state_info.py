@@ -65,6 +65,7 @@ host:
     port_80: {description: Who listens on port 80; empty when nobody does., type: str, sample: nginx (pid 812)}
     free_bytes: {description: Free space where the apps live., type: int}
     memory: {description: Bytes of memory and swap that processes can still take., type: int}
+    drained: {description: "Since when (UTC) the host wants no requests; empty when it does.", type: str}
     lock_mark: {description: Changes with each change of the lock file., type: str}
     lock: {description: Who changes the host just now (see M(tornado_app.deploy.run_lock)); empty when nobody does., type: dict}
 apps:

@@ -105,7 +105,7 @@ class CollectionAction(ActionBase):  # type: ignore[misc]  # Ansible carries no 
         """Path in nginx's tree -> content, of all that serves these apps but their upstreams."""
         found = {
             "nginx.conf": self.render("nginx.conf.j2"),
-            "conf.d/tornado_app.conf": self.render("nginx_default.conf.j2"),
+            "conf.d/tornado_app.conf": self.render("nginx_default.conf.j2", apps=list(apps.values())),
         }
         for together in sites(apps):
             found[together[0]["site_config"]] = self.render("nginx_site.conf.j2", apps=together)

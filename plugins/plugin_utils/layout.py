@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations, permutations, product
 from typing import Any
+from urllib.parse import quote
 
 from ansible.module_utils.parsing.convert_bool import boolean
 
@@ -20,6 +21,7 @@ RUN = "/run/tornado_app"
 SOCKETS = f"{RUN}/sockets"
 FIRST_PORT, PORT_STEP = 8000, 100  # of the ports that the plan gives out: room for as many processes without moving anybody
 PORTS = range(1024, 65536)  # below 1024 a process that is not root cannot listen
+URL_CHARACTERS = "/?%&=:@!*(),+~"  # of a URL, what has no meaning in nginx's files
 # Below its own prefix an app has these URLs for itself.
 OWN_PATHS = ("static/", ".tornado_app/", "favicon.ico/", "robots.txt/", "apple-touch-icon.png/")
 
@@ -73,6 +75,8 @@ def cross_problems(apps: Mapping[str, Mapping[str, Any]], host: HostSettings) ->
                     f"outside {PORTS[0]}-{PORTS[-1]}"
                 )
             ranges.append((name, slot, ports))
+        if any(host["proxy_port"] in ports for ports in slot_ports(app, host).values()):
+            yield f"tornado_app_proxy_port {host['proxy_port']} is among the ports of {name} on {host['name']}; choose another"
     for (one, _, mine), (other, slot, theirs) in combinations(ranges, 2):
         if mine and theirs and mine[0] <= theirs[-1] and theirs[0] <= mine[-1]:
             setting = f"tornado_apps.{other}.port {apps[other]['port']}" + (f" ({slot} slot: {theirs[0]})" if slot == "green" else "")
@@ -226,6 +230,7 @@ def planned(name: str, settings: Settings, host: HostSettings) -> Any:
         "unit_file": f"/etc/systemd/system/{name}.service",
         "timer": _timer(name),
         "host": _host_header(settings["server_names"]),
+        "ready_path": quote(settings["health"]["path"], safe=URL_CHARACTERS),
         "nofile": host["nofile"],
         "properties": sandbox.of_app(name, f"{home}/shared", _sockets(name), host["nofile"], settings["processes"], settings["sandbox"]),
         "argv": _argv(settings, host["root"]),

@@ -28,6 +28,8 @@ class HostSettings(TypedDict):
     serial: Any
     bake: int
     bake_max_errors: float
+    trusted_proxies: list[str]
+    proxy_port: int
     inputs: dict[str, Any]
 
 

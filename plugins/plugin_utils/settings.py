@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import shlex
 import string
@@ -133,6 +134,15 @@ def is_bool(value: Any) -> bool:
     return True
 
 
+def is_network(text: Any) -> bool:
+    """Whether nginx can take a text for an address or a network."""
+    try:
+        ipaddress.ip_network(text if isinstance(text, str) else "")
+    except ValueError:
+        return False
+    return True
+
+
 def host_problems(host: HostSettings) -> Iterator[str]:
     """What is wrong with the inputs of a host."""
     yield from input_problems(host.get("inputs", {}))
@@ -147,6 +157,14 @@ def host_problems(host: HostSettings) -> Iterator[str]:
         )
     if host["bake"] < 0:
         yield f"tornado_app_bake is {host['bake']}: a number of seconds is needed, 0 for none"
+    for network in host["trusted_proxies"]:
+        if not is_network(network):
+            yield (
+                f"tornado_app_trusted_proxies: {network!r} is neither an address nor a network like 10.0.0.0/24; "
+                "a name would have to be resolved, and could become somebody else's"
+            )
+    if host["proxy_port"] not in range(65536) or host["proxy_port"] in (80, 443):
+        yield f"tornado_app_proxy_port is {host['proxy_port']}: a port that nginx has not yet is needed, like 8081, or 0 for none"
     if not 0 <= host["bake_max_errors"] <= 1:
         yield (f"tornado_app_bake_max_errors is {host['bake_max_errors']}: a share from 0 to 1 is needed, 0.01 for one in a hundred")
 

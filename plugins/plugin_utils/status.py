@@ -59,9 +59,10 @@ class AppStatus(TypedDict):
 
 
 class HostStatus(TypedDict):
-    """A host: ``lock`` is empty when nobody changes it."""
+    """A host: ``drained`` is since when (UTC) it wants no requests, or empty; ``lock`` is empty when nobody changes it."""
 
     answered: bool
+    drained: str
     lock: Lock
     apps: dict[str, AppStatus]
 
@@ -69,7 +70,7 @@ class HostStatus(TypedDict):
 def status(
     names: Iterable[str], plans: Mapping[str, Apps], states: Mapping[str, State], targets: Mapping[str, str]
 ) -> dict[str, HostStatus]:
-    """Host -> ``answered``, ``lock`` (empty when nobody changes the host) and ``apps``, for programs; times are UTC, durations seconds.
+    """Host -> its status, for programs; times are UTC, durations seconds.
 
     ``names`` are all hosts, ``states`` those of the hosts that answered, ``targets`` is what a rollback would go to: app -> release.
     """
@@ -79,6 +80,7 @@ def status(
         state = states.get(host)
         found[host] = {
             "answered": state is not None,
+            "drained": state["host"]["drained"] if state else "",
             "lock": state["host"]["lock"] if state else {},
             "apps": {name: _app(app, state["apps"][name], targets.get(name, ""), newest.get(name, "")) for name, app in plans[host].items()}
             if state

@@ -28,7 +28,7 @@ def status_text(found: Mapping[str, HostStatus]) -> str:
     releases = _release_rows(found)
     if releases:
         parts.append(table([("app", "release", "version", "went live", "by", "hosts", ""), *releases]))
-    extras = (_behind_lines, _untrusted_lines, _outdated_lines, _watchdog_lines, _rollback_lines, _lock_lines)
+    extras = (_drained_lines, _behind_lines, _untrusted_lines, _outdated_lines, _watchdog_lines, _rollback_lines, _lock_lines)
     parts += ["\n".join(lines) for lines in (extra(found) for extra in extras) if lines]
     return "\n\n".join(parts)
 
@@ -81,6 +81,14 @@ def _release_rows(found: Mapping[str, HostStatus]) -> list[tuple[str, ...]]:
         there = f"live on {live[key]}, kept on {len(hosts[key])}"
         rows.append((name, release, entry["version"] or "-", entry["at"] or "-", entry["by"] or "-", there, note))
     return sorted(rows, key=lambda row: row[0])
+
+
+def _drained_lines(found: Mapping[str, HostStatus]) -> list[str]:
+    return [
+        f"{host} is drained since {state['drained']}, and tells balancers to send it nothing; --tags undrain --limit {host} ends that"
+        for host, state in found.items()
+        if state["drained"]
+    ]
 
 
 def _behind_lines(found: Mapping[str, HostStatus]) -> list[str]:

@@ -39,7 +39,7 @@ def directory(path: str, owner: str, group: str, mode: str) -> Thing:
 
 def base(packages: Iterable[str], root: str) -> list[Thing]:
     """What a host is to have whatever its apps are."""
-    directories = (root, "/etc/ansible/facts.d", "/etc/needrestart", "/etc/needrestart/conf.d")
+    directories = (root, "/var/lib/tornado_app", "/etc/ansible/facts.d", "/etc/needrestart", "/etc/needrestart/conf.d")
     return [
         *(Thing(kind="package", name=name, check="package") for name in packages),
         *(directory(path, "root", "root", "0755") for path in directories),

@@ -36,6 +36,8 @@ HOST: HostSettings = {
     "serial": "100%",
     "bake": 0,
     "bake_max_errors": 0.01,
+    "trusted_proxies": [],
+    "proxy_port": 0,
     "inputs": {},
 }
 DEFAULTS: dict[str, Any] = {
@@ -193,6 +195,7 @@ def host_state(**given: Any) -> HostState:
         "port_80": "nginx (pid 812)",
         "free_bytes": 10**9,
         "memory": 10**9,
+        "drained": "",
         "lock": {},
         "lock_mark": "",
     }

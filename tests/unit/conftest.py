@@ -116,6 +116,8 @@ def make_plan(apps: Settings, *, cpus: int = 1, nofile: int = 4096, stride: int 
         "serial": "100%",
         "bake": 0,
         "bake_max_errors": 0.01,
+        "trusted_proxies": [],
+        "proxy_port": 0,
     }
     found: Plan = plugin("plugin_utils", "plan").plan(apps, defaults, host)
     return found
@@ -375,7 +377,7 @@ def nginx_tree(folder: Path, files: Mapping[str, str], port: int) -> Path:
         target = root / path
         target.parent.mkdir(parents=True, exist_ok=True)
         adapted = text.replace("/run/nginx.pid", f"{folder}/nginx.pid").replace("/var/log/nginx/", f"{folder}/")
-        adapted = adapted.replace("/run/tornado_app/", f"{folder}/")
+        adapted = adapted.replace("/run/tornado_app/", f"{folder}/").replace("/var/lib/tornado_app/", f"{folder}/")
         adapted = adapted.replace("user www-data;", f"user {getpass.getuser()};").replace("http {\n", f"http {{\n{temporary}")
         adapted = adapted.replace("listen 80", f"listen 127.0.0.1:{port}").replace("listen [::]:80", f"listen [::1]:{port}")
         target.write_text(adapted)

@@ -40,12 +40,12 @@ def plan(request: pytest.FixtureRequest) -> Plan:
     return make_plan({shape.pop("name", "shop"): {**SHOP, **shape}, "api": {**API, "processes": shape["processes"]}}, nofile=65536)
 
 
-def nginx_files(plan: Plan, *, cpus: int = 1, ipv6: bool = True) -> dict[str, str]:
+def nginx_files(plan: Plan, *, cpus: int = 1, ipv6: bool = True, **inputs: Any) -> dict[str, str]:
     """The files of nginx by path, as the actions nginx_files and slot_files write them."""
-    common = {"ansible_facts": facts(cpus, ipv6)}
+    common = {"ansible_facts": facts(cpus, ipv6), **inputs}
     files = {
         "nginx.conf": render("nginx.conf.j2", common),
-        "conf.d/tornado_app.conf": render("nginx_default.conf.j2", common),
+        "conf.d/tornado_app.conf": render("nginx_default.conf.j2", {**common, "apps": list(plan.values())}),
     }
     for apps in sites(cast(Apps, plan)):
         files[apps[0]["site_config"]] = render("nginx_site.conf.j2", {**common, "apps": apps})

@@ -80,12 +80,21 @@ add_header X-Operator here;
 class Site:
     """A running nginx with the files of two apps, a Tornado process for each port of theirs but one, and a client.
 
-    `changed` is text of nginx's files, and what is there instead.
+    `changed` is text of nginx's files, and what is there instead. `inputs` are the role's own, `own` is the operator's file. A
+    `{proxy_port}` among the inputs stands for a port beside that of nginx.
     """
 
-    def __init__(self, root: Path, nginx: Path, stack: ExitStack, changed: Mapping[str, str] | None = None) -> None:
-        held = stack.enter_context(held_ports(13))
-        self.port = held[12]
+    def __init__(
+        self,
+        root: Path,
+        nginx: Path,
+        stack: ExitStack,
+        changed: Mapping[str, str] | None = None,
+        inputs: Mapping[str, Any] | None = None,
+        own: str = OWN,
+    ) -> None:
+        held = stack.enter_context(held_ports(14))
+        self.port, self.proxy_port = held[12:]
         apps = {
             "shop": {**SHOP, "port": held[0], "processes": 2},
             "api": {**API, "port": held[4], "processes": 2, "client_max_body_size": "1m"},
@@ -117,13 +126,15 @@ class Site:
         static.mkdir()
         (static / "app.css").write_text("a { color: admin }\n")
         self.closing = root / "closing"
+        self.drained = root / "drained"
         self.flag = Path(self.shop["flag"])
         self.flag.parent.mkdir()
-        files = nginx_files(self.plan, ipv6=False)
+        given = {key: self.proxy_port if value == "{proxy_port}" else value for key, value in (inputs or {}).items()}
+        files = nginx_files(self.plan, ipv6=False, **given)
         for before, after in (changed or {}).items():
             assert any(before in text for text in files.values())
             files = {path: text.replace(before, after) for path, text in files.items()}
-        config = nginx_tree(root, {**files, "conf.d/own.conf": OWN}, self.port)
+        config = nginx_tree(root, {**files, "conf.d/own.conf": own}, self.port)
         master = stack.enter_context(process(nginx, "-e", "stderr", "-c", config, "-g", "daemon off;"))
         for port in (*running, self.port):
             wait_until(partial(listens, port), f"port {port}")

@@ -21,6 +21,8 @@ OPERATIONS = {
     "rollback": SWITCHING,
     "stop": ["Begin", "Stop", "End"],
     "start": ["Begin", "Start", "End"],
+    "drain": ["Begin", "Drain"],
+    "undrain": ["Begin", "Undrain"],
     "status": ["Begin", "Status"],
     "verify": ["Begin", "End"],
 }

@@ -71,7 +71,9 @@ def test_sites(plan: Plan) -> None:
         assert f"proxy_read_timeout {app['proxy_read_timeout']}s;" in found
         assert f"if (-e {app['flag']})" in text
         assert f"access_log {app['access_log']} tornado_app_{app['name']};" in found
-        assert set(re.findall(r"proxy_pass (\S+);", text)) == {f"http://{app['name']}_${app['variable']}"}
+        assert set(re.findall(r"proxy_pass (\S+);", text)) == {
+            f"http://{app['name']}_${app['variable']}{path}" for path in ("", app["ready_path"])
+        }
         assert {f"{app['name']}_{slot}" for slot in ("blue", "green")} == {slot["upstream"] for slot in app["slots"].values()}
         if app["static"]:
             assert f"alias {app['home']}/slots/${app['variable']}/{app['static']}/;" in found

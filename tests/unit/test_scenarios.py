@@ -24,6 +24,7 @@ if [ "$1" = test ]; then
   wait $!
 fi
 echo "$3 $1 ends" >>"$NOTES"
+[ "$3 $1" = "bad test" ] && echo "FAILED tests/test_bad.py::test_what_is_bad - it is bad"
 [ "$3 $1" != "bad test" ]
 """
 
@@ -61,7 +62,11 @@ def test_two_run_beside_each_other_and_one_that_fails_stops_no_other(molecule: M
     assert noted.index("bad test begins") < noted.index("first test ends") < noted.index("last test begins")
     assert noted[-6:] == [f"{name} destroy {what}" for name in ("first", "bad", "last") for what in ("begins", "ends")]
     results = [line for line in output.splitlines() if line.startswith("==> ") and " after " in line][-3:]
-    assert [line.rpartition(" after ")[0] for line in sorted(results)] == ["==> bad: failed", "==> first: passed", "==> last: passed"]
+    results.sort()
+    assert [line.rpartition(" after ")[0] for line in results] == ["==> bad: failed", "==> first: passed", "==> last: passed"]
+    assert (
+        output.splitlines()[output.splitlines().index(results[0]) + 1].strip() == "FAILED tests/test_bad.py::test_what_is_bad - it is bad"
+    )
     assert "first      | INFO     first ➜ prepare: Executing" in output
 
 

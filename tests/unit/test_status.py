@@ -159,7 +159,9 @@ def test_who_changes_a_host_is_said() -> None:
 
 
 def test_a_host_that_did_not_answer_is_in_it_all_the_same() -> None:
-    assert status(web_3=None, web_4=None) == {name: {"answered": False, "lock": {}, "apps": {}} for name in ("web-3", "web-4")}
+    assert status(web_3=None, web_4=None) == {
+        name: {"answered": False, "drained": "", "lock": {}, "apps": {}} for name in ("web-3", "web-4")
+    }
 
 
 def test_forked_processes_and_workers_are_counted() -> None:

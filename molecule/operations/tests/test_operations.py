@@ -1,5 +1,6 @@
 """What each operation does. That clients do not notice is tested under more load in the scenario rolling, here for the usual ones."""
 
+import http.client
 import json
 import re
 
@@ -124,3 +125,22 @@ def test_verify_names_host_process_and_figure_and_what_hangs(fleet: Fleet) -> No
     assert re.search(r"web-2: shop-(blue|green):\d+: /healthz: timed out", folded)
     # The next run puts the limit right, though no setting has changed, and verifies that at its end.
     assert "Verify | " in fleet.play("--tags", "deploy")
+
+
+def test_a_drained_host_tells_balancers_and_goes_on_to_serve(fleet: Fleet) -> None:
+    def ready(host: str) -> list[int]:
+        """What a host answers to who asks by a name of the app, and by an address that is none of its names."""
+        found = []
+        for name in (fleet.server_name(host, "shop"), "192.0.2.99"):
+            connection = http.client.HTTPConnection(fleet.addresses[host], timeout=30)
+            connection.request("GET", "/.tornado_app/ready", headers={"Host": name})
+            found.append(connection.getresponse().status)
+        return found
+
+    assert ready("web-1") == ready("web-2") == [200, 200]
+    with fleet.unnoticed():
+        fleet.play("--tags", "drain", "--limit", "web-1")
+        assert (ready("web-1"), ready("web-2")) == ([503, 503], [200, 200])
+        assert re.search(r"web-1 is drained since \S+ \S+, and tells balancers", fleet.play("--tags", "status"))
+        fleet.play(playbook="playbooks/undrain.yml")
+    assert ready("web-1") == [200, 200]

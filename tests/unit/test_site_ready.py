@@ -1,0 +1,114 @@
+"""What a site and a host answer to a balancer that asks whether they want requests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.unit.builders import planned
+from tests.unit.rendering import SHOP
+from tests.unit.running_site import Site, site
+
+__all__ = ["site"]  # a fixture
+
+READY = "/.tornado_app/ready"
+WANTED, UNWANTED = (200, b"ready\n"), (503, b"not ready\n")
+
+
+def ready(site: Site, path: str = READY, host: str = "shop.example.com") -> tuple[int, bytes]:
+    """The status, and what nginx says; of an app's own answer only that it is one."""
+    answer, body = site.ask(path, host=host)
+    return answer.status, WANTED[1] if answer.status == 200 else body
+
+
+@contextmanager
+def with_health(folder: Path, nginx: Path, path: str, **others: str) -> Iterator[Site]:
+    """A site where shop's health path, as nginx's files have it, is another one; `others` are upstreams that stand for other ones."""
+    changed = {f"http://{name}_$slot_{name}/;": f"http://{other}_$slot_{other}/;" for name, other in others.items()}
+    with ExitStack() as stack:
+        yield Site(folder, nginx, stack, {"http://shop_$slot_shop/;": f"http://shop_$slot_shop{path};", **changed})
+
+
+def test_an_app_that_is_well_wants_requests_by_its_name_and_below_its_prefix(site: Site) -> None:
+    assert ready(site) == WANTED
+    assert ready(site, f"/admin/v2.0{READY}") == WANTED
+    assert ready(site, host="api.example.com") == WANTED  # one of its two processes has died
+
+
+def test_an_app_that_nothing_runs_of_wants_none(site: Site) -> None:
+    assert ready(site, host="sock.example.com") == UNWANTED
+
+
+def test_a_slot_without_processes_wants_none_once_it_is_live(site: Site) -> None:
+    flag = Path(site.plan["api"]["flag"])
+    flag.parent.mkdir(parents=True, exist_ok=True)
+    flag.touch()
+    try:
+        assert ready(site, host="api.example.com") == UNWANTED
+    finally:
+        flag.unlink()
+
+
+def test_a_host_that_is_drained_wants_none_and_goes_on_to_serve(site: Site) -> None:
+    site.drained.touch()
+    try:
+        for path, host in ((READY, "shop.example.com"), (f"/admin/v2.0{READY}", "shop.example.com"), (READY, "192.0.2.99")):
+            assert ready(site, path, host) == UNWANTED
+        assert site.ask("/")[0].status == 200
+    finally:
+        site.drained.unlink()
+    assert ready(site) == WANTED
+
+
+def test_the_health_path_is_asked_as_the_gate_asks_it(site: Site) -> None:
+    before = len(site.seen())
+    site.ask(READY, "HEAD", host="api.example.com", Cookie="a=b", Authorization="Basic x")
+    assert site.seen()[before:] == ["/"]
+
+
+@pytest.mark.parametrize(
+    ("status", "wanted"), [(200, WANTED), (302, WANTED), (404, UNWANTED), (429, UNWANTED), (500, UNWANTED), (503, UNWANTED)]
+)
+def test_what_passes_the_gate_is_ready(
+    tmp_path_factory: pytest.TempPathFactory, nginx: Path, status: int, wanted: tuple[int, bytes]
+) -> None:
+    """By name and by address, where a host answers for all of its apps."""
+    with with_health(tmp_path_factory.mktemp("r"), nginx, f"/?status={status}", sock="api") as site:
+        assert ready(site) == wanted
+        assert ready(site, host="192.0.2.99") == wanted
+
+
+def test_by_address_a_host_is_not_ready_where_one_of_its_apps_is_not(site: Site) -> None:
+    assert ready(site, host="192.0.2.99") == UNWANTED  # sock
+
+
+def test_nobody_asks_for_one_app_of_the_chain_from_outside(site: Site) -> None:
+    assert site.ask(f"{READY}/1", host="192.0.2.99")[0].status == 404
+
+
+def test_no_question_of_a_balancer_is_in_the_log_where_errors_are_counted(site: Site) -> None:
+    asked = site.unique(READY)
+    site.drained.touch()
+    try:
+        assert ready(site, asked) == UNWANTED
+    finally:
+        site.drained.unlink()
+    later = site.unique("/")
+    site.ask(later)
+    site.logged(later)
+    assert asked not in site.logs["shop"].read_text()
+
+
+@pytest.mark.parametrize(
+    ("path", "written"),
+    [
+        ("/healthz", "/healthz"),
+        ("/health/?full=1&x=%20y", "/health/?full=1&x=%20y"),
+        ("/a$uri;b{c}d\"e'f\\g#h", "/a%24uri%3Bb%7Bc%7Dd%22e%27f%5Cg%23h"),
+    ],
+)
+def test_a_health_path_says_nothing_to_nginx(path: str, written: str) -> None:
+    assert planned({"shop": {**SHOP, "health": {"path": path}}})["shop"]["ready_path"] == written
