@@ -16,7 +16,11 @@ from ansible_collections.tornado_app.deploy.plugins.plugin_utils.controller impo
 DIRECTORY = "/etc/haproxy/tornado_app"
 STATE_FILE = "/run/haproxy/tornado_app.state"
 # What is asked of a host's variables. Of an app these settings alone: others may need facts, which a host that is left out has not.
-HOST = "[load_balancer_address | default(ansible_host | default(inventory_hostname), true), tornado_app_proxy_tls_port | default(0) | int]"
+HOST = """[
+    load_balancer_address | default(ansible_host | default(inventory_hostname), true),
+    tornado_app_proxy_port | default(0) | int,
+    tornado_app_proxy_tls_port | default(0) | int,
+]"""
 APPS = "tornado_apps | default({}) | list"
 APP = """[
     tornado_apps[app].state | default('present', true),
@@ -53,7 +57,7 @@ class ActionModule(CollectionAction):
     def host(self, name: str) -> balancer.Host:
         """What the inventory says of a host, whether or not this run has been there."""
         variables = {**self.variables["hostvars"].raw_get(name), "groups": self.variables["groups"]}
-        address, tls_port = self.said(HOST, f"the address of {name}", variables)
+        address, *ports = self.said(HOST, f"the address of {name}", variables)
         apps = {}
         for app in self.said(APPS, f"tornado_apps of {name}", variables):
             defaults = variables.get("tornado_app_defaults", {})
@@ -62,7 +66,7 @@ class ActionModule(CollectionAction):
             if state != "absent":
                 names = [names] if isinstance(names, str) else [str(each) for each in names]
                 apps[str(app)] = balancer.Given(server_names=names, path=str(path), proxy_read_timeout=timeout, tls=balancer.given_tls(tls))
-        return balancer.Host(name, str(address), tls_port, apps)
+        return balancer.Host(name, str(address), apps, *ports)
 
     def said(self, expression: str, what: str, variables: Mapping[str, Any]) -> Any:
         """The value of an expression among variables of a host."""

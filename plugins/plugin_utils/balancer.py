@@ -16,6 +16,7 @@ from ansible_collections.tornado_app.deploy.plugins.plugin_utils.settings import
 ADDRESS = re.compile(r"[A-Za-z0-9_.:-]+")
 VERSION = re.compile(r"version (\d+)\.(\d+)")
 NEWEST = [99, 0]
+HTTP = 80
 MARGIN = 10  # seconds for which the balancer waits longer than nginx does, so that it is nginx who says that an app is late
 
 
@@ -40,19 +41,22 @@ class Given(TypedDict):
 
 
 class Host(NamedTuple):
-    """A host of the fleet: its name, where the balancer reaches it, its port for TLS behind the PROXY protocol (0 for none), its apps."""
+    """A host of the fleet, where the balancer reaches it, its apps, and the ports on which nginx takes the PROXY protocol, 0 for none."""
 
     name: str
     address: str
-    proxy_tls_port: int
     apps: Mapping[str, Given]
+    proxy_port: int = 0
+    proxy_tls_port: int = 0
 
 
 class Server(TypedDict):
-    """A host as a backend has it."""
+    """A host as a backend has it. With ``proxied`` its ``port`` takes the PROXY protocol, and nginx believes nothing else of the client."""
 
     name: str
     address: str
+    port: int
+    proxied: bool
     tls_port: int
 
 
@@ -185,7 +189,13 @@ def asked_name(names: Sequence[str]) -> str:
 def server(host: Host) -> Server:
     """A host as HAProxy takes it: of names it knows these characters alone, and an IPv6 address is told from a port by brackets."""
     address = f"[{host.address}]" if ":" in host.address else host.address
-    return {"name": re.sub(r"[^A-Za-z0-9_.:-]", "_", host.name), "address": address, "tls_port": host.proxy_tls_port}
+    return {
+        "name": re.sub(r"[^A-Za-z0-9_.:-]", "_", host.name),
+        "address": address,
+        "port": host.proxy_port or HTTP,
+        "proxied": bool(host.proxy_port),
+        "tls_port": host.proxy_tls_port,
+    }
 
 
 def backends(hosts: Sequence[Host]) -> list[Backend]:

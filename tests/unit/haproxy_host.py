@@ -7,7 +7,7 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
@@ -76,14 +76,14 @@ asyncio.run(main())
 """
 
 
-def given(*names: str, path: str = "/", timeout: int = 200, **tls: Any) -> balancer.Given:
+def given(*names: str, path: str = "/", timeout: int = 200, tls: Mapping[str, Any] | None = None) -> balancer.Given:
     """What the inventory says of an app on a host."""
-    return {"server_names": list(names), "path": path, "proxy_read_timeout": timeout, "tls": balancer.given_tls(tls)}
+    return {"server_names": list(names), "path": path, "proxy_read_timeout": timeout, "tls": balancer.given_tls(tls or {})}
 
 
-def host(number: int, tls_port: int = 0, **apps: balancer.Given) -> balancer.Host:
-    """The host web-1, web-2 and so on."""
-    return balancer.Host(f"web-{number}", f"127.0.0.{number + 1}", tls_port, apps)
+def host(number: int, apps: Mapping[str, balancer.Given] | None = None, proxy_port: int = 0, proxy_tls_port: int = 0) -> balancer.Host:
+    """The host web-1, web-2 and so on; it has shop, or these apps."""
+    return balancer.Host(f"web-{number}", f"127.0.0.{number + 1}", apps or {"shop": SHOP}, proxy_port, proxy_tls_port)
 
 
 def config(
@@ -100,6 +100,9 @@ def config(
     facts = {"lo": {"ipv6": [{"address": "::1"}]} if ipv6 else {}}
     common = {"maxconn": maxconn, "state_file": "/run/haproxy/tornado_app.state", "ansible_facts": facts}
     return rendered("haproxy.cfg.j2", {**variables, **common, "ansible_search_path": [str(ROLE)]})
+
+
+SHOP = given("shop.example.com")
 
 
 class Balancer:
@@ -133,7 +136,8 @@ class Balancer:
             "bind :::443 v4v6": f"bind 127.0.0.1:{self.tls}",
             "127.0.0.1:8404": f"127.0.0.1:{self.statistics}",
             "http-check connect port 80": f"http-check connect port {self.hosts_port}",
-            ":80 check": f":{self.hosts_port} check",
+            ":80 check port 80": f":{self.hosts_port} check",
+            "check port 80": f"check port {self.hosts_port}",
         }.items():
             text = text.replace(before, after)
         return text
@@ -157,7 +161,7 @@ class Balancer:
     def start_hosts(self, *numbers: int) -> Any:
         """Start hosts in a process, which is returned."""
         addresses = [f"127.0.0.{number + 1}" for number in numbers]
-        command = [sys.executable, self.root / "hosts.py", str(self.hosts_port), *addresses]
+        command: list[str | Path] = [sys.executable, self.root / "hosts.py", str(self.hosts_port), *addresses]
         running = self.stack.enter_context(process(*command, cwd=self.root))
         for address in addresses:
             wait_until(partial(self.listens, address), f"the host {address}")

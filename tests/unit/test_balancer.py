@@ -16,6 +16,7 @@ __all__ = ["haproxy"]  # a fixture
 
 SHOP = given("shop.test")
 FILES = {"certificate": "c.pem", "key": "k.pem"}
+SECURE = given("shop.test", tls=FILES)
 
 
 def routed(*hosts: Host) -> list[tuple[str, str, str]]:
@@ -32,7 +33,7 @@ def test_whole_names_come_before_wildcards_and_the_longest_first() -> None:
         "admin": given("shop.test", "*.shop.test", path="/admin/"),
         "one": given("one.shop.test"),
     }
-    assert routed(host(1, **apps)) == [
+    assert routed(host(1, apps)) == [
         ("admin", "str shop.test", "/admin"),
         ("near", "str shop.test", ""),
         ("one", "str one.shop.test", ""),
@@ -45,8 +46,8 @@ def test_whole_names_come_before_wildcards_and_the_longest_first() -> None:
 
 def test_an_app_has_the_hosts_that_have_it_by_the_names_that_all_of_them_have() -> None:
     hosts = [
-        host(1, shop=given("Shop.test", "web-1.test")),
-        host(2, shop=given("web-2.test", "shop.test"), other=SHOP | given("o.test")),
+        host(1, {"shop": given("Shop.test", "web-1.test")}),
+        host(2, {"shop": given("web-2.test", "shop.test"), "other": given("o.test")}),
     ]
     shop, other = balancer.backends(hosts)
     assert (shop["names"], [server["name"] for server in shop["servers"]]) == (["shop.test"], ["web-1", "web-2"])
@@ -54,12 +55,12 @@ def test_an_app_has_the_hosts_that_have_it_by_the_names_that_all_of_them_have() 
 
 
 def test_the_longest_patience_of_an_app_counts() -> None:
-    (shop,) = balancer.backends([host(1, shop=given("shop.test", timeout=20)), host(2, shop=given("shop.test", timeout=30))])
+    (shop,) = balancer.backends([host(1, {"shop": given("shop.test", timeout=20)}), host(2, {"shop": given("shop.test", timeout=30)})])
     assert shop["timeout"] == 30 + balancer.MARGIN
 
 
 def test_a_host_is_asked_by_a_name_that_it_has() -> None:
-    (shop,) = balancer.backends([host(1, shop=given("*.shop.test"))])
+    (shop,) = balancer.backends([host(1, {"shop": given("*.shop.test")})])
     assert shop["host"] == "tornado-app.shop.test"
 
 
@@ -68,12 +69,12 @@ def test_a_host_is_asked_by_a_name_that_it_has() -> None:
     [("web-1", "192.0.2.1", ("web-1", "192.0.2.1")), ("web 1/x", "2001:db8::1", ("web_1_x", "[2001:db8::1]"))],
 )
 def test_a_host_is_called_as_haproxy_can_read_it(name: str, address: str, server: tuple[str, str]) -> None:
-    found = balancer.server(Host(name, address, 0, {}))
+    found = balancer.server(Host(name, address, {}))
     assert (found["name"], found["address"]) == server
 
 
 def test_apps_without_a_name_are_left_out() -> None:
-    hosts = [host(1, shop=SHOP, tool=given()), host(2, shop=SHOP)]
+    hosts = [host(1, {"shop": SHOP, "tool": given()}), host(2, {"shop": SHOP})]
     assert balancer.problems(hosts, "terminate") == []
     assert balancer.unnamed(hosts) == ["tool"]
     assert [backend["app"] for backend in balancer.backends(hosts)] == ["shop"]
@@ -83,33 +84,37 @@ def test_apps_without_a_name_are_left_out() -> None:
     ("hosts", "mode", "problem"),
     [
         ([], "terminate", "there is no host to balance: the group tornado of the inventory is empty"),
-        ([host(1, shop=given())], "terminate", "no app has server_names: "),
-        ([Host("web-1", "web 1", 0, {"shop": SHOP})], "terminate", "web-1 has the address 'web 1': give it a load_balancer_address"),
-        ([host(1, shop=given("a b"))], "terminate", "tornado_apps.shop.server_names: 'a b' on web-1 is not a valid host name"),
-        ([host(1, shop=given("a.test", path="x"))], "terminate", "tornado_apps.shop.path 'x' on web-1 is no valid prefix"),
+        ([host(1, {"shop": given()})], "terminate", "no app has server_names: "),
+        ([Host("web-1", "web 1", {"shop": SHOP})], "terminate", "web-1 has the address 'web 1': give it a load_balancer_address"),
+        ([host(1, {"shop": given("a b")})], "terminate", "tornado_apps.shop.server_names: 'a b' on web-1 is not a valid host name"),
+        ([host(1, {"shop": given("a.test", path="x")})], "terminate", "tornado_apps.shop.path 'x' on web-1 is no valid prefix"),
         (
-            [host(1, shop=given("a.test")), host(2, shop=given("b.test"))],
+            [host(1, {"shop": given("a.test")}), host(2, {"shop": given("b.test")})],
             "terminate",
             "tornado_apps.shop.server_names: no name is on all of web-1, web-2; ",
         ),
         (
-            [host(1, shop=SHOP), host(2, shop=given("shop.test", path="/x/"))],
+            [host(1, {"shop": SHOP}), host(2, {"shop": given("shop.test", path="/x/")})],
             "terminate",
             "tornado_apps.shop.path is not the same on all of web-1, web-2",
         ),
         (
-            [host(1, shop=SHOP), host(2, shop=given("shop.test", **FILES))],
+            [host(1, {"shop": SHOP}), host(2, {"shop": SECURE})],
             "terminate",
             "tornado_apps.shop.tls is not the same on all of web-1, web-2",
         ),
         (
-            [host(1, shop=SHOP), host(2, other=given("x.test", "SHOP.test"))],
+            [host(1, {"shop": SHOP}), host(2, {"other": given("x.test", "SHOP.test")})],
             "terminate",
             "tornado_apps.other.server_names: shop.test/ is shop's already; ",
         ),
-        ([host(1, shop=given("shop.test", acme={"email": "a@b.test"}))], "terminate", "tornado_apps.shop.tls.acme: "),
-        ([host(1, shop=given("shop.test", certificate="c"))], "terminate", "tornado_apps.shop.tls needs both certificate and key"),
-        ([host(1, shop=given("shop.test", **FILES))], "pass", "load_balancer_tls is pass, and tornado_app_proxy_tls_port of web-1 is 0: "),
+        ([host(1, {"shop": given("shop.test", tls={"acme": {"email": "a@b.test"}})})], "terminate", "tornado_apps.shop.tls.acme: "),
+        (
+            [host(1, {"shop": given("shop.test", tls={"certificate": "c"})})],
+            "terminate",
+            "tornado_apps.shop.tls needs both certificate and key",
+        ),
+        ([host(1, {"shop": SECURE})], "pass", "load_balancer_tls is pass, and tornado_app_proxy_tls_port of web-1 is 0: "),
     ],
 )
 def test_what_cannot_work_is_said_with_its_setting(hosts: list[Host], mode: str, problem: str) -> None:
@@ -137,14 +142,15 @@ def test_the_version_is_what_haproxy_says(said: str, version: list[int]) -> None
 
 NAMES = [f"{number}.shop.example.com" for number in range(100)]
 SHAPES: dict[str, dict[str, Any]] = {
-    "one host": {"hosts": [host(1, shop=SHOP)]},
-    "a hundred names": {"hosts": [host(1, shop=given(*NAMES, "*.example.com"), api=given("[2001:db8::1]", "192.0.2.1"))]},
-    "two hundred hosts": {"hosts": [Host(f"web-{number}", f"192.0.2.{number}", 0, {"shop": SHOP}) for number in range(200)]},
-    "apps of one name": {"hosts": [host(1, shop=SHOP, admin=given("shop.test", path="/a.b~c_d-e/"))]},
-    "an IPv6 address": {"hosts": [Host("web-1", "2001:db8::1", 0, {"shop": SHOP})]},
-    "TLS passed": {"hosts": [host(1, 443, shop=given("shop.test", **FILES), api=given("*.api.test", **FILES))], "tls": "pass"},
-    "names that HAProxy has for itself": {"hosts": [host(1, clients=SHOP, http=given("h.test"), nobody=given("n.test"))]},
-    "without IPv6": {"hosts": [host(1, shop=SHOP)], "ipv6": False},
+    "one host": {"hosts": [host(1, {"shop": SHOP})]},
+    "a hundred names": {"hosts": [host(1, {"shop": given(*NAMES, "*.example.com"), "api": given("[2001:db8::1]", "192.0.2.1")})]},
+    "two hundred hosts": {"hosts": [Host(f"web-{number}", f"192.0.2.{number}", {"shop": SHOP}) for number in range(200)]},
+    "apps of one name": {"hosts": [host(1, {"shop": SHOP, "admin": given("shop.test", path="/a.b~c_d-e/")})]},
+    "an IPv6 address": {"hosts": [Host("web-1", "2001:db8::1", {"shop": SHOP})]},
+    "the PROXY protocol": {"hosts": [host(1, {"shop": SHOP}, proxy_port=8081)]},
+    "TLS passed": {"hosts": [host(1, {"shop": SECURE, "api": given("*.api.test", tls=FILES)}, proxy_tls_port=443)], "tls": "pass"},
+    "names that HAProxy has for itself": {"hosts": [host(1, {"clients": SHOP, "http": given("h.test"), "nobody": given("n.test")})]},
+    "without IPv6": {"hosts": [host(1, {"shop": SHOP})], "ipv6": False},
 }
 
 
@@ -163,8 +169,8 @@ def test_haproxy_takes_the_configuration_without_a_warning(haproxy: Path, tmp_pa
 
 
 def test_an_older_haproxy_is_told_what_it_knows() -> None:
-    old = config(host(1, shop=SHOP), version="HA-Proxy version 2.2.9-2+deb11u6 2023/12/23 - https://haproxy.org/")
-    new = config(host(1, shop=SHOP), version="HAProxy version 2.6.12-1+deb12u4 2026/10/17 - https://haproxy.org/")
+    old = config(host(1, {"shop": SHOP}), version="HA-Proxy version 2.2.9-2+deb11u6 2023/12/23 - https://haproxy.org/")
+    new = config(host(1, {"shop": SHOP}), version="HAProxy version 2.6.12-1+deb12u4 2026/10/17 - https://haproxy.org/")
     later = {"idle-close-on-response", "srvtcpka-idle", "srvtcpka-intvl", "srvtcpka-cnt"}
     assert {word for word in later if word in new} == later
     assert not {word for word in later if word in old}

@@ -13,13 +13,12 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils import haproxy as own
-from tests.unit.haproxy_host import Balancer, config, given, haproxy, host, made
+from tests.unit.haproxy_host import Balancer, config, haproxy, host, made
 
 __all__ = ["haproxy"]  # a fixture
 
-SHOP = given("shop.example.com")
-ONE = config(host(1, shop=SHOP))
-TWO = config(host(1, shop=SHOP), host(2, shop=SHOP))
+ONE = config(host(1))
+TWO = config(host(1), host(2))
 
 
 @pytest.fixture
@@ -142,16 +141,16 @@ def test_a_host_that_was_down_is_down_after_a_reload_and_no_port_comes_with_it(b
 
 def test_certificates_are_roots_alone_and_the_last_ones_go(balancer: Balancer, pairs: list[str]) -> None:
     first, second = (balancer.directory / f"shop.{number}.pem" for number in range(2))
-    results = [balancer.install(config(host(1, shop=SHOP), certificates=[first]), secrets={first: pairs[0]})]
+    results = [balancer.install(config(host(1), certificates=[first]), secrets={first: pairs[0]})]
     assert stat.S_IMODE(balancer.directory.stat().st_mode) == 0o700
     assert stat.S_IMODE(first.stat().st_mode) == 0o600
     assert first.read_text() == pairs[0]
-    results.append(balancer.install(config(host(1, shop=SHOP), certificates=[second]), secrets={second: pairs[1]}))
+    results.append(balancer.install(config(host(1), certificates=[second]), secrets={second: pairs[1]}))
     assert list(balancer.directory.iterdir()) == [second]
     second.chmod(0o644)
-    assert balancer.install(config(host(1, shop=SHOP), certificates=[second]), secrets={second: pairs[1]})["changed"]
+    assert balancer.install(config(host(1), certificates=[second]), secrets={second: pairs[1]})["changed"]
     assert stat.S_IMODE(second.stat().st_mode) == 0o600
-    without_key = config(host(1, shop=SHOP), certificates=[first])
+    without_key = config(host(1), certificates=[first])
     results.append(balancer.install(without_key, secrets={first: pairs[0].partition("-----BEGIN PRIVATE")[0]}))
     assert str(balancer.directory) in results[-1]["msg"]
     assert list(balancer.directory.iterdir()) == [second]

@@ -15,12 +15,11 @@ from pathlib import Path
 import pytest
 
 from tests.unit.conftest import PATIENCE, wait_until
-from tests.unit.haproxy_host import Balancer, config, given, haproxy, host, made
+from tests.unit.haproxy_host import Balancer, config, haproxy, host, made
 
 __all__ = ["haproxy"]  # a fixture
 
-SHOP = given("shop.example.com")
-TWO = config(host(1, shop=SHOP), host(2, shop=SHOP))
+TWO = config(host(1), host(2))
 CLIENTS = 6
 
 
@@ -120,7 +119,7 @@ def test_a_reload_costs_no_request_whatever_a_drained_host_would_answer(balancer
     balancer.wait_for(1)
     with load(balancer) as found:
         for maxconn in range(201, 207):
-            assert balancer.install(config(host(1, shop=SHOP), host(2, shop=SHOP), maxconn=maxconn))["reloaded"]
+            assert balancer.install(config(host(1), host(2), maxconn=maxconn))["reloaded"]
             done = found.total()
             wait_until(lambda done=done: found.total() > done + 100, "answers after the reload")  # type: ignore[misc]
     assert set(found.answers) == {("127.0.0.2", 200)}
@@ -139,7 +138,7 @@ def test_a_client_that_sends_its_header_byte_by_byte_is_cut(balancer: Balancer) 
 
 def test_a_new_host_comes_with_the_next_configuration(balancer: Balancer) -> None:
     balancer.start_hosts(1, 2)
-    balancer.start(config(host(1, shop=SHOP)))
+    balancer.start(config(host(1)))
     balancer.wait_for(1)
     with load(balancer) as found:
         assert balancer.install(TWO)["reloaded"]

@@ -28,7 +28,7 @@ def balancer(tmp_path_factory: pytest.TempPathFactory, haproxy: Path) -> Iterato
     with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
         found = made(tmp_path_factory.mktemp("b"), haproxy, stack, patch)
         found.start_hosts(1, 2, 3)
-        found.start(config(host(1, shop=SHOP, admin=ADMIN), host(2, shop=SHOP, admin=ADMIN), host(3, api=API)))
+        found.start(config(host(1, {"shop": SHOP, "admin": ADMIN}), host(2, {"shop": SHOP, "admin": ADMIN}), host(3, {"api": API})))
         for app, hosts in (("shop", (1, 2)), ("admin", (1, 2)), ("api", (3,))):
             found.wait_for(*hosts, backend=app)
         yield found
@@ -108,7 +108,8 @@ def test_what_an_app_flushes_reaches_the_client_at_once(balancer: Balancer) -> N
     """Without `http-no-delay` each piece waits for 200 ms in the kernel."""
     with socket.create_connection(("127.0.0.1", balancer.port), timeout=PATIENCE) as connection:
         connection.sendall(b"GET /timed HTTP/1.1\r\nHost: api.shop.example.com\r\nConnection: close\r\n\r\n")
-        late, text = [], b""
+        late: list[float] = []
+        text = b""
         while came := connection.recv(65536):
             text += came
             moments = text.partition(b"\r\n\r\n")[2].split(b"moment ")[1:]

@@ -20,9 +20,10 @@ from tests.unit.haproxy_host import Balancer, config, given, haproxy, host, made
 __all__ = ["haproxy"]  # a fixture
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"  # of the PROXY protocol's second version
-FILES = {"certificate": "c.pem", "key": "k.pem"}
-SHOP = given("shop.example.com", hsts=600, **FILES)
-ADMIN = given("shop.example.com", path="/admin/", hsts=600, **FILES)
+TLS = {"certificate": "c.pem", "key": "k.pem", "hsts": 600}
+SHOP = given("shop.example.com", tls=TLS)
+ADMIN = given("shop.example.com", path="/admin/", tls=TLS)
+BOTH = {"shop": SHOP, "admin": ADMIN}
 PLAIN = given("plain.example.com")
 
 
@@ -34,7 +35,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
     def make(name: str) -> str:
         files = [folder / f"{name}.{kind}" for kind in ("certificate", "key")]
         new = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30"]
-        named = ["-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}", "-out", files[0], "-keyout", files[1]]
+        named: list[str | Path] = ["-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}", "-out", files[0], "-keyout", files[1]]
         subprocess.run([*new, *named], check=True, capture_output=True)
         return "".join(file.read_text() for file in files)
 
@@ -52,7 +53,7 @@ def ending(balancer: Balancer, pair: Callable[[str], str]) -> Balancer:
     """A balancer at which TLS ends."""
     path = balancer.directory / "shop.0123456789ab.pem"
     balancer.start_hosts(1)
-    balancer.start(config(host(1, shop=SHOP, plain=PLAIN), certificates=[path]), secrets={path: pair("shop.example.com")})
+    balancer.start(config(host(1, {"shop": SHOP, "plain": PLAIN}), certificates=[path]), secrets={path: pair("shop.example.com")})
     balancer.wait_for(1)
     balancer.wait_for(1, backend="plain")
     return balancer
@@ -105,7 +106,7 @@ def test_a_connection_over_tls_is_passed_with_the_clients_address(balancer: Bala
     balancer.start_hosts(1, 2)
     with socket.create_server(("127.0.0.2", 0)) as listening:
         port = listening.getsockname()[1]
-        hosts = [host(1, tls_port=port, shop=SHOP, admin=ADMIN), host(2, tls_port=port, shop=SHOP)]
+        hosts = [host(1, BOTH, proxy_tls_port=port), host(2, {"shop": SHOP}, proxy_tls_port=port)]
         balancer.start(config(*hosts, tls="pass"))
         balancer.wait_for(1, backend="shop.tls")  # web-2 has not all apps of the name
         listening.settimeout(PATIENCE)
@@ -129,7 +130,7 @@ def test_a_connection_over_tls_is_passed_with_the_clients_address(balancer: Bala
 def test_what_is_no_tls_or_asks_for_no_name_is_passed_to_nobody(balancer: Balancer, sent: bytes) -> None:
     balancer.start_hosts(1)
     with socket.create_server(("127.0.0.2", 0)) as listening:
-        balancer.start(config(host(1, tls_port=listening.getsockname()[1], shop=SHOP), tls="pass"))
+        balancer.start(config(host(1, BOTH, proxy_tls_port=listening.getsockname()[1]), tls="pass"))
         balancer.wait_for(1, backend="shop.tls")
         with socket.create_connection(("127.0.0.1", balancer.tls), PATIENCE) as client:
             client.sendall(sent)
@@ -139,7 +140,7 @@ def test_what_is_no_tls_or_asks_for_no_name_is_passed_to_nobody(balancer: Balanc
 
 def test_a_drained_app_takes_its_whole_site_from_a_host(balancer: Balancer) -> None:
     balancer.start_hosts(1, 2)
-    hosts = [host(number, tls_port=443, shop=SHOP, admin=ADMIN) for number in (1, 2)]
+    hosts = [host(number, BOTH, proxy_tls_port=443) for number in (1, 2)]
     balancer.start(config(*hosts, tls="pass"))
     balancer.wait_for(1, 2, backend="shop.tls")
     (balancer.root / "127.0.0.3.admin.drained").touch()
