@@ -15,7 +15,7 @@ from tests.unit.builders import DEFAULTS, HOST
 SWITCHING = ["Begin", "Fill the idle slots", "Switch", "Finish", "End"]
 # What each operation is made of.
 OPERATIONS = {
-    "provision": ["Begin", "Provision", "End"],
+    "provision": ["Begin", "Provision", "Balance", "End"],
     "deploy": SWITCHING,
     "restart": SWITCHING,
     "rollback": SWITCHING,
@@ -36,8 +36,8 @@ def plays(*arguments: str) -> list[str]:
     """The plays of site.yml that have a task to carry out."""
     listed = run("ansible-playbook", "site.yml", "-i", "prod", "--list-tasks", *arguments)
     assert listed.returncode == 0
-    found = re.split(r"^  play #\d+ \(tornado\): ", listed.stdout, flags=re.MULTILINE)[1:]
-    return [play.split("\t")[0] for play in found if " : " in play.split("tasks:", 1)[1]]
+    found = re.split(r"^  play #\d+ \(.*\): ", listed.stdout, flags=re.MULTILINE)[1:]
+    return [play.split("\t")[0] for play in found if play.split("tasks:", 1)[1].strip()]
 
 
 def playbook(name: str) -> list[dict[str, Any]]:
@@ -63,7 +63,7 @@ def test_every_operation_is_a_tag_that_selects_its_plays(operation: str) -> None
 
 
 def test_a_bare_run_provisions_deploys_and_verifies_and_stops_nothing() -> None:
-    assert plays() == ["Begin", "Provision", *SWITCHING[1:]]
+    assert plays() == ["Begin", "Provision", *SWITCHING[1:-1], "Balance", "End"]
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
