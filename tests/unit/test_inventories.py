@@ -27,6 +27,9 @@ OPERATIONS = {
     "verify": ["Begin", "End"],
 }
 
+# What has a playbook and no tag: one host after the other.
+MAINTENANCE = ("reboot", "upgrade")
+
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -74,7 +77,18 @@ def test_every_operation_has_a_playbook_of_its_own_that_does_the_same(operation:
 
 
 def test_the_operations_are_those_that_the_role_knows() -> None:
-    assert set(setting_types.INPUTS["tornado_app_operations"]["choices"]) == set(OPERATIONS)
+    assert set(setting_types.INPUTS["tornado_app_operations"]["choices"]) == {*OPERATIONS, *MAINTENANCE}
+
+
+@pytest.mark.parametrize("operation", MAINTENANCE)
+def test_maintenance_looks_at_all_hosts_before_the_first_one_goes_down(operation: str) -> None:
+    """And what is done to a host is of the role's tasks."""
+    (own,) = playbook(f"{operation}.yml")
+    assert own["vars"]["tornado_app_operations"] == [operation]
+    look, maintain = playbook(own["ansible.builtin.import_playbook"])
+    assert (look["any_errors_fatal"], look.get("serial")) == (True, None)
+    assert (maintain["any_errors_fatal"], maintain["serial"]) == (True, "{{ tornado_app_serial | default(1) }}")
+    assert (ROOT / f"roles/tornado_app/tasks/{operation}.yml").exists()
 
 
 def test_a_mistyped_inventory_is_an_error() -> None:
