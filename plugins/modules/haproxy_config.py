@@ -175,8 +175,8 @@ class Configuration:
         """Have HAProxy load what is on disk. When it does not, the former configuration is put back, and loaded."""
         if self.takes(self.config):
             return
-        before = self.before
-        if before is None or before == self.config:
+        before = self.before or ""
+        if before in ("", self.config):
             self.module.fail_json(msg=f"HAProxy does not take the configuration in {self.path}: see journalctl -u haproxy")
         write(self.path, before, 0o644)
         which = "the former one is back" if self.takes(before) else "the former one is back on disk, but not loaded"
