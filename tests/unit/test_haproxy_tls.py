@@ -48,9 +48,14 @@ def balancer(tmp_path: Path, haproxy: Path, monkeypatch: pytest.MonkeyPatch) -> 
         yield made(tmp_path, haproxy, stack, monkeypatch)
 
 
-@pytest.fixture
-def ending(balancer: Balancer, pair: Callable[[str], str]) -> Balancer:
+@pytest.fixture(scope="module")
+def ending(tmp_path_factory: pytest.TempPathFactory, haproxy: Path, pair: Callable[[str], str]) -> Iterator[Balancer]:
     """A balancer at which TLS ends."""
+    with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
+        yield started(made(tmp_path_factory.mktemp("t"), haproxy, stack, patch), pair)
+
+
+def started(balancer: Balancer, pair: Callable[[str], str]) -> Balancer:
     path = balancer.directory / "shop.0123456789ab.pem"
     balancer.start_hosts(1)
     balancer.start(config(host(1, {"shop": SHOP, "plain": PLAIN}), certificates=[path]), secrets={path: pair("shop.example.com")})
