@@ -72,6 +72,16 @@ def connected(balancer: Balancer, name: str, **options: bool) -> ssl.SSLSocket:
     return context.wrap_socket(socket.create_connection(("127.0.0.1", balancer.tls), PATIENCE), server_hostname=name)
 
 
+def hello(name: str | None) -> bytes:
+    """The first message of a client that asks for a name, or for none."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    with pytest.raises(ssl.SSLWantReadError):
+        context.wrap_bio(incoming, outgoing, server_hostname=name).do_handshake()
+    return outgoing.read()
+
+
 def over_tls(balancer: Balancer, path: str) -> tuple[http.client.HTTPResponse, bytes]:
     with closing(http.client.HTTPConnection("shop.example.com")) as connection:
         connection.sock = connected(balancer, "shop.example.com")
@@ -115,25 +125,22 @@ def test_a_connection_over_tls_is_passed_with_the_clients_address(balancer: Bala
         balancer.start(config(*hosts, tls="pass"))
         balancer.wait_for(1, backend="shop.tls")  # web-2 has not all apps of the name
         listening.settimeout(PATIENCE)
-        context = ssl.create_default_context()
         with socket.create_connection(("127.0.0.1", balancer.tls), PATIENCE) as client:
             here = client.getsockname()
-            incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-            with pytest.raises(ssl.SSLWantReadError):
-                context.wrap_bio(incoming, outgoing, server_hostname="SHOP.example.com").do_handshake()
-            client.sendall(hello := outgoing.read())
+            client.sendall(sent := hello("SHOP.example.com"))
             accepted, _ = listening.accept()
             with accepted, accepted.makefile("rb") as stream:
                 assert stream.read(12) == SIGNATURE
                 _, _, length = struct.unpack("!BBH", stream.read(4))
                 source, _, source_port, _ = struct.unpack("!4s4sHH", stream.read(length)[:12])
                 assert (socket.inet_ntoa(source), source_port) == here
-                assert stream.read(len(hello)) == hello
+                assert stream.read(len(sent)) == sent
 
 
-@pytest.mark.parametrize("sent", [b"GET / HTTP/1.1\r\nHost: shop.example.com\r\n\r\n", b"\x16\x03\x01\x00\x02\x02\x28"])
-def test_what_is_no_tls_or_asks_for_no_name_is_passed_to_nobody(balancer: Balancer, sent: bytes) -> None:
+@pytest.mark.parametrize("name", ["other.example.com", None, "plain HTTP"])
+def test_what_is_no_tls_or_asks_for_another_name_is_passed_to_nobody(balancer: Balancer, name: str | None) -> None:
     balancer.start_hosts(1)
+    sent = b"GET / HTTP/1.1\r\nHost: shop.example.com\r\n\r\n" if name == "plain HTTP" else hello(name)
     with socket.create_server(("127.0.0.2", 0)) as listening:
         balancer.start(config(host(1, BOTH, proxy_tls_port=listening.getsockname()[1]), tls="pass"))
         balancer.wait_for(1, backend="shop.tls")
