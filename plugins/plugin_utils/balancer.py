@@ -11,7 +11,7 @@ from itertools import combinations
 from typing import Any, NamedTuple, TypedDict
 
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.setting_rules import PREFIX
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.settings import SERVER_NAME
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.settings import SERVER_NAME, name_problem
 
 ADDRESS = re.compile(r"[A-Za-z0-9_.:-]+")
 VERSION = re.compile(r"version (\d+)\.(\d+)")
@@ -126,6 +126,8 @@ def host_problems(hosts: Iterable[Host]) -> Iterator[str]:
             yield f"{host.name} has the address {host.address!r}: give it a load_balancer_address, which the balancer can reach"
         for app, given in host.apps.items():
             where = f"tornado_apps.{app}"
+            if problem := name_problem(app):
+                yield problem
             for name in given["server_names"]:
                 if not SERVER_NAME.fullmatch(name) or name == "_":
                     yield f"{where}.server_names: {name!r} on {host.name} is not a valid host name"
@@ -157,8 +159,9 @@ def tls_problems(hosts: Sequence[Host], mode: str) -> Iterator[str]:
     for app in served(hosts):
         given = of_app(hosts, app)[0].apps[app]["tls"]
         where = f"tornado_apps.{app}.tls"
-        if mode == "terminate" and given["acme"]:
-            yield f"{where}.acme: the balancer asks nobody for certificates; give it certificate and key"
+        for way in ("acme", "self_signed"):
+            if mode == "terminate" and given[way]:
+                yield f"{where}.{way}: the balancer makes no certificate and asks nobody for one; give it certificate and key"
         if mode == "terminate" and bool(given["certificate"]) != bool(given["key"]):
             yield f"{where} needs both certificate and key"
         if mode == "pass" and has_tls(given):
