@@ -27,6 +27,7 @@ OPERATIONS = {
     "verify": ["Begin", "End"],
 }
 
+DEFAULT_INPUTS = yaml.safe_load((ROOT / "roles/tornado_app/defaults/main.yml").read_text(encoding="utf-8"))
 # What has a playbook and no tag: one host after the other.
 MAINTENANCE = ("reboot", "upgrade")
 
@@ -87,7 +88,8 @@ def test_maintenance_looks_at_all_hosts_before_the_first_one_goes_down(operation
     assert own["vars"]["tornado_app_operations"] == [operation]
     look, maintain = playbook(own["ansible.builtin.import_playbook"])
     assert (look["any_errors_fatal"], look.get("serial")) == (True, None)
-    assert (maintain["any_errors_fatal"], maintain["serial"]) == (True, "{{ tornado_app_serial | default(1) }}")
+    assert (maintain["any_errors_fatal"], maintain["serial"]) == (True, "{{ tornado_app_maintenance_serial | default(1) }}")
+    assert DEFAULT_INPUTS["tornado_app_maintenance_serial"] == 1  # a role that is imported gives its defaults to the play
     assert (ROOT / f"roles/tornado_app/tasks/{operation}.yml").exists()
 
 
