@@ -48,7 +48,7 @@ class ActionModule(CollectionAction):
                 if not operations & {"restart", "rollback"}:
                     problems += checks.name_problems(host.apps, plans[host.name]["absent"], host.state, host.name)
         if "provision" in operations:
-            problems += acme.shared_names({host.name: host.apps for host in fleet}, bool(self.variables.get("groups", {}).get("balancer")))
+            problems += acme.shared_names({host.name: host.apps for host in fleet})
             problems += [problem for host in fleet for app in host.apps.values() for problem in self.certificate_problems(app)]
         self.refuse(problems)
         locks = self.of_each_host(arguments["locked"]) if arguments["locked"] else {}

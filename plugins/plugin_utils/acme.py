@@ -85,12 +85,12 @@ def things(apps: Apps, root: str) -> Iterator[Thing]:
             yield {"kind": "acme", "name": f"{UNIT}.{kind}", "check": "reload", "unit": f"{UNIT}.{kind}"}
 
 
-def shared_names(plans: Mapping[str, Apps], balanced: bool) -> Iterable[str]:
-    """Which names several hosts have of which one alone would be asked to prove that it has them."""
+def shared_names(plans: Mapping[str, Apps]) -> Iterable[str]:
+    """Which names several hosts have of which one alone would be asked to prove that it has them, behind a balancer too."""
     hosts: dict[tuple[str, str], list[str]] = {}
     for host, apps in plans.items():
         for app in apps.values():
-            for name in app["tls"]["names"] if app["tls"]["source"] == "acme" and not balanced else []:
+            for name in app["tls"]["names"] if app["tls"]["source"] == "acme" else []:
                 hosts.setdefault((app["name"], name), []).append(host)
     names: dict[tuple[str, str], list[str]] = {}
     for (app_name, name), own in hosts.items():
@@ -99,5 +99,5 @@ def shared_names(plans: Mapping[str, Apps], balanced: bool) -> Iterable[str]:
     for (app_name, own_hosts), found in names.items():
         yield (
             f"tornado_apps.{app_name}.tls.acme: {', '.join(found)} leads to {own_hosts}, and the ACME server asks one of them alone; "
-            "let a host of a group balancer stand in front, give tls a certificate and its key, or let one host have the name"
+            "give tls a certificate and its key, or let one host have the name"
         )

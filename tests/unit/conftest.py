@@ -84,7 +84,7 @@ def role_variables() -> dict[str, Any]:
     """The role's defaults and variables, as Ansible reads them."""
     files = [str(ROLE / "defaults/main.yml"), str(ROLE / "vars/main.yml")]
     defaults, own = (DataLoader().load_from_file(file, trusted_as_template=True) for file in files)
-    return {**defaults, **own, "ansible_search_path": [str(ROLE)]}
+    return {**defaults, **own, "ansible_search_path": [str(ROLE)], "groups": {}}
 
 
 def templar(variables: Settings) -> Any:
