@@ -47,8 +47,9 @@ class NoOpensslError(Exception):
 
 
 class Certificate(NamedTuple):
-    """What a certificate says: when it ends, seconds since 1970; for which names; whether its own key has signed it."""
+    """What a certificate says: when it begins and ends, seconds since 1970; for which names; whether its own key has signed it."""
 
+    begins: float
     expires: float
     names: frozenset[str]
     self_signed: bool
@@ -86,11 +87,12 @@ def openssl(*arguments: str) -> str:
 def read(path: Path) -> Certificate | None:
     """The first certificate of a file; None when there is none, or nothing that can read it."""
     try:
-        said = openssl("x509", "-in", str(path), "-noout", "-subject", "-issuer", "-enddate", "-ext", "subjectAltName")
+        said = openssl("x509", "-in", str(path), "-noout", "-subject", "-issuer", "-dates", "-ext", "subjectAltName")
     except NoOpensslError:
         return None
     fields = dict(line.partition("=")[::2] for line in said.splitlines() if "=" in line)
     return Certificate(
+        begins=ssl.cert_time_to_seconds(fields["notBefore"]),
         expires=ssl.cert_time_to_seconds(fields["notAfter"]),
         names=frozenset(map(normal, NAME.findall(said))),
         self_signed=fields["subject"] == fields["issuer"],
@@ -112,9 +114,10 @@ def state(app: str, source: str, path: Path) -> TlsState:
     if source == "acme" and (not found or found.self_signed):
         found, renewal = None, f"none was issued yet{': ' if renewal else ''}{renewal}"
     if not found:
-        return {"source": source, "expires": "", "days_left": -1, "renewal": renewal}
-    expires = datetime.fromtimestamp(found.expires, timezone.utc)
-    return {"source": source, "expires": f"{expires:%Y-%m-%dT%H:%M:%SZ}", "days_left": found.days_left, "renewal": renewal}
+        return {"source": source, "expires": "", "days_left": -1, "days": 0, "renewal": renewal}
+    expires = f"{datetime.fromtimestamp(found.expires, timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
+    days = round((found.expires - found.begins) / DAY)
+    return {"source": source, "expires": expires, "days_left": found.days_left, "days": days, "renewal": renewal}
 
 
 def failure(app: str) -> str:

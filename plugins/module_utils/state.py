@@ -92,12 +92,13 @@ class WatchdogState(TypedDict):
 class TlsState(TypedDict):
     """The certificate that an app is served with: ``expires`` is UTC, empty when it cannot be read; ``days_left`` is below 0 then.
 
-    ``source`` is the plan's word for where it comes from, ``renewal`` what is wrong with that, if anything is.
+    ``days`` are those of its whole life. ``source`` is the plan's word for where it comes from, ``renewal`` what is wrong with that.
     """
 
     source: str
     expires: str
     days_left: int
+    days: int
     renewal: str
 
 

@@ -119,7 +119,8 @@ apps:
     foreign_ports: {description: Port (text) to another user's process that listens on it., type: dict}
     tls:
       description:
-        - Of an app with TLS, C(source) (files, acme or self_signed), when its certificate C(expires) (UTC), C(days_left), and in C(renewal)
+        - Of an app with TLS, C(source) (files, acme or self_signed), when its certificate C(expires) (UTC), C(days_left), of
+          how many C(days), and in C(renewal)
           what is wrong with its renewal. None without TLS.
       type: dict
     static_file: {description: One static file of the live slot; empty when there is none., type: str}

@@ -12,7 +12,7 @@ from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import Ch
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.status import worker_kinds
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.status_text import table, unbelievable
 
-DAYS_MIN = 14  # of a certificate; one that an ACME server has issued was to be renewed long before
+DAYS_MIN = 14  # of a certificate, or a sixth of its life; certbot renews a third before its end, or a month
 # Where a certificate comes from -> what brings a new one.
 WAYS_OUT = {
     "files": "give tls.certificate and tls.key a new one, and run --tags provision",
@@ -80,8 +80,13 @@ def _certificate_shortfalls(name: str, tls: TlsState) -> Iterator[str]:
         yield f"{name} has no certificate{reason}; {way_out if reason else 'run --tags provision'}"
     elif tls["days_left"] < 0:
         yield f"{name}'s certificate has expired at {tls['expires']}{reason}; {way_out}"
-    elif tls["source"] == "acme" and tls["days_left"] < DAYS_MIN:
+    elif tls["source"] == "acme" and ends_soon(tls):
         yield f"{name}'s certificate ends in {tls['days_left']} days, and is not renewed{reason}; {way_out}"
+
+
+def ends_soon(tls: TlsState) -> bool:
+    """Whether so little is left of a certificate that somebody has to do something."""
+    return tls["days_left"] < min(DAYS_MIN, tls["days"] // 6)
 
 
 def certificate_notes(apps: Apps, state: State) -> list[str]:
@@ -89,9 +94,9 @@ def certificate_notes(apps: Apps, state: State) -> list[str]:
     found = []
     for name in apps:
         tls = state["apps"][name]["tls"]
-        if tls and tls["source"] == "files" and 0 <= tls["days_left"] < DAYS_MIN:
+        if tls and tls["source"] == "files" and tls["days_left"] >= 0 and ends_soon(tls):
             found.append(f"{name}'s certificate ends in {tls['days_left']} days; {WAYS_OUT['files']}")
-        if tls and tls["renewal"] and tls["days_left"] >= DAYS_MIN:
+        if tls and tls["renewal"] and tls["expires"] and not ends_soon(tls):
             found.append(f"{name}'s certificate, which has {tls['days_left']} days left, was not renewed: {tls['renewal']}")
     return found
 

@@ -139,7 +139,7 @@ def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_state_says_why_none_was_issued_or_renewed(record: Path, tmp_path: Path) -> None:
     path, own, leaf = tmp_path / "shop.pem", issue("own", names=["shop.test"]), authority().leaf("shop.test", days=20.5)
     path.write_text(own.pem + own.key_pem)
-    none = {"source": "acme", "expires": "", "days_left": -1}
+    none = {"source": "acme", "expires": "", "days_left": -1, "days": 0}
     assert certificates.state("shop", "acme", path) == {**none, "renewal": "none was issued yet"}
     record.write_text('{"shop": {"error": "refused"}, "api": {"error": "other"}}')
     assert certificates.state("shop", "acme", path) == {**none, "renewal": "none was issued yet: refused"}
@@ -156,7 +156,7 @@ def said(**tls: Any) -> tuple[list[str], list[str], str]:
     """The shortfalls, the notes and the status of a host with this certificate."""
     found = whole()
     found["apps"]["shop"]["tls"] = cast(
-        TlsState, {"source": "acme", "expires": "2026-03-01T00:00:00Z", "days_left": 60, "renewal": "", **tls}
+        TlsState, {"source": "acme", "expires": "2026-03-01T00:00:00Z", "days_left": 60, "days": 90, "renewal": "", **tls}
     )
     shortfalls = report.shortfalls({"apps": APPS, "absent": {}, "host": HOST}, found, {"apps": []}, {"answers": []})
     return shortfalls, report.certificate_notes(APPS, found), status_text(status(["web-1"], {"web-1": APPS}, {"web-1": found}, {}))
@@ -172,6 +172,11 @@ def test_a_renewal_that_failed_is_reported_and_fails_when_time_is_short() -> Non
         "web-1: shop's certificate ends in 13 days, and is not renewed: Detail: refused; port 80 of each of its names has"
     )
     assert notes == []
+    assert said(renewal="refused", days_left=9, days=10)[:2] == (
+        [],
+        ["shop's certificate, which has 9 days left, was not renewed: refused"],
+    )
+    assert "ends in 6 days, and is not renewed" in said(days_left=6, days=45)[0][0]
     assert said(days_left=13)[0][0].startswith("web-1: shop's certificate ends in 13 days, and is not renewed; port 80")
     assert "has expired at 2026-03-01T00:00:00Z: Detail: refused; port 80" in said(renewal="Detail: refused", days_left=-1)[0][0]
     (found,), _, shown = said(renewal="none was issued yet: Detail: refused", days_left=-1, expires="")

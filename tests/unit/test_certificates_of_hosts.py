@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -65,8 +64,14 @@ def test_what_the_state_has_of_a_certificate(tmp_path: Path) -> None:
     leaf = authority().leaf("a.test", days=12.5)
     end = leaf.certificate.not_valid_after_utc
     found = certificates.state("shop", "files", put(tmp_path / "x.pem", leaf, authority()))
-    assert found == {"source": "files", "expires": f"{end:%Y-%m-%dT%H:%M:%SZ}", "days_left": (end - datetime.now(UTC)).days, "renewal": ""}
-    assert certificates.state("shop", "files", tmp_path / "none.pem") == {"source": "files", "expires": "", "days_left": -1, "renewal": ""}
+    assert found == {"source": "files", "expires": f"{end:%Y-%m-%dT%H:%M:%SZ}", "days_left": 12, "days": 112, "renewal": ""}
+    assert certificates.state("shop", "files", tmp_path / "none.pem") == {
+        "source": "files",
+        "expires": "",
+        "days_left": -1,
+        "days": 0,
+        "renewal": "",
+    }
 
 
 def test_a_fingerprint_is_that_of_the_first_certificate(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ OWN = planned({"shop": {**SHOP, "processes": 2, "tls": {"self_signed": True}}})
 
 def state(tls: Mapping[str, Any] | None = None, **system: Any) -> State:
     """A host whose shop has this certificate."""
-    whole = {"source": "self_signed", "expires": "2036-01-02T03:04:05Z", "days_left": 3600, "renewal": "", **(tls or {})}
+    whole = {"source": "self_signed", "expires": "2036-01-02T03:04:05Z", "days_left": 3600, "days": 3650, "renewal": "", **(tls or {})}
     return {"host": host_state(**system), "apps": {"shop": app_state(tls=cast(TlsState, whole))}, "differences": []}
 
 
@@ -125,7 +125,7 @@ def test_the_status_shows_the_days_that_are_left() -> None:
     heading, *rows = next(part for part in status_text(found).split("\n\n") if "days left" in part).splitlines()
     assert heading.split() == ["host", "app", "certificate", "expires", "days", "left"]
     assert [row.split() for row in rows] == [["web-1", "shop", "self_signed", "2036-01-02T03:04:05Z", "12"]]
-    found["web-1"]["apps"]["shop"]["tls"] = {"source": "acme", "expires": "", "days_left": -1, "renewal": ""}
+    found["web-1"]["apps"]["shop"]["tls"] = {"source": "acme", "expires": "", "days_left": -1, "days": 0, "renewal": ""}
     assert "acme         (none)   -" in status_text(found)
     found["web-1"]["apps"]["shop"]["tls"] = None
     assert "days left" not in status_text(found)
