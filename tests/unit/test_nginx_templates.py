@@ -35,6 +35,15 @@ def test_nginx_takes_its_files(
     assert not [line for line in words.splitlines() if "[warn]" in line and 'the "user" directive makes sense only' not in line]
 
 
+def test_nginx_has_room_for_many_apps(tmp_path: Path, nginx: Path, ports: Callable[[int], list[int]]) -> None:
+    """With all that an app may have in its site."""
+    own = {**SHOP, "processes": 1, "balance": "cookie", "response_headers": {"X-Frame-Options": "DENY", "X-Other": "a"}}
+    apps = {f"app-{number}": {**own, "server_names": [f"{number}.example.com"], "port": 8000 + 2 * number} for number in range(40)}
+    passed, words = nginx_test(nginx, nginx_tree(tmp_path, nginx_files(make_plan(apps, stride=1), ipv6=False), ports(1)[0]))
+    assert passed, words
+    assert "could not build" not in words
+
+
 def test_nginx_refuses_what_is_wrong(plan: Plan, tmp_path: Path, nginx: Path, ports: Callable[[int], list[int]]) -> None:
     """The judge above does look into each of the files."""
     files = nginx_files(plan, ipv6=False)
@@ -127,7 +136,7 @@ def test_shared_site(plan: Plan) -> None:
     assert maps["$tornado_app_upgrade"] == {"default": '""', "websocket": "websocket"}
     assert maps["$tornado_app_connection"] == {"default": "upgrade", '""': '""'}
     assert maps["$tornado_app_versioned"] == {"default": "v", '""': '""'}
-    assert maps["$tornado_app_nosniff"] == {"default": "nosniff", '""': '""'}
+    assert maps["$tornado_app_expires"] == {"default": "max", '""': "-1"}
     assert maps["$tornado_app_asset"] == {"default": '"-"', '"~^[0-9a-f]{32,128}$"': "$arg_v"}
     assert maps["$tornado_app_retry_after"] == {"default": "$tornado_app_maintenance", '"~^503 502(, 502)*$"': "5"}
     assert maps["$tornado_app_outside"] == {"default": "1", '"127.0.0.1 127.0.0.1"': '""', '"::1 ::1"': '""'}

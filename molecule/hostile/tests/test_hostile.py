@@ -15,8 +15,11 @@ from tests.hostile import APP, VICTIM, Attack, got, idle_ports
 
 # What nothing but the sandbox keeps an ordinary user of the host from.
 BY_THE_SANDBOX_ALONE = {"netlink", "set-user-id file", "connect /run/dbus/system_bus_socket"}
-# What the purge of an app changes beside the app's own: the lists of users and of ports.
-OF_ALL_APPS = r"^/etc/((passwd|group|shadow|gshadow|subuid|subgid)-?|ansible/facts\.d/tornado_app\.fact|sysctl\.d/10-tornado_app\.conf)$"
+# What the purge of an app changes beside the app's own: the lists of users and of ports, and of the apps that a balancer asks for.
+OF_ALL_APPS = (
+    r"^/etc/((passwd|group|shadow|gshadow|subuid|subgid)-?|ansible/facts\.d/tornado_app\.fact|"
+    r"sysctl\.d/10-tornado_app\.conf|nginx/conf\.d/tornado_app\.conf)$"
+)
 
 pytestmark = pytest.mark.usefixtures("bystanders")
 
