@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from ansible.template import trust_as_template
 
+from tests.unit.certified import authority
 from tests.unit.conftest import facts, make_plan, render, templar
 from tests.unit.nginx_trees import nginx_test, nginx_tree
 from tests.unit.rendering import API, SHOP, Plan, nginx_files, plan
@@ -42,6 +43,18 @@ def test_nginx_has_room_for_many_apps(tmp_path: Path, nginx: Path, ports: Callab
     passed, words = nginx_test(nginx, nginx_tree(tmp_path, nginx_files(make_plan(apps, stride=1), ipv6=False), ports(1)[0]))
     assert passed, words
     assert "could not build" not in words
+
+
+def test_the_site_of_an_app_that_is_not_listed_any_more_needs_nothing_of_the_plan(
+    tmp_path: Path, nginx: Path, ports: Callable[[int], list[int]]
+) -> None:
+    """Its files stay as they are; those that all share are made anew, without it."""
+    own = {"tls": {"self_signed": True, "hsts": 60}, "redirect_names": ["old.example.com"], "balance": "cookie"}
+    before = nginx_files(make_plan({"shop": {**SHOP, **own}, "api": API}), ipv6=False)
+    after = nginx_files(make_plan({"api": API}), ipv6=False)
+    leaf = authority().leaf("shop.example.com")
+    passed, words = nginx_test(nginx, nginx_tree(tmp_path, {**before, **after, "tornado_app/shop.pem": leaf.pem + leaf.key_pem}, *ports(2)))
+    assert passed, words
 
 
 def test_nginx_refuses_what_is_wrong(plan: Plan, tmp_path: Path, nginx: Path, ports: Callable[[int], list[int]]) -> None:
