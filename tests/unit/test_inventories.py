@@ -31,7 +31,7 @@ OPERATIONS = {
 
 DEFAULT_INPUTS = yaml.safe_load((ROOT / "roles/tornado_app/defaults/main.yml").read_text(encoding="utf-8"))
 # What has a playbook and no tag: one host after the other.
-MAINTENANCE = ("reboot", "upgrade")
+UPKEEP = ("reboot", "upgrade")
 
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:
@@ -80,18 +80,18 @@ def test_every_operation_has_a_playbook_of_its_own_that_does_the_same(operation:
 
 
 def test_the_operations_are_those_that_the_role_knows() -> None:
-    assert set(setting_types.INPUTS["tornado_app_operations"]["choices"]) == {*OPERATIONS, *MAINTENANCE}
+    assert set(setting_types.INPUTS["tornado_app_operations"]["choices"]) == {*OPERATIONS, *UPKEEP}
 
 
-@pytest.mark.parametrize("operation", MAINTENANCE)
-def test_maintenance_looks_at_all_hosts_before_the_first_one_goes_down(operation: str) -> None:
+@pytest.mark.parametrize("operation", UPKEEP)
+def test_upkeep_looks_at_all_hosts_before_the_first_one_goes_down(operation: str) -> None:
     """And what is done to a host is of the role's tasks."""
     (own,) = playbook(f"{operation}.yml")
     assert own["vars"]["tornado_app_operations"] == [operation]
-    look, maintain = playbook(own["ansible.builtin.import_playbook"])
+    look, upkeep = playbook(own["ansible.builtin.import_playbook"])
     assert (look["any_errors_fatal"], look.get("serial")) == (True, None)
-    assert (maintain["any_errors_fatal"], maintain["serial"]) == (True, "{{ tornado_app_maintenance_serial | default(1) }}")
-    assert DEFAULT_INPUTS["tornado_app_maintenance_serial"] == 1  # a role that is imported gives its defaults to the play
+    assert (upkeep["any_errors_fatal"], upkeep["serial"]) == (True, "{{ tornado_app_upkeep_serial | default(1) }}")
+    assert DEFAULT_INPUTS["tornado_app_upkeep_serial"] == 1  # a role that is imported gives its defaults to the play
     assert (ROOT / f"roles/tornado_app/tasks/{operation}.yml").exists()
 
 

@@ -1,4 +1,4 @@
-"""Rolling maintenance under load: no client notices, and it stops at the first host that does not come back."""
+"""Rolling reboots and upgrades under load: no client notices, and it stops at the first host that does not come back."""
 
 from tests.balanced import Balanced
 
