@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.unit.loading import ROOT
-from tests.unit.conftest import NGINX, held_ports, listens, make_plan, nginx_tree, process, relocated, utils, wait_until
+from tests.unit.conftest import NGINX, held_ports, listens, make_plan, process, relocated, utils, wait_until
+from tests.unit.nginx_trees import nginx_tree
 from tests.unit.rendering import nginx_files
 from tools.process import interruptible
 

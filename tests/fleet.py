@@ -9,7 +9,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -65,7 +65,7 @@ class Fleet:
         self.without = without or {}
         self.hosts: dict[str, Host] = {
             name: testinfra.get_host(f"ansible://{name}?ansible_inventory={inventory}&sudo=True")
-            for name in AnsibleRunner(str(inventory)).get_hosts()
+            for name in AnsibleRunner(str(inventory)).get_hosts("tornado")
         }
         self.addresses = {name: str(host.ansible.get_variables()["ansible_host"]) for name, host in self.hosts.items()}
 
@@ -216,6 +216,10 @@ class Fleet:
             for name, address in self.addresses.items()
             for app in self.apps
         ]
+        return self.traffic_to(targets)
+
+    def traffic_to(self, targets: Sequence[Target]) -> Traffic:
+        """Clients of these targets."""
         folder = Path(tempfile.mkdtemp(prefix="traffic-", dir=self.source.parent))
         # As many requests in all, however many targets there are: the hosts share this machine.
         return Traffic(targets, folder, interval=0.2 * len(targets))

@@ -22,9 +22,11 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 TOOLS = ROOT / ".tools"
 # For the unit tests: package -> its program.
-UNPACKED = {"nginx": "usr/sbin/nginx", "logrotate": "usr/sbin/logrotate"}
+UNPACKED = {"nginx": "usr/sbin/nginx", "logrotate": "usr/sbin/logrotate", "haproxy": "usr/sbin/haproxy"}
 LOAD = {"wrk": "usr/bin/wrk"}  # for a benchmark
 BROTLI = {"brotli": "usr/bin/brotli", "libnginx-mod-http-brotli-static": "usr/lib/nginx/modules/ngx_http_brotli_static_module.so"}
+# Theirs, which few machines have.
+LIBRARIES = re.compile(r"libpopt\w*|libbrotli\w*|libluajit-[\d.]+-\d|libjemalloc\w*|liblua[\d.]+-\d|libopentracing[\w-]*\d\w*")
 # Which Debian packages this script installed here, for the farewell of `make demo-down`.
 INSTALLED = TOOLS / "debian-packages"
 REQUIREMENTS = ROOT / "requirements.txt"
@@ -118,11 +120,13 @@ def unpack(package: str) -> None:
     with tempfile.TemporaryDirectory(dir=TOOLS) as name:
         folder = Path(name)
         unpacked = folder / "unpacked"
-        archive = download(package, folder)
-        extract(archive, unpacked)
-        depends = subprocess.run(["dpkg-deb", "--field", archive, "Depends"], check=True, capture_output=True, text=True).stdout
-        for library in re.findall(r"libpopt\w*|libbrotli\w*|libluajit-[\d.]+-\d", depends):  # which few machines have
-            extract(download(library, folder), unpacked)
+        waiting, done = [package], set[str]()
+        while waiting:
+            archive = download(needed := waiting.pop(), folder)
+            extract(archive, unpacked)
+            done.add(needed)
+            depends = subprocess.run(["dpkg-deb", "--field", archive, "Depends"], check=True, capture_output=True, text=True).stdout
+            waiting += set(LIBRARIES.findall(depends)) - done - {*waiting}
         shutil.rmtree(place, ignore_errors=True)
         unpacked.rename(place)
 

@@ -15,6 +15,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 ROLE = ROOT / "roles/tornado_app"
+BALANCER_ROLE = ROOT / "roles/load_balancer"
 PAGE = ROOT / "docs/variables.md"
 WIDTH = 120
 
@@ -24,12 +25,13 @@ MEANINGS = {
     "{{ [inventory_hostname, ansible_facts['fqdn']] + ansible_facts['all_ipv4_addresses'] }}": (
         "the host's inventory name, its fully qualified name and its IPv4 addresses"
     ),
+    "{{ query('tornado_app.deploy.addresses', *(groups['balancer'] | default([]))) }}": ("the addresses of the group `balancer`"),
 }
 
 HEAD = """\
 # Variables
 
-<!-- Made by tools/docs.py from roles/tornado_app/meta/argument_specs.yml: change that file, then run `make docs`. -->
+<!-- Made by tools/docs.py from meta/argument_specs.yml of the roles: change these files, then run `make docs`. -->
 
 Every input has its type and description in `roles/tornado_app/meta/argument_specs.yml` and its default in
 `roles/tornado_app/defaults/main.yml`. A value of another type ends a run before it changes anything. So does an unknown
@@ -40,6 +42,11 @@ HOST = """\
 
 Write them where Ansible looks for variables: `inventories/prod/group_vars/tornado/`, `host_vars/`, the inventory.
 [Operations](operations.md#options) lists those of the command line.
+"""
+BALANCER = """\
+## Inputs of a balancer
+
+Of the role `load_balancer`, for the group `balancer`; [the edge](edge.md#a-balancer) says how it works.
 """
 APP = """\
 ## Keys of an app
@@ -65,12 +72,14 @@ def render() -> str:
     defaults = load("defaults/main.yml")
     inputs = [*section(specs["main"]["options"], {**defaults, "tornado_app_defaults": None})]
     keys = [*section(specs["app"]["options"], defaults["tornado_app_defaults"])]
-    return "\n".join([HEAD, HOST, *inputs, APP, *keys]).rstrip("\n") + "\n"
+    options = load("meta/argument_specs.yml", BALANCER_ROLE)["argument_specs"]["main"]["options"]
+    balancers = [*section(options, {**dict.fromkeys(options, ""), **load("defaults/main.yml", BALANCER_ROLE)})]
+    return "\n".join([HEAD, HOST, *inputs, APP, *keys, BALANCER, *balancers]).rstrip("\n") + "\n"
 
 
-def load(path: str) -> Any:
-    """A YAML file of the role."""
-    return yaml.safe_load((ROLE / path).read_text(encoding="utf-8"))
+def load(path: str, role: Path = ROLE) -> Any:
+    """A YAML file of a role."""
+    return yaml.safe_load((role / path).read_text(encoding="utf-8"))
 
 
 def section(options: Mapping[str, Any], defaults: Mapping[str, Any], parent: str = "") -> Iterator[str]:

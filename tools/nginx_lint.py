@@ -13,9 +13,11 @@ from gixy.core.config import Config
 from gixy.core.manager import Manager
 from gixy.core.severity import MEDIUM, is_acceptable
 
-from tests.unit.conftest import make_plan, nginx_tree
+from tests.unit.conftest import make_plan
+from tests.unit.nginx_trees import nginx_tree
 from tests.unit.rendering import API, SHOP, nginx_files
 
+BANK = {"self_signed": True, "hsts": 31536000}
 APPS = {
     "shop": SHOP,
     "admin": {**SHOP, "path": "/admin/v2.0/", "balance": "cookie"},
@@ -32,6 +34,7 @@ APPS = {
         "nginx_location": "proxy_buffering off;",
     },
     "pages": {**SHOP, "path": "/pages/", "server_names": ["pages.example.com"], "command": "{python} app.py {socket}", "listen": "sockets"},
+    "bank": {**SHOP, "server_names": ["bank.example.com"], "redirect_names": ["www.bank.example.com"], "tls": BANK},
 }
 # Checks of gixy, and the locations where they are wrong. One that gixy does not name any more fails, too.
 ACCEPTED = {
@@ -39,11 +42,7 @@ ACCEPTED = {
     ("try_files_is_evil_too", "^~ /static/"),
     ("try_files_is_evil_too", "^~ /admin/v2.0/static/"),
     ("try_files_is_evil_too", "^~ /pages/static/"),
-    *(
-        ("try_files_is_evil_too", f"@{kind}_{app}")
-        for kind in ("files", "closing_static", "closing_files")
-        for app in ("shop", "admin", "api", "pages")
-    ),
+    *(("try_files_is_evil_too", f"@{kind}_{app}") for kind in ("files", "closing_static", "closing_files") for app in APPS),
     *(("try_files_is_evil_too", f"= /.tornado_app/ready{place}") for place in ("", *(f"/{index}" for index in range(len(APPS))))),
     # The check takes the path behind the name of an upstream for a part of a host's name.
     *(

@@ -18,7 +18,7 @@ from tools.process import ROOT, interruptible, postponed, undisturbed
 
 LANES = 2  # one alone leaves up to a third of two processors idle: it waits for drains, for gates, for hosts
 PATIENCE = 60  # seconds that an interrupted scenario has to end
-LONGEST = ["rolling", "hostile", "operations", "apps"]  # these begin, so that no lane is left alone at the end
+LONGEST = ["rolling", "fleet", "hostile", "operations", "apps"]  # these begin, so that no lane is left alone at the end
 # What Molecule prints when it begins a step, between codes for colours.
 STEP = re.compile(r"➜ (?P<step>[a-z_]+): Executing$")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils import checks
+from ansible_collections.tornado_app.deploy.plugins.module_utils.app import App
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils import acme, certificates, checks
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.changes import Host
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.controller import Arguments, CollectionAction, Result, Spec
 
@@ -45,6 +47,9 @@ class ActionModule(CollectionAction):
                     problems += checks.socket_problems(host.apps, host.state, host.name)
                 if not operations & {"restart", "rollback"}:
                     problems += checks.name_problems(host.apps, plans[host.name]["absent"], host.state, host.name)
+        if "provision" in operations:
+            problems += acme.shared_names({host.name: host.apps for host in fleet})
+            problems += [problem for host in fleet for app in host.apps.values() for problem in self.certificate_problems(app)]
         self.refuse(problems)
         locks = self.of_each_host(arguments["locked"]) if arguments["locked"] else {}
         return {
@@ -53,3 +58,13 @@ class ActionModule(CollectionAction):
             "differs": any(host.state["differences"] for host in fleet),
             "alive": sorted({host.state["host"]["lock"]["run"] for host in fleet if host.state["host"]["lock"]}),
         }
+
+    def certificate_problems(self, app: App) -> list[str]:
+        """What stands against bringing an app's certificate to its hosts."""
+        if app["tls"]["source"] != "files":
+            return []
+        where = f"tornado_apps.{app['name']}.tls"
+        try:
+            return list(certificates.problems(where, self.pair(app), app["tls"]["names"], datetime.now(UTC)))
+        except certificates.UnusableError as problem:
+            return [str(problem)]

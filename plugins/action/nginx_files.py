@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from ansible.errors import AnsibleActionFail
+
+from ansible_collections.tornado_app.deploy.plugins.module_utils.app import App
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.certificates import UnusableError
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.changes import found_slot
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.controller import Arguments, CollectionAction, Result, Spec
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.files import File, nginx_absent, sites, users
@@ -59,5 +63,16 @@ class ActionModule(CollectionAction):
             found = [found_slot(app, states[name], slot) for name, app in apps.items() for slot in app["slots"]]
             files += [{"path": path, "content": content} for path, content in self.upstreams(found).items()]
             absent = nginx_absent(arguments["plan"])
+            files += [self.certificate(together[0]) for together in sites(apps) if together[0]["tls"]["source"]]
         files += [{"path": path, "content": content} for path, content in self.upstreams(arguments["upstreams"]).items()]
         return self.module("nginx_config", files=files, absent=absent)
+
+    def certificate(self, app: App) -> dict[str, Any]:
+        """A certificate with its key, or the names of one that the host makes; one that is issued later finds its place taken by that."""
+        tls = app["tls"]
+        if tls["source"] != "files":
+            return {"path": tls["served"], "self_signed": tls["names"], "force": tls["source"] == "self_signed"}
+        try:
+            return {"path": tls["served"], "secret": self.pair(app).file()}
+        except UnusableError as problem:
+            raise AnsibleActionFail(str(problem)) from None

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import PurePosixPath
 from typing import ClassVar, NamedTuple
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.app import App, Apps
 from ansible_collections.tornado_app.deploy.plugins.module_utils.sandbox import of_rotation
 from ansible_collections.tornado_app.deploy.plugins.module_utils.things import Thing
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils import checks, things
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils import acme, checks, things, tls
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.certificates import UnusableError
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.changes import live_slots
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.controller import Arguments, CollectionAction, Result, Spec
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.files import File, nginx_absent, noted_ports, watchdog_settings
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import Plan
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.report import certificate_notes
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.secret_values import htpasswds
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.status_text import maintained, outdated
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.things import FACT
@@ -22,6 +26,7 @@ from ansible_collections.tornado_app.deploy.plugins.plugin_utils.things import F
 STEPS = {
     "host": ("ports", "limits", "needrestart"),
     "role": ("own_file",),
+    "acme": ("acme_file",),
     "supervisord": ("supervisord", "watchdog_settings", "unit_file", "tmpfiles", "rotation_file"),
 }
 
@@ -67,13 +72,20 @@ class ActionModule(CollectionAction):
         """The host as the module sees it."""
         plan = arguments["plan"]
         wanted = [
-            *things.base(arguments["packages"], plan["host"]["root"]),
+            *self.base(plan, [*arguments["packages"], *tls.packages(plan["apps"])]),
             *(things.file(planned.kind, planned.name, planned.file) for planned in files),
             *things.of_apps(plan["apps"]),
             *things.htpasswd(plan["apps"], htpasswds(plan["apps"], arguments["settings"] or {}, arguments["defaults"])),
             *self.of_nginx(plan),
+            *acme.things(plan["apps"], plan["host"]["root"]),
         ]
         return self.module("state_info", apps=plan["apps"], things=wanted)
+
+    def base(self, plan: Plan, packages: Iterable[str]) -> list[Thing]:
+        """What the host is to have whatever its apps are, and directories for what some of them need."""
+        root = plan["host"]["root"]
+        directories = [things.directory(path, "root", "root", "0755") for path in acme.directories(plan["apps"], root)]
+        return [*things.base(packages, root), *directories]
 
     def files(self, arguments: Arguments, python: str) -> list[Planned]:
         """The files that the host is to have, but nginx's and those of slots."""
@@ -87,6 +99,7 @@ class ActionModule(CollectionAction):
             path = f"/etc/systemd/system/tornado_app-logs@.{kind}"
             content = self.render(f"logs.{kind}.j2", properties=of_rotation())
             found.append(Planned("rotation_file", path, {"path": path, "content": content}))
+        found += self.of_acme(apps, root)
         for name, app in apps.items():
             unit = self.render("app.service.j2", app=app, __tornado_app_python=python)
             supervisord = self.render("supervisord.conf.j2", app=app, __tornado_app_python=python)
@@ -102,11 +115,29 @@ class ActionModule(CollectionAction):
             found += [Planned(kind, name, file) for kind, file in contents]
         return found
 
+    def of_acme(self, apps: Apps, root: str) -> Iterator[Planned]:
+        """What has certificates issued, where an app wants that."""
+        if not acme.issuing(apps):
+            return
+        contents = {f"{root}/acme.py": self.read("acme.py"), f"{root}/acme.json": acme.settings(apps), **dict(acme.shared_code(root))}
+        contents |= {path: self.render(f"acme.{kind}.j2") for kind, path in acme.UNITS.items()}
+        for path, content in contents.items():
+            yield Planned("acme_file", path, {"path": path, "content": content})
+
     def of_nginx(self, plan: Plan) -> list[Thing]:
         """What nginx is to have; sites of apps that share one with another app, and of absent apps, are not to be."""
         apps: Apps = plan["apps"]
         lines = {slot["upstream_config"]: slot["balancing"] for app in apps.values() for slot in app["slots"].values()}
-        return list(things.nginx(self.nginx_files(apps), lines, nginx_absent(plan)))
+        return [*things.nginx(self.nginx_files(apps), lines, nginx_absent(plan)), *things.certificates(apps, self.digests(apps))]
+
+    def digests(self, apps: Apps) -> dict[str, str]:
+        """App -> digest of its certificate on the controller. One that cannot be read is a matter of what would bring it to the host."""
+        found = {}
+        for name, app in apps.items():
+            if app["tls"]["source"] == "files":
+                with suppress(UnusableError):
+                    found[name] = hashlib.sha256(self.pair(app).certificates().encode()).hexdigest()
+        return found
 
     def judged(self, arguments: Arguments, state: Result, python: str, files: Iterable[Planned]) -> Result:
         """What follows from what the module has seen."""
@@ -118,7 +149,7 @@ class ActionModule(CollectionAction):
         further = things.compared(apps, state, environment, sysctls, [app["name"] for app in removals])  # type: ignore[arg-type]
         differences = [*state["differences"], *further]
         differs = things.by_kind(differences)
-        wanted = (*things.base([], plan["host"]["root"]), *things.of_apps(apps))
+        wanted = (*self.base(plan, []), *things.of_apps(apps))
         directories = {thing["path"]: thing for thing in wanted if thing["check"] == "directory"}
         return {
             "differences": differences,
@@ -138,5 +169,6 @@ class ActionModule(CollectionAction):
             ],
             "provisioned": [name for name, app in state["apps"].items() if app["provisioned"]],
             "static_files": things.static_files(apps, state),  # type: ignore[arg-type]
+            "certificates": certificate_notes(apps, state),  # type: ignore[arg-type]
             "live": live_slots(apps, state),  # type: ignore[arg-type]
         }

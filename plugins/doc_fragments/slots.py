@@ -38,6 +38,7 @@ options:
       host: {description: Value of the C(Host) header., type: str, required: true}
       prefix: {description: What nginx has before the app's own paths., type: str, required: true}
       health_url: {description: "Path by which nginx is asked whether the app is healthy, with the prefix.", type: str, required: true}
+      certificate: {description: nginx's file of its certificate; empty without TLS., type: str, required: true}
       health:
         description: When a process counts as healthy.
         type: dict

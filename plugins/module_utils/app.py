@@ -48,6 +48,31 @@ class Maintenance(TypedDict):
     allow: list[str]
 
 
+class Acme(TypedDict):
+    """An account with an ACME server; without a ``directory`` it is Let's Encrypt's."""
+
+    email: str
+    directory: str
+
+
+class Tls(TypedDict):
+    """How nginx serves an app over TLS. ``source`` is where its certificate comes from: files, acme or self_signed; empty without TLS.
+
+    ``certificate`` and ``key`` are files of the controller. ``served`` is the host's file with both, ``names`` are all that it is for;
+    apps of one site share them.
+    """
+
+    certificate: str
+    key: str
+    acme: Acme
+    self_signed: bool
+    redirect: bool
+    hsts: int
+    source: str
+    served: str
+    names: list[str]
+
+
 class Environment(TypedDict):
     """A virtualenv that a host lacks: ``install`` are arguments of pip, run in ``chdir``, where it can read the files of ``app``."""
 
@@ -81,6 +106,7 @@ class App(TypedDict):
     path: str
     strip_path: bool
     balance: str
+    tls: Tls
     environment: dict[str, str]
     secrets: list[str]  # the names alone
     requirements: str

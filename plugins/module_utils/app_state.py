@@ -15,6 +15,7 @@ from typing import NamedTuple, cast
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils import watchdog
 from ansible_collections.tornado_app.deploy.plugins.module_utils.app import App
+from ansible_collections.tornado_app.deploy.plugins.module_utils.certificates import state as tls_state
 from ansible_collections.tornado_app.deploy.plugins.module_utils.history import previous
 from ansible_collections.tornado_app.deploy.plugins.module_utils.history import read as read_history
 from ansible_collections.tornado_app.deploy.plugins.module_utils.memory import used
@@ -226,4 +227,5 @@ def app_state(app: App, answer: Supervised) -> AppState:
         "static_file": file,
         "static_digest": digests(str(static / file))[0] if file else "",
         "assets": marks(app["assets"]),
+        "tls": tls_state(app["name"], app["tls"]["source"], Path(app["slots"][live]["certificate"])) if app["tls"]["source"] else None,
     }

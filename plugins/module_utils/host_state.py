@@ -112,10 +112,10 @@ def sysctl_file(path: Path) -> dict[str, str]:
     return {key.strip(): " ".join(value.split()) for key, value in pairs}
 
 
-def http_holder() -> str:
-    """Who listens on port 80; a process that is not root's may have nginx's name."""
-    stranger = listeners({80}, besides=0).get(80)
-    return f"another user's {stranger}" if stranger else listeners({80}).get(80, "")
+def http_holder(port: int) -> str:
+    """Who listens on a port of nginx's; a process that is not root's may have nginx's name."""
+    stranger = listeners({port}, besides=0).get(port)
+    return f"another user's {stranger}" if stranger else listeners({port}).get(port, "")
 
 
 def drained(flag: Path) -> str:
@@ -149,7 +149,8 @@ def host_state(lock: Path) -> HostState:
         "begun": sorted({*units, *begun_apps()}),
         "sites": sites(units),
         "users": installed_users(),
-        "port_80": http_holder(),
+        "port_80": http_holder(80),
+        "port_443": http_holder(443),
         "free_bytes": shutil.disk_usage(nearest(Path("/srv"))).free,
         "memory": available(),
         "drained": drained(Path(DRAINED)),

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TypedDict
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.text import shown
-from ansible_collections.tornado_app.deploy.plugins.module_utils.untrusted import Bounded, connection
+from ansible_collections.tornado_app.deploy.plugins.module_utils.untrusted import Bounded, connection, over_tls
 
 HEAD = 65536  # bytes of an answer without what is asked for of its body
 # What reading raises of an answer that is none of HTTP's; for a chunk of a negative size that is a ValueError.
@@ -18,13 +19,17 @@ MALFORMED = (ValueError, http.client.HTTPException)
 
 
 class Answer(TypedDict):
-    """An answer: ``status`` is 0 when there was none, ``error`` is empty for a status of 200 to 399."""
+    """An answer: ``status`` is 0 when there was none, ``error`` is empty for a status of 200 to 399.
+
+    ``certificate`` is the digest of the one that came with it, over TLS.
+    """
 
     status: int
     latency_ms: float
     error: str
     headers: dict[str, str]
     body: str
+    certificate: str
 
 
 @contextmanager
@@ -40,7 +45,9 @@ def connected(address: str, timeout: float, size: int, owner: int) -> Iterator[B
             yield made
 
 
-def exchange(over: Bounded, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None) -> http.client.HTTPResponse:
+def exchange(
+    over: socket.socket, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None
+) -> http.client.HTTPResponse:
     """Ask once; the answer, of which the body is not read yet."""
     asking = http.client.HTTPConnection("localhost")
     asking.sock = over
@@ -48,16 +55,25 @@ def exchange(over: Bounded, method: str, path: str, headers: Mapping[str, str], 
     return asking.getresponse()
 
 
-def get(address: str, path: str, host: str, timeout: float, headers: Iterable[str] = (), size: int = 0, owner: int = -1) -> Answer:
+def get(
+    address: str, path: str, host: str, timeout: float, headers: Iterable[str] = (), size: int = 0, owner: int = -1, tls: bool = False
+) -> Answer:
     """Ask once, on a new connection, without following redirects; ``address`` is host:port or unix:path, as in nginx.
 
     ``timeout`` is for all of it. ``headers`` has those of the answer that are asked for, empty where it has none; ``body`` its first
     ``size`` bytes as text; ``owner`` is the user whose a unix socket has to be.
     """
     start = time.monotonic()
-    status, error, body, found = 0, "", "", dict.fromkeys(headers, "")
+    status, error, body, certificate, found = 0, "", "", "", dict.fromkeys(headers, "")
     try:
-        with connected(address, timeout, HEAD + size, owner) as over, exchange(over, "GET", path, {"Host": host}) as answer:
+        with ExitStack() as stack:
+            plain = stack.enter_context(connected(address, timeout, HEAD + size, owner))
+            over: socket.socket = plain
+            if tls:
+                secure = stack.enter_context(over_tls(plain, host))
+                certificate = hashlib.sha256(secure.getpeercert(binary_form=True) or b"").hexdigest()
+                over = secure
+            answer = stack.enter_context(exchange(over, "GET", path, {"Host": host}))
             status = answer.status
             found = {name: shown(answer.getheader(name, "")) for name in found}
             body = answer.read(size).decode("utf-8", "replace")  # a body that never ends is not waited for
@@ -65,4 +81,11 @@ def get(address: str, path: str, host: str, timeout: float, headers: Iterable[st
             error = f"{path} answered {status}"
     except (OSError, *MALFORMED) as problem:
         error = f"{path}: {shown(str(problem)) or type(problem).__name__}"
-    return {"status": status, "latency_ms": round((time.monotonic() - start) * 1000, 1), "error": error, "headers": found, "body": body}
+    return {
+        "status": status,
+        "latency_ms": round((time.monotonic() - start) * 1000, 1),
+        "error": error,
+        "headers": found,
+        "body": body,
+        "certificate": certificate,
+    }

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 NGINX = "/usr/sbin/nginx"
+OWN_FILES = "tornado_app"  # in nginx's tree: certificates, each with its key, and users
 PID_FILE = Path("/run/nginx.pid")
 # The digest of what nginx last loaded.
 STATE_FILE = "/var/lib/tornado_app/nginx.loaded"
@@ -25,11 +26,12 @@ class RefusedError(Exception):
 
 
 def loaded_digest(root: Path) -> str:
-    """Digest of the configuration on disk with all that it includes, in whatever encoding; raises RefusedError."""
+    """Digest of the configuration on disk with all that it includes, in whatever encoding, and of the certificates; raises RefusedError."""
     done = subprocess.run([NGINX, "-T", "-q", "-c", str(root / "nginx.conf")], capture_output=True, check=False)
     if done.returncode:
         raise RefusedError(done.stderr.decode("utf-8", "replace").strip())
-    return hashlib.sha256(done.stdout).hexdigest()
+    certificates = (path.read_bytes() for path in sorted((root / OWN_FILES).glob("*.pem")))
+    return hashlib.sha256(b"".join((done.stdout, *certificates))).hexdigest()
 
 
 def master() -> int:

@@ -23,6 +23,7 @@ class Slot(TypedDict):
     """One of the two slots of an app. Paths are absolute but ``upstream_config``, which is relative to nginx's tree.
 
     ``logs`` is the directory of what its processes write; empty when the journal has it. ``logrotate`` says how large it grows.
+    ``certificate`` is the file with which nginx serves its app over TLS; empty when it does not.
     """
 
     app: str
@@ -40,6 +41,7 @@ class Slot(TypedDict):
     host: str
     prefix: str
     health_url: str
+    certificate: str
     health: Health
     drain: Drain
     stop_timeout: int
@@ -79,6 +81,7 @@ SLOT: dict[str, dict[str, Any]] = {
     "host": _STR,
     "prefix": _STR,
     "health_url": _STR,
+    "certificate": _STR,
     "health": {"type": "dict", "required": True, "options": {"path": _STR, "timeout": _INT}},
     "drain": {"type": "dict", "required": True, "options": {"timeout": _INT}},
     "stop_timeout": _INT,

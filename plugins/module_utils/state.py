@@ -89,6 +89,19 @@ class WatchdogState(TypedDict):
     processes: dict[str, Restarts]
 
 
+class TlsState(TypedDict):
+    """The certificate that an app is served with: ``expires`` is UTC, empty when it cannot be read; ``days_left`` is below 0 then.
+
+    ``days`` are those of its whole life. ``source`` is the plan's word for where it comes from, ``renewal`` what is wrong with that.
+    """
+
+    source: str
+    expires: str
+    days_left: int
+    days: int
+    renewal: str
+
+
 class AppState(TypedDict):
     """An app on a host: ``untrusted`` is what its supervisord says that cannot be believed.
 
@@ -122,6 +135,7 @@ class AppState(TypedDict):
     static_file: str
     static_digest: str
     assets: dict[str, str]
+    tls: TlsState | None
 
 
 class Lock(TypedDict, total=False):
@@ -167,6 +181,7 @@ class HostState(TypedDict):
     sites: list[Site]
     users: list[str]
     port_80: str
+    port_443: str
     free_bytes: int
     memory: int
     drained: str  # since when it wants no requests, UTC; empty when it does

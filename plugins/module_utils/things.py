@@ -2,9 +2,11 @@
 
 A thing has a ``kind`` and a ``name``, by which tasks know it, and says by ``check`` how it is looked at: ``package``, ``user`` (``home``,
 ``shell``, ``comment``), ``directory`` and ``file`` (``path``, ``owner``, ``group``, ``mode`` as octal text; a file its ``sha256``),
-``line`` (``path``, a file with that ``line``), ``absent`` (``path``), ``private`` (``path``, a file that others cannot read), ``service``
-(its ``unit``, enabled and started), ``reload`` (a ``unit`` that systemd has to know as it is on disk), ``loaded`` (``path``, a
-configuration that the running nginx has to have loaded).
+``certificate`` (the same of a file with a certificate and its key: the ``sha256`` is of all before the key, or ``names`` are those for
+which the host makes it itself), ``issued`` (``path``, such a file that somebody else has issued for ``names``), ``line`` (``path``, a file
+with that ``line``), ``absent`` (``path``), ``private`` (``path``, a file that others cannot read), ``service`` (its ``unit``, enabled and
+started), ``reload`` (a ``unit`` that systemd has to know as it is on disk), ``loaded`` (``path``, a configuration that the running nginx
+has to have loaded).
 """
 
 from __future__ import annotations
@@ -19,8 +21,15 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TypedDict
 
+from ansible_collections.tornado_app.deploy.plugins.module_utils.certificates import (
+    chain,
+    issued_problem,
+    pair_problem,
+    self_signed_problem,
+)
 from ansible_collections.tornado_app.deploy.plugins.module_utils.nginx import NGINX, STATE_FILE, RefusedError, loaded_digest
 from ansible_collections.tornado_app.deploy.plugins.module_utils.state import Difference
+from ansible_collections.tornado_app.deploy.plugins.module_utils.text import exact
 from ansible_collections.tornado_app.deploy.plugins.module_utils.users import user_id
 
 
@@ -40,6 +49,7 @@ class Thing(TypedDict, total=False):
     shell: str
     comment: str
     unit: str
+    names: list[str]
 
 
 SYSTEMD = ("LoadState", "ActiveState", "UnitFileState", "NeedDaemonReload")
@@ -140,6 +150,20 @@ def line_problem(thing: Thing) -> str:
     return "" if thing["line"].encode() in map(bytes.strip, lines) else f"without {thing['line']}"
 
 
+def certificate_problem(thing: Thing) -> str:
+    """What is wrong with a file that has a certificate and its key; empty when nothing is. A link is not followed."""
+    path = Path(thing["path"])
+    try:
+        found = os.lstat(path)
+        digest = hashlib.sha256(os.fsencode(chain(exact(path)))).hexdigest()
+    except OSError:
+        return "missing"
+    problem = self_signed_problem(path, thing["names"]) if "names" in thing else pair_problem(path)
+    if not problem and digest != thing.get("sha256", digest):
+        problem = "another certificate"
+    return ", ".join(filter(None, (problem, owner_problem(thing, found))))
+
+
 def absent_problem(thing: Thing) -> str:
     """Whether something exists that should not."""
     return "exists" if os.path.lexists(thing["path"]) else ""
@@ -193,6 +217,8 @@ def differences(things: Iterable[Thing]) -> list[Difference]:
         "file": file_problem,
         "line": line_problem,
         "absent": absent_problem,
+        "certificate": certificate_problem,
+        "issued": lambda thing: issued_problem(Path(thing["path"]), thing["names"]),
         "private": private_problem,
         "loaded": loaded_problem,
         "service": lambda thing: service_problem(thing, known),

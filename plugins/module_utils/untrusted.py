@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import ssl
 import stat
 import subprocess
 import time
@@ -49,10 +50,40 @@ class Bounded(socket.socket):
         """Receive in time; http.client reads by this alone."""
         self.hurry()
         count = super().recv_into(buffer, nbytes, flags)
-        self.received += count
+        self.count(count)
+        return count
+
+    def count(self, received: int) -> None:
+        """Note how much has come."""
+        self.received += received
         if self.received > self.size:
             raise UntrustedError(f"it answers more than {self.size} bytes")
+
+
+class BoundedTls(ssl.SSLSocket):
+    """The same over TLS, where nobody is asked who he is."""
+
+    bounded: Bounded
+
+    def recv_into(self, buffer: Any, nbytes: int | None = None, flags: int = 0) -> int:
+        """Receive in time."""
+        self.settimeout(max(0.001, self.bounded.end - time.monotonic()))
+        count = super().recv_into(buffer, nbytes, flags)
+        self.bounded.count(count)
         return count
+
+
+def over_tls(plain: Bounded, host: str) -> BoundedTls:
+    """Go on over TLS on a connection, with the host of this name."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.sslsocket_class = BoundedTls
+    plain.hurry()
+    made = context.wrap_socket(plain, server_hostname=host.strip("[]"))
+    assert isinstance(made, BoundedTls)
+    made.bounded = plain
+    return made
 
 
 KINDS = {"file": stat.S_ISREG, "socket": stat.S_ISSOCK}

@@ -9,6 +9,8 @@ description:
   - Looks at the plans and the states of all hosts of the play at once, and fails with everything that is in the way of the run, one line
     each. Such are hosts that are missing, an operating system that is not supported, ports, users and paths that are somebody else's,
     limits that a host cannot give.
+  - Before a provision it reads the certificates and keys of the controller, and says what nginx or clients would not take. It refuses an
+    ACME server's certificates for a name that several hosts have, unless the inventory has a group C(balancer).
   - With O(locked) it also says whether another run may have changed a host since its state was read.
   - Runs on the controller alone. Call it with C(run_once).
 options:

@@ -14,6 +14,8 @@ description:
     upon which the sites are expected to ask clients to close their connections, until the earlier connections have ended.
   - Of a server name that several sites of an address have, nginx takes the first site and no more than warns of the others. That is
     refused for the names of a file with O(files[].app), whichever of the two would win.
+  - A F(nginx.conf) that is not the role's own is kept beside it. What it has and the new one has not goes on in files that the new one
+    includes, C(conf.d/00-from-nginx-conf.conf) and C(modules-enabled/90-from-nginx-conf.conf); a warning names what cannot.
   - Include directives of the files should be relative, so that the copy includes its own files.
   - One after the other on a host, since what a killed controller has started goes on to its end.
 options:
@@ -24,7 +26,21 @@ options:
     default: []
     suboptions:
       path: {description: "Path relative to O(root).", type: str, required: true}
-      content: {description: "The whole content.", type: str, required: true}
+      content: {description: "The whole content.", type: str}
+      secret:
+        description:
+          - The same, instead, of a file with a certificate and its key, whose path begins with C(tornado_app/). Root alone can read it, and
+            no output shows it.
+        type: str
+      self_signed:
+        description:
+          - Instead, the names of a certificate that the host makes itself, and puts before its key in such a file.
+          - Another one is made for other names, when 30 days are left, and in the place of one that somebody has issued; without
+            O(files[].force) only where there is none.
+        type: list
+        elements: str
+        default: []
+      force: {description: "Whether a file that is there already is replaced.", type: bool, default: true}
       app: {description: "The app whose site it is, if it is one; nobody else may have its server names.", type: str, default: ""}
   absent:
     description: Paths relative to O(root) that are removed.
@@ -79,62 +95,44 @@ reloaded:
   returned: success
 """
 
-import os
-import shutil
-import stat
 import tempfile
-import time
 from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
-
+from ansible_collections.tornado_app.deploy.plugins.module_utils.certificates import (
+    NoOpensslError,
+    pair_problem,
+    self_signed,
+    self_signed_problem,
+)
 from ansible_collections.tornado_app.deploy.plugins.module_utils.flock import NotHeldError, locked
-from ansible_collections.tornado_app.deploy.plugins.module_utils.nginx import NGINX, RefusedError, loaded_digest, master, shared_names
+from ansible_collections.tornado_app.deploy.plugins.module_utils.nginx import (
+    NGINX,
+    OWN_FILES,
+    RefusedError,
+    loaded_digest,
+    master,
+    shared_names,
+)
+from ansible_collections.tornado_app.deploy.plugins.module_utils.nginx_main import MAIN_FILE, UnreadableError, is_foreign, successors
+from ansible_collections.tornado_app.deploy.plugins.module_utils.nginx_reload import NotReloadedError, reload
+from ansible_collections.tornado_app.deploy.plugins.module_utils.nginx_tree import PUBLIC, SECRET, copy_with, install, is_own, text
 from ansible_collections.tornado_app.deploy.plugins.module_utils.own_lines import blamed
-from ansible_collections.tornado_app.deploy.plugins.module_utils.proc import nginx_workers, peers
-from ansible_collections.tornado_app.deploy.plugins.module_utils.text import exact, valid
+from ansible_collections.tornado_app.deploy.plugins.module_utils.quiet import QuietModule
+from ansible_collections.tornado_app.deploy.plugins.module_utils.text import valid
 
-HTTP = 80
-
-
-def text(path: Path) -> str | None:
-    """What a file says, in whatever encoding; None when it is not there."""
-    try:
-        found: str = exact(path)
-    except FileNotFoundError:
-        return "" if path.is_symlink() else None  # a link to nothing is there all the same
-    return found
+Wanted = dict[str, Any]  # path in the tree -> its content, None for none
 
 
-def copy_with(root: Path, wanted: dict[str, str | None], candidate: Path) -> None:
-    """Make the tree as it would be: the present one with the wanted files."""
-    if root.is_dir():
-        shutil.copytree(root, candidate, symlinks=True)
-        for link in [path for path in candidate.rglob("*") if path.is_symlink()]:
-            original = (root / link.relative_to(candidate)).resolve()
-            link.unlink()
-            if original.is_dir():  # what is put there must not reach the original
-                shutil.copytree(original, link, ignore_dangling_symlinks=True)
-            else:  # a relative link would lead out of the copy
-                link.symlink_to(original)
-    for relative, content in wanted.items():
-        path = candidate / relative
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.unlink(missing_ok=True)
-        if content is not None:
-            path.write_text(content, encoding="utf-8")
-
-
-def refuse_shared_names(module: AnsibleModule, dump: str, complaints: str, sites: Mapping[str, str]) -> None:
+def refuse_shared_names(module: QuietModule, dump: str, complaints: str, sites: Mapping[str, str]) -> None:
     """Fail when an app would not get the requests for its names, or would get those of somebody else."""
     if problems := shared_names(dump, complaints, sites):
         module.fail_json(msg=valid(f"the present configuration of nginx stays in place: {'; '.join(problems)}"))
 
 
-def judge(module: AnsibleModule, root: Path, wanted: dict[str, str | None], sites: Mapping[str, str]) -> None:
+def judge(module: QuietModule, root: Path, wanted: Wanted, sites: Mapping[str, str]) -> None:
     """Let nginx itself judge the tree as it would be."""
     with tempfile.TemporaryDirectory(prefix="nginx-candidate-") as folder:
         candidate = Path(folder) / "nginx"
@@ -147,70 +145,50 @@ def judge(module: AnsibleModule, root: Path, wanted: dict[str, str | None], site
         refuse_shared_names(module, dump.replace(str(candidate), str(root)), errors, sites)
 
 
-def told(module: AnsibleModule, root: Path) -> tuple[int, str, str]:
+def told(module: QuietModule, root: Path) -> tuple[int, str, str]:
     """What nginx says of a tree: its exit code, all files that count, and its complaints."""
     code, dump, errors = module.run_command([NGINX, "-T", "-q", "-c", str(root / "nginx.conf")])
     return int(code), str(dump), str(errors)
 
 
-def let_clients_go(module: AnsibleModule) -> None:
-    """Wait until no connection is left that was there before clients were asked to open new ones."""
-    before = peers(HTTP)
-    deadline = time.monotonic() + module.params["keepalive_timeout"]
-    while before & peers(HTTP) and time.monotonic() < deadline:
-        time.sleep(0.05)
+def content_of(file: Mapping[str, Any], path: Path) -> str | None:
+    """What is to be in a file; None when what is there may stay."""
+    if file["self_signed"]:
+        # Without force it holds the place of one that somebody issues, which may be there already.
+        problem = self_signed_problem(path, file["self_signed"]) if file["force"] else pair_problem(path)
+        return self_signed(file["self_signed"]) if problem else text(path)
+    if not file["force"] and path.exists():
+        return None
+    return str(file["content"] if file["secret"] is None else file["secret"])
 
 
-def reload(module: AnsibleModule) -> None:
-    """Reload nginx without cutting a request, and wait until workers with the new configuration have taken over."""
-    closing = Path(module.params["closing"])
-    closing.parent.mkdir(parents=True, exist_ok=True)
-    closing.parent.chmod(0o755)  # nginx's workers look for the file
-    closing.touch()
+def keep(module: QuietModule, root: Path, after: str) -> Wanted:
+    """What goes on of an operator's main file, when the role's takes its place."""
     try:
-        let_clients_go(module)
-        replace_workers(module)
-    finally:
-        closing.unlink(missing_ok=True)
+        files, lost = successors(root, after)
+    except UnreadableError as problem:
+        module.fail_json(msg=f"nothing is changed: {root / MAIN_FILE} cannot be read near {valid(str(problem))!r}; see nginx -t")
+    for line in lost:
+        module.warn(f"{valid(line)}; a site that needs it says it itself")
+    return files
 
 
-def replace_workers(module: AnsibleModule) -> None:
-    """Reload nginx and wait until workers with the new configuration have taken over."""
-    pid = master()
-    before = set(nginx_workers(pid))
-    module.run_command([module.get_bin_path("systemctl", required=True), "reload", "nginx.service"], check_rc=True)
-    deadline = time.monotonic() + module.params["timeout"]
-    while not (now := set(nginx_workers(pid))) or now & before:
-        if time.monotonic() > deadline:
-            module.fail_json(msg="nginx was told to reload but did not replace its workers; see /var/log/nginx/error.log")
-        time.sleep(0.05)
+def has_key(path: str) -> bool:
+    """Whether a file of the tree is one of those with a certificate and its key."""
+    return path.startswith(f"{OWN_FILES}/")
 
 
-def is_public(path: Path, content: str | None) -> bool:
-    """Whether a file that is to be there belongs to root and can be read by all."""
-    if content is None:
-        return True
-    found = path.lstat()
-    return (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (os.geteuid(), os.getegid(), 0o644)
-
-
-def install(module: AnsibleModule, path: Path, content: str | None) -> None:
-    """Put one file into place, whole or not at all; remove it when there is no content."""
-    if content is None:
-        path.unlink(missing_ok=True)
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=module.tmpdir)
-    with os.fdopen(handle, "w", encoding="utf-8") as stream:
-        stream.write(content)
-    module.atomic_move(temporary, str(path))
-    os.chown(path, os.geteuid(), os.getegid())  # the move gives a new file the owner and the mode of the one before
-    os.chmod(path, 0o644)
+def diff(root: Path, path: str, before: str | None, after: str | None) -> dict[str, str]:
+    """What a file was and will be, for the operator; of one with a key no more than that it is another."""
+    if has_key(path):
+        before, after = before and "(another certificate)\n", after and "(a certificate)\n"
+    where = str(root / path)
+    return {"before_header": where, "after_header": where, "before": valid(before or ""), "after": after or ""}
 
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(
+    module = QuietModule(
         argument_spec={
             "files": {
                 "type": "list",
@@ -218,9 +196,13 @@ def main() -> None:
                 "default": [],
                 "options": {
                     "path": {"type": "str", "required": True},
-                    "content": {"type": "str", "required": True},
+                    "content": {"type": "str"},
+                    "secret": {"type": "str", "no_log": True},
+                    "self_signed": {"type": "list", "elements": "str", "default": []},
+                    "force": {"type": "bool", "default": True},
                     "app": {"type": "str", "default": ""},
                 },
+                "mutually_exclusive": [("content", "secret")],
             },
             "absent": {"type": "list", "elements": "str", "default": []},
             "root": {"type": "path", "default": "/etc/nginx"},
@@ -237,15 +219,28 @@ def main() -> None:
             configure(module)
     except NotHeldError as problem:
         module.fail_json(msg=f"nothing is changed: {problem}")
+    except NoOpensslError as problem:
+        if module.check_mode:  # it comes with the packages, so that nothing can be judged yet
+            module.exit_json(changed=True, reloaded=False, diff=[])
+        module.fail_json(msg=f"nothing is changed: {problem}")
+    except NotReloadedError as problem:
+        module.fail_json(msg=str(problem))
 
 
-def configure(module: AnsibleModule) -> None:
+def configure(module: QuietModule) -> None:
     """Bring files and nginx to what is wanted, and end the module."""
     root, state_file = Path(module.params["root"]), Path(module.params["state_file"])
-    wanted: dict[str, str | None] = {file["path"]: file["content"] for file in module.params["files"]}
+    files = {file["path"]: file for file in module.params["files"]}
+    wanted: Wanted = {path: content for path, file in files.items() if (content := content_of(file, root / path)) is not None}
     wanted.update(dict.fromkeys(module.params["absent"]))
+    if MAIN_FILE in wanted and is_foreign(text(root / MAIN_FILE), state_file):
+        wanted = {**keep(module, root, wanted[MAIN_FILE]), **wanted}  # in this order: a run that is killed in between loses nothing
     before = {path: text(root / path) for path in wanted}
-    differing = {path: content for path, content in wanted.items() if content != before[path] or not is_public(root / path, content)}
+
+    def differs(path: str, content: str | None) -> bool:
+        return content != before[path] or (content is not None and not is_own(root / path, SECRET if has_key(path) else PUBLIC))
+
+    differing = {path: content for path, content in wanted.items() if differs(path, content)}
 
     installed = Path(NGINX).exists()
     if not installed and not module.check_mode:
@@ -258,18 +253,10 @@ def configure(module: AnsibleModule) -> None:
         refuse_shared_names(module, dump, errors, sites)
     if differing and not module.check_mode:
         for path, content in differing.items():
-            install(module, root / path, content)
+            install(root / path, content, SECRET if has_key(path) else PUBLIC)
 
-    result: dict[str, Any] = {"changed": bool(differing), "reloaded": False, "diff": []}
-    for path, content in differing.items():
-        result["diff"].append(
-            {
-                "before_header": str(root / path),
-                "after_header": str(root / path),
-                "before": valid(before[path] or ""),
-                "after": content or "",
-            }
-        )
+    changes = [diff(root, path, before[path], content) for path, content in differing.items()]
+    result: dict[str, Any] = {"changed": bool(differing), "reloaded": False, "diff": changes}
     if installed and not module.check_mode:
         try:
             digest = loaded_digest(root)
@@ -277,10 +264,10 @@ def configure(module: AnsibleModule) -> None:
             module.fail_json(msg=f"nginx refuses the configuration on disk: {problem}")
         if text(state_file) != digest:
             if master():
-                reload(module)
+                reload(Path(module.params["closing"]), module.params["keepalive_timeout"], module.params["timeout"])
                 result["reloaded"] = result["changed"] = True
             state_file.parent.mkdir(parents=True, exist_ok=True)
-            install(module, state_file, digest)
+            install(state_file, digest)
         else:  # what a run left that was killed while it waited, and whose change was taken back since
             Path(module.params["closing"]).unlink(missing_ok=True)
     module.exit_json(**result)

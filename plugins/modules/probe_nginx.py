@@ -11,6 +11,7 @@ description:
     without following redirects.
   - An answer is right when its status is 200 to 399, nginx does not name another slot than the one that is meant to answer, and a static
     file may be kept as long as its URL allows, a year with a version and not at all without.
+  - An app with a certificate is asked for over TLS, and that certificate has to come. Nobody has to trust it.
   - Who listens on the port has to be root, as whom nginx begins; an app may be able to listen there when nginx does not run.
   - Where the app's site would name a slot and none is named, somebody else's site has the app's name, and nginx takes that one.
 extends_documentation_fragment: [tornado_app.deploy.slots]
@@ -29,6 +30,10 @@ options:
     description: Port of nginx.
     type: int
     default: 80
+  tls_port:
+    description: Port of nginx for apps with a certificate.
+    type: int
+    default: 443
   slot_path:
     description: Where the apps' sites name the slot that gets requests. Sites that do not, because they are older, name none.
     type: str
@@ -82,6 +87,7 @@ from urllib.parse import quote
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.tornado_app.deploy.plugins.module_utils.certificates import fingerprint, is_address
 from ansible_collections.tornado_app.deploy.plugins.module_utils.http import get
 from ansible_collections.tornado_app.deploy.plugins.module_utils.proc import reached
 from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import SLOTS
@@ -97,6 +103,7 @@ class Request(NamedTuple):
     app: str
     host: str
     prefix: str  # of the app's paths; ``path`` begins with it
+    certificate: str
     path: str
     slot: str = ""
     kept: bool | None = None
@@ -104,7 +111,8 @@ class Request(NamedTuple):
 
 def requests_of(slot: dict[str, Any], static_file: dict[str, str] | None) -> list[Request]:
     """What to ask nginx for a slot."""
-    site = (slot["app"], slot["host"], slot["prefix"])
+    certificate = slot["certificate"] if Path(slot["certificate"] or "/nowhere").exists() else ""  # it comes with its site
+    site = (slot["app"], slot["host"], slot["prefix"], certificate)
     found = [Request(*site, slot["health_url"], slot["name"])]
     if static_file:
         url = f"{slot['prefix']}/static/{quote(static_file['path'])}"
@@ -126,12 +134,22 @@ def names_slot(sites: Path, app: str, path: str) -> bool:
     return any(f"log_format tornado_app_{app} " in text and f"location = {path} {{" in text for text in texts)
 
 
-def ask(request: Request, address: str, port: int, timeout: float, slot_path: str, sites: Path) -> dict[str, Any]:
+def certificate_problem(request: Request, served: str) -> str:
+    """Whether nginx serves another certificate than the one on disk; who names no host, as for an address, gets that of another app."""
+    if not request.certificate or is_address(request.host.strip("[]")) or served == fingerprint(Path(request.certificate)):
+        return ""
+    return f"nginx serves another certificate than that of {request.certificate}; systemctl reload nginx takes the file"
+
+
+def ask(request: Request, address: str, ports: dict[str, int], timeout: float, slot_path: str, sites: Path) -> dict[str, Any]:
     """One request: what came, and what is wrong with it."""
-    answer = get(f"{address}:{port}", request.path, request.host, timeout, headers=[CACHE_CONTROL])
-    error, slot, header = answer["error"], "", answer["headers"][CACHE_CONTROL]
+    tls = bool(request.certificate)
+    where = f"{address}:{ports['tls' if tls else 'plain']}"
+    answer = get(where, request.path, request.host, timeout, headers=[CACHE_CONTROL], tls=tls)
+    slot, header = "", answer["headers"][CACHE_CONTROL]
+    error = answer["error"] or certificate_problem(request, answer["certificate"])
     if request.slot and not error:
-        said = get(f"{address}:{port}", request.prefix + slot_path, request.host, timeout, size=16)
+        said = get(where, request.prefix + slot_path, request.host, timeout, size=16, tls=tls)
         slot = said["body"] if said["body"] in ("blue", "green") else ""
         if slot not in ("", request.slot):
             error = f"nginx sends requests to the slot {slot} instead of {request.slot}"
@@ -158,6 +176,7 @@ def main() -> None:
             "static_files": {"type": "dict", "default": {}},
             "address": {"type": "str", "default": "127.0.0.1"},
             "port": {"type": "int", "default": 80},
+            "tls_port": {"type": "int", "default": 443},
             "slot_path": {"type": "str", "default": "/.tornado_app/slot"},
             "sites": {"type": "path", "default": "/etc/nginx/conf.d"},
             "timeout": {"type": "float", "default": 10},
@@ -165,14 +184,17 @@ def main() -> None:
         supports_check_mode=True,
     )
     params = module.params
-    where = (params["address"], params["port"], params["timeout"], params["slot_path"], Path(params["sites"]))
+    ports = {"plain": params["port"], "tls": params["tls_port"]}
+    where = (params["address"], ports, params["timeout"], params["slot_path"], Path(params["sites"]))
     requests = [request for slot in params["slots"] for request in requests_of(slot, params["static_files"].get(slot["app"]))]
     with ThreadPoolExecutor(max_workers=min(64, max(1, len(requests)))) as pool:
         answers = list(pool.map(lambda request: ask(request, *where), requests))
-    strangers = reached({params["port"]}).get(params["port"], set()) - {os.geteuid()}
-    for answer in answers if strangers else []:
-        users = ", ".join(map(str, sorted(strangers)))
-        answer["error"] = f"{answer['app']} through nginx: who listens on port {params['port']} is of user id {users}, not root's nginx"
+    listening = reached(set(ports.values()))
+    for request, answer in zip(requests, answers):
+        port = ports["tls" if request.certificate else "plain"]
+        if strangers := listening.get(port, set()) - {os.geteuid()}:
+            users = ", ".join(map(str, sorted(strangers)))
+            answer["error"] = f"{answer['app']} through nginx: who listens on port {port} is of user id {users}, not root's nginx"
     errors = [answer["error"] for answer in answers if answer["error"]]
     if errors:
         module.fail_json(msg="\n".join(errors), changed=False, answers=answers)

@@ -91,7 +91,7 @@ directories:
   returned: success
 files:
   description: The files that differ, as M(tornado_app.deploy.install_files) takes them, by the step that writes them. C(host), C(role) (the
-    collection's own) and C(supervisord) (its configuration, watchdogs, units and what belongs to them).
+    collection's own), C(acme) and C(supervisord) (its configuration, watchdogs, units and what belongs to them).
   type: dict
   returned: success
 static_files:
@@ -119,6 +119,11 @@ outdated:
   returned: success
 maintenance:
   description: Which apps are in maintenance, since when, and how that ends.
+  type: list
+  elements: str
+  returned: success
+certificates:
+  description: Which certificates end soon, or were not renewed though they do not, a line each.
   type: list
   elements: str
   returned: success

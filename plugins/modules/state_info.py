@@ -63,6 +63,7 @@ host:
       elements: dict
     users: {description: The apps whose users the role has made., type: list, elements: str}
     port_80: {description: Who listens on port 80; empty when nobody does., type: str, sample: nginx (pid 812)}
+    port_443: {description: The same of port 443., type: str, sample: nginx (pid 812)}
     free_bytes: {description: Free space where the apps live., type: int}
     memory: {description: Bytes of memory and swap that processes can still take., type: int}
     drained: {description: "Since when (UTC) the host wants no requests; empty when it does.", type: str}
@@ -116,6 +117,12 @@ apps:
     history: {description: "What was live, latest first. Each with release at by version commit run withdrawn.", type: list, elements: dict}
     previous: {description: What a rollback goes to; empty when there is nothing., type: str}
     foreign_ports: {description: Port (text) to another user's process that listens on it., type: dict}
+    tls:
+      description:
+        - Of an app with TLS, C(source) (files, acme or self_signed), when its certificate C(expires) (UTC), C(days_left), of
+          how many C(days), and in C(renewal)
+          what is wrong with its renewal. None without TLS.
+      type: dict
     static_file: {description: One static file of the live slot; empty when there is none., type: str}
     static_digest: {description: "SHA-512 of its content, in hexadecimal.", type: str}
     assets: {description: "Release whose static files have names in the store to its directory of static files.", type: dict}

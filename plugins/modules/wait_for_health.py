@@ -125,7 +125,7 @@ def look(slot: Asked, request_timeout: float, pool: Executor) -> list[Seen]:
     nobody = f"no supervisord that answers on {slot['socket']} knows it{''.join(f'; {problem}' for problem in strange)}"
     unknown = ProcessInfo(slot["group"], "", "UNKNOWN", 0, nobody, None)
     asked = [(str(port), port, answer) for port, answer in zip(ports, answers)]
-    silent: Answer = {"status": 0, "latency_ms": 0.0, "error": "", "headers": {}, "body": ""}
+    silent: Answer = {"status": 0, "latency_ms": 0.0, "error": "", "headers": {}, "body": "", "certificate": ""}
     found: list[Seen] = []
     for name, port, answer in [*asked, *((worker, 0, silent) for worker in worker_names(slot))]:
         info = infos.get(name, unknown)

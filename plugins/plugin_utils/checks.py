@@ -41,7 +41,8 @@ def host_problems(apps: Apps, state: State, host: HostSettings) -> list[str]:
 
     ``host`` has name, distribution, distribution_version, nofile and sysctl (whether the kernel's ceilings may be raised).
     """
-    return [f"{host['name']}: {problem}" for problem in (*_system_problems(state["host"], host), *_app_problems(apps, state))]
+    found = (*_system_problems(state["host"], host), *_port_problems(apps, state["host"]), *_app_problems(apps, state))
+    return [f"{host['name']}: {problem}" for problem in found]
 
 
 def _system_problems(system: HostState, host: HostSettings) -> Iterator[str]:
@@ -53,14 +54,19 @@ def _system_problems(system: HostState, host: HostSettings) -> Iterator[str]:
         yield f"/usr/bin/python3 is {system['python'] or 'missing'}; {dotted(PYTHON_MIN)} or newer is needed"
     if system["nginx_version"] and version(system["nginx_version"]) < NGINX_MIN:
         yield f"nginx {system['nginx_version']} is too old; {dotted(NGINX_MIN)} or newer is needed"
-    if system["port_80"] and not system["port_80"].startswith("nginx "):
-        yield f"port 80, which nginx needs, is held by {system['port_80']}; stop it, or give the app a host of its own"
     if host["nofile"] > system["nofile_ceiling"] and not (system["nofile_raisable"] and host["sysctl"]):
         way_out = (
             "set tornado_app_sysctl: true" if system["nofile_raisable"] else "lower it, or raise the limit of the container or machine"
         )
         ceiling = system["nofile_ceiling"]
         yield f"tornado_app_nofile {host['nofile']} is above {ceiling}, the most that this host can give; {way_out}"
+
+
+def _port_problems(apps: Apps, system: HostState) -> Iterator[str]:
+    ports = {"80": system["port_80"], **({"443": system["port_443"]} if any(app["tls"]["source"] for app in apps.values()) else {})}
+    for port, holder in ports.items():
+        if holder and not holder.startswith("nginx "):
+            yield f"port {port}, which nginx needs, is held by {holder}; stop it, or give the app a host of its own"
 
 
 def _app_problems(apps: Apps, state: State) -> Iterator[str]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any, ClassVar, cast
 
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleError, AnsibleFileNotFound
 from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import lookup_loader
 from ansible.template import trust_as_template
 
-from ansible_collections.tornado_app.deploy.plugins.module_utils.app import Apps
+from ansible_collections.tornado_app.deploy.plugins.module_utils.app import App, Apps
 from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import Slot
 from ansible_collections.tornado_app.deploy.plugins.module_utils.state import State
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.certificates import Pair, UnusableError, chain_of, key_of
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.changes import Host
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.files import sites
 
@@ -105,7 +107,9 @@ class CollectionAction(ActionBase):  # type: ignore[misc]  # Ansible carries no 
         """Path in nginx's tree -> content, of all that serves these apps but their upstreams."""
         found = {
             "nginx.conf": self.render("nginx.conf.j2"),
-            "conf.d/tornado_app.conf": self.render("nginx_default.conf.j2", apps=list(apps.values())),
+            "conf.d/tornado_app.conf": self.render(
+                "nginx_default.conf.j2", apps=list(apps.values()), sites=[together[0] for together in sites(apps)]
+            ),
         }
         for together in sites(apps):
             found[together[0]["site_config"]] = self.render("nginx_site.conf.j2", apps=together)
@@ -114,6 +118,34 @@ class CollectionAction(ActionBase):  # type: ignore[misc]  # Ansible carries no 
     def upstreams(self, slots: Iterable[Slot]) -> dict[str, str]:
         """Path in nginx's tree -> content, of the upstreams of these slots."""
         return {slot["upstream_config"]: self.render("nginx_upstream.conf.j2", slot=slot) for slot in slots}
+
+    def pair(self, app: App) -> Pair:
+        """The certificate and the key that an app names; raises UnusableError, with the setting, where they are none."""
+        tls, found = app["tls"], {}
+        readers: tuple[tuple[str, str, Callable[[bytes], Any]], ...] = (
+            ("chain", "certificate", chain_of),
+            ("key", "key", key_of),
+        )
+        for part, setting, parsed in readers:
+            path = tls[setting]  # type: ignore[literal-required]
+            try:
+                found[part] = parsed(self.controller_file(path))
+            except UnusableError as problem:
+                raise UnusableError(f"tornado_apps.{app['name']}.tls.{setting} {path} {problem}") from None
+        return Pair(**found)
+
+    def controller_file(self, path: str) -> bytes:
+        """A file of the controller, which ansible-vault may have encrypted; a relative path starts where the project does."""
+        full = Path(path).expanduser()
+        if not full.is_absolute():
+            full = Path(self.value("__tornado_app_project"), full)
+        try:
+            text = self._loader.get_text_file_contents(str(full))
+        except AnsibleFileNotFound:
+            raise UnusableError("is not there, on the controller") from None
+        except AnsibleError as problem:
+            raise UnusableError(f"cannot be read: {problem}") from None
+        return str(text).encode("utf-8", "surrogateescape")
 
     def read(self, file: str) -> str:
         """A file of the role as text."""

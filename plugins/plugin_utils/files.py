@@ -8,6 +8,7 @@ from typing import Any, NotRequired, TypedDict
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.app import App, Apps
 from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import Slot, worker_names
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils import tls
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import Plan, Release
 
 LOG_FILE_MAX = 50_000_000  # bytes; nobody opens a larger one in an editor
@@ -160,9 +161,14 @@ def sites(apps: Apps) -> list[list[App]]:
 
 
 def nginx_absent(plan: Plan) -> list[str]:
-    """What nginx's tree must not have: the default site, files of apps in the site of another one, and of apps that are to be absent."""
+    """What nginx's tree must not have: the default site, files of apps in the site of another one, and of apps that are to be absent.
+
+    A certificate and its key go with the last site that uses them.
+    """
     shared = [app["site_config"] for together in sites(plan["apps"]) for app in together[1:]]
-    return ["sites-enabled/default", *shared, *(path for app in plan["absent"].values() for path in app["nginx"])]
+    served = {app["tls"]["served"] for app in plan["apps"].values()}
+    unused = [path for path in map(tls.served, plan["apps"]) if path not in served]
+    return ["sites-enabled/default", *shared, *unused, *(path for app in plan["absent"].values() for path in app["nginx"])]
 
 
 def record(app: App, slot: Slot, release: Release) -> dict[str, Any]:

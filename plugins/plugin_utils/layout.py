@@ -11,7 +11,10 @@ from urllib.parse import quote
 from ansible.module_utils.parsing.convert_bool import boolean
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils import sandbox
+from ansible_collections.tornado_app.deploy.plugins.module_utils.app import Tls
+from ansible_collections.tornado_app.deploy.plugins.module_utils.nginx import OWN_FILES
 from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import Slot
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils import tls
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import Absent, HostSettings
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.ports import PORTS, SLOTS, slot_ports
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.setting_types import Settings
@@ -20,7 +23,6 @@ from ansible_collections.tornado_app.deploy.plugins.plugin_utils.site_settings i
 COOKIE_SECRET = "COOKIE_SECRET"
 RUN = "/run/tornado_app"
 SOCKETS = f"{RUN}/sockets"
-HTPASSWD = "/etc/nginx/tornado_app"
 URL_CHARACTERS = "/?%&=:@!*(),+~"  # of a URL, what has no meaning in nginx's files
 # Below its own prefix an app has these URLs for itself.
 OWN_PATHS = ("static/", ".tornado_app/", "favicon.ico/", "robots.txt/", "apple-touch-icon.png/")
@@ -45,8 +47,10 @@ def cross_problems(apps: Mapping[str, Mapping[str, Any]], host: HostSettings) ->
                     f"outside {PORTS[0]}-{PORTS[-1]}"
                 )
             ranges.append((name, slot, ports))
-        if any(host["proxy_port"] in ports for ports in slot_ports(app, host).values()):
-            yield f"tornado_app_proxy_port {host['proxy_port']} is among the ports of {name} on {host['name']}; choose another"
+        for setting in ("proxy_port", "proxy_tls_port"):
+            port = host[setting]
+            if any(port in ports for ports in slot_ports(app, host).values()):
+                yield f"tornado_app_{setting} {port} is among the ports of {name} on {host['name']}; choose another"
     for (one, _, mine), (other, slot, theirs) in combinations(ranges, 2):
         if mine and theirs and mine[0] <= theirs[-1] and theirs[0] <= mine[-1]:
             setting = f"tornado_apps.{other}.port {apps[other]['port']}" + (f" ({slot} slot: {theirs[0]})" if slot == "green" else "")
@@ -62,6 +66,8 @@ def cross_problems(apps: Mapping[str, Mapping[str, Any]], host: HostSettings) ->
         ):
             taken = apps[one]["path"]
             yield f"tornado_apps.{other}.path {path!r} meets what nginx serves itself for {one}, which has {taken}; choose another"
+        elif ours == others and apps[one]["tls"] != apps[other]["tls"]:
+            yield f"tornado_apps.{other}.tls differs from {one}'s, which has the same names on {host['name']}; give both the same"
         elif ours & others and ours != others:
             yield f"{names} has some of {one}'s names on {host['name']} and not others; apps that share names, by path, share all of them"
         if _variable(one) == _variable(other):
@@ -116,7 +122,7 @@ def _tmpfiles(name: str) -> str:
 
 def _htpasswd(name: str) -> str:
     """The file of the users whom nginx lets in to an app."""
-    return f"{HTPASSWD}/{name}.htpasswd"
+    return f"{tls.NGINX_ROOT}/{OWN_FILES}/{name}.htpasswd"
 
 
 def _addresses(listen: str, sockets: str, ports: Sequence[int]) -> list[str]:
@@ -138,7 +144,7 @@ def absent(apps: Mapping[str, Mapping[str, Any]]) -> dict[str, Absent]:
                 "unit": f"{name}.service",
                 "unit_file": f"/etc/systemd/system/{name}.service",
                 "timer": _timer(name),
-                "nginx": [f"conf.d/{name}.conf", *(f"conf.d/{name}.{slot}.conf" for slot in SLOTS)],
+                "nginx": [f"conf.d/{name}.conf", *(f"conf.d/{name}.{slot}.conf" for slot in SLOTS), tls.served(name)],
                 "access_logs": f"{name}.access.log*",
                 "paths": [
                     *kept,
@@ -170,7 +176,7 @@ def _balancing(balance: str, upstream: str) -> str:
     return f"hash {key[balance]} consistent;" if balance in key else "least_conn;"
 
 
-def _slots(name: str, settings: Mapping[str, Any], host: HostSettings) -> dict[str, Slot]:
+def _slots(name: str, settings: Mapping[str, Any], host: HostSettings, served: str) -> dict[str, Slot]:
     home, etc, run = f"/srv/{name}", f"/etc/{name}", f"/run/{name}"
     prefix, health_path = settings["path"].rstrip("/"), settings["health"]["path"]
     return {
@@ -189,6 +195,7 @@ def _slots(name: str, settings: Mapping[str, Any], host: HostSettings) -> dict[s
             processes=settings["processes"],
             host=_host_header(settings["server_names"]),
             prefix=prefix,
+            certificate=f"{tls.NGINX_ROOT}/{served}" if served else "",
             # What nginx is asked, and what a process is.
             health_url=prefix + health_path,
             health={"path": health_path if settings["strip_path"] else prefix + health_path, "timeout": settings["health"]["timeout"]},
@@ -212,11 +219,13 @@ def _slots(name: str, settings: Mapping[str, Any], host: HostSettings) -> dict[s
     }
 
 
-def planned(name: str, settings: Settings, host: HostSettings) -> Any:
+def planned(name: str, settings: Settings, host: HostSettings, own_tls: Tls) -> Any:
+    """An app on a host; ``own_tls`` is TLS as the plan has it."""
     home, etc, run = f"/srv/{name}", f"/etc/{name}", f"/run/{name}"
-    slots = _slots(name, settings, host)
+    slots = _slots(name, settings, host, own_tls["served"])
     return {
         **settings,
+        "tls": own_tls,
         "name": name,
         "user": name,
         "prefix": settings["path"].rstrip("/"),

@@ -30,6 +30,7 @@ class HostSettings(TypedDict):
     bake_max_errors: float
     trusted_proxies: list[str]
     proxy_port: int
+    proxy_tls_port: int
     inputs: dict[str, Any]
 
 

@@ -7,10 +7,18 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.app import App, Apps
-from ansible_collections.tornado_app.deploy.plugins.module_utils.state import AppState, HostState, State
+from ansible_collections.tornado_app.deploy.plugins.module_utils.state import AppState, HostState, State, TlsState
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import Change, Plan
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.status import worker_kinds
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.status_text import table, unbelievable
+
+DAYS_MIN = 14  # of a certificate, or a sixth of its life; certbot renews a third before its end, or a month
+# Where a certificate comes from -> what brings a new one.
+WAYS_OUT = {
+    "files": "give tls.certificate and tls.key a new one, and run --tags provision",
+    "self_signed": "run --tags provision, which makes a new one",
+    "acme": "port 80 of each of its names has to lead to this host; `systemctl start tornado_app-acme` on it tries again",
+}
 
 
 def shortfalls(plan: Plan, state: State, health: Mapping[str, Any], nginx: Mapping[str, Any]) -> list[str]:
@@ -53,6 +61,8 @@ def _app_shortfalls(app: App, state: AppState) -> Iterator[str]:
         yield f"{unbelievable(app['name'], state['untrusted'])}; see systemctl status {app['unit']}"
     elif not state["supervisord"]:
         yield f"{app['name']}'s supervisord does not answer; see systemctl status {app['unit']}"
+    if state["tls"]:
+        yield from _certificate_shortfalls(app["name"], state["tls"])
     if not state["supervisord"]:
         return
     workers = [worker for worker in slot["workers"] if worker["state"] == "RUNNING"]
@@ -62,6 +72,33 @@ def _app_shortfalls(app: App, state: AppState) -> Iterator[str]:
             yield f"{process['name']} (pid {process['pid']}) may open {process['nofile']} files instead of {app['nofile']}"
         if process["uid"] == 0:
             yield f"{process['name']} (pid {process['pid']}) runs as root"
+
+
+def _certificate_shortfalls(name: str, tls: TlsState) -> Iterator[str]:
+    way_out, reason = WAYS_OUT[tls["source"]], f": {tls['renewal']}" if tls["renewal"] else ""
+    if not tls["expires"]:
+        yield f"{name} has no certificate{reason}; {way_out if reason else 'run --tags provision'}"
+    elif tls["days_left"] < 0:
+        yield f"{name}'s certificate has expired at {tls['expires']}{reason}; {way_out}"
+    elif tls["source"] == "acme" and ends_soon(tls):
+        yield f"{name}'s certificate ends in {tls['days_left']} days, and is not renewed{reason}; {way_out}"
+
+
+def ends_soon(tls: TlsState) -> bool:
+    """Whether so little is left of a certificate that somebody has to do something."""
+    return tls["days_left"] < min(DAYS_MIN, tls["days"] // 6)
+
+
+def certificate_notes(apps: Apps, state: State) -> list[str]:
+    """What of certificates is worth a word, and nothing is missing yet."""
+    found = []
+    for name in apps:
+        tls = state["apps"][name]["tls"]
+        if tls and tls["source"] == "files" and tls["days_left"] >= 0 and ends_soon(tls):
+            found.append(f"{name}'s certificate ends in {tls['days_left']} days; {WAYS_OUT['files']}")
+        if tls and tls["renewal"] and tls["expires"] and not ends_soon(tls):
+            found.append(f"{name}'s certificate, which has {tls['days_left']} days left, was not renewed: {tls['renewal']}")
+    return found
 
 
 def summary(

@@ -12,6 +12,7 @@ from typing import Any
 
 from ansible.module_utils.parsing.convert_bool import boolean
 
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils import tls
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import HostSettings
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.setting_rules import RULES, value_of
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.setting_types import (
@@ -108,6 +109,7 @@ def setting_problems(where: str, app: App, stride: int) -> Iterator[str]:
     yield from _start_problems(where, app)
     yield from _scale_problems(where, app["scale"])
     yield from _name_problems(where, app["server_names"])
+    yield from tls.setting_problems(where, app)
     yield from _variable_problems(where, app)
     yield from site_problems(where, app)
 
@@ -164,8 +166,10 @@ def host_problems(host: HostSettings) -> Iterator[str]:
                 f"tornado_app_trusted_proxies: {network!r} is neither an address nor a network like 10.0.0.0/24; "
                 "a name would have to be resolved, and could become somebody else's"
             )
-    if host["proxy_port"] not in range(65536) or host["proxy_port"] in (80, 443):
-        yield f"tornado_app_proxy_port is {host['proxy_port']}: a port that nginx has not yet is needed, like 8081, or 0 for none"
+    for setting, other, example in (("proxy_port", 0, 8081), ("proxy_tls_port", host["proxy_port"], 8444)):
+        port = host[setting]  # type: ignore[literal-required]
+        if port not in range(65536) or (port and port in (80, 443, other)):
+            yield f"tornado_app_{setting} is {port}: a port that nginx has not yet is needed, like {example}, or 0 for none"
     if not 0 <= host["bake_max_errors"] <= 1:
         yield (f"tornado_app_bake_max_errors is {host['bake_max_errors']}: a share from 0 to 1 is needed, 0.01 for one in a hundred")
 

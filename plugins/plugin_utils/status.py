@@ -7,7 +7,7 @@ from typing import TypedDict
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.app import App, Apps
 from ansible_collections.tornado_app.deploy.plugins.module_utils.history import never_live
-from ansible_collections.tornado_app.deploy.plugins.module_utils.state import AppState, Lock, Restarts, State
+from ansible_collections.tornado_app.deploy.plugins.module_utils.state import AppState, Lock, Restarts, State, TlsState
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import ALIVE, NO_WORKERS
 
 
@@ -38,7 +38,8 @@ class AppStatus(TypedDict):
 
     ``untrusted`` is what its supervisord says that cannot be believed, ``outdated`` its start (UTC) where its unit has changed since,
     ``maintenance`` since when (UTC) it is in maintenance,
-    ``watchdog`` its word for the state of the watchdog, ``restarts`` what that has done to processes of the live slot.
+    ``watchdog`` its word for the state of the watchdog, ``restarts`` what that has done to processes of the live slot, ``tls`` what its
+    certificate is like, None without TLS.
     """
 
     live: str
@@ -57,6 +58,7 @@ class AppStatus(TypedDict):
     maintenance: str
     watchdog: str
     restarts: dict[str, Restarts]
+    tls: TlsState | None
     releases: list[ReleaseStatus]
 
 
@@ -132,6 +134,7 @@ def _app(app: App, state: AppState, target: str, newest: str) -> AppStatus:
         "maintenance": state["maintenance"],
         "watchdog": state["watchdog"]["state"],
         "restarts": _restarts(app, state),
+        "tls": state["tls"],
         "releases": _releases(state, live["release"] if live["deployed"] else ""),
     }
 

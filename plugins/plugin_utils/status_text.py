@@ -28,9 +28,12 @@ def status_text(found: Mapping[str, HostStatus]) -> str:
     releases = _release_rows(found)
     if releases:
         parts.append(table([("app", "release", "version", "went live", "by", "hosts", ""), *releases]))
+    certificates = _certificate_rows(found)
+    if certificates:
+        parts.append(table([("host", "app", "certificate", "expires", "days left"), *certificates]))
     extras = (
         *(_drained_lines, _maintenance_lines, _behind_lines, _untrusted_lines),
-        *(_outdated_lines, _watchdog_lines, _rollback_lines, _lock_lines),
+        *(_outdated_lines, _watchdog_lines, _renewal_lines, _rollback_lines, _lock_lines),
     )
     parts += ["\n".join(lines) for lines in (extra(found) for extra in extras) if lines]
     return "\n\n".join(parts)
@@ -84,6 +87,15 @@ def _release_rows(found: Mapping[str, HostStatus]) -> list[tuple[str, ...]]:
         there = f"live on {live[key]}, kept on {len(hosts[key])}"
         rows.append((name, release, entry["version"] or "-", entry["at"] or "-", entry["by"] or "-", there, note))
     return sorted(rows, key=lambda row: row[0])
+
+
+def _certificate_rows(found: Mapping[str, HostStatus]) -> list[tuple[str, ...]]:
+    return [
+        (host, name, tls["source"], *((tls["expires"], str(tls["days_left"])) if tls["expires"] else ("(none)", "-")))
+        for host, state in found.items()
+        for name, app in state["apps"].items()
+        if (tls := app["tls"])
+    ]
 
 
 def _drained_lines(found: Mapping[str, HostStatus]) -> list[str]:
@@ -160,6 +172,15 @@ def _watchdog_lines(found: Mapping[str, HostStatus]) -> list[str]:
                 times = "once" if done["restarts"] == 1 else f"{done['restarts']} times"
                 lines.append(f"{host}: the watchdog has started {process} again {times}, last at {done['at']}: {done['reason']}")
     return lines
+
+
+def _renewal_lines(found: Mapping[str, HostStatus]) -> list[str]:
+    return [
+        f"{host}: {name}'s certificate was not {'renewed' if tls['expires'] else 'issued'}: {tls['renewal']}"
+        for host, state in found.items()
+        for name, app in state["apps"].items()
+        if (tls := app["tls"]) and tls["renewal"]
+    ]
 
 
 def _rollback_lines(found: Mapping[str, HostStatus]) -> list[str]:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
-from typing import TypedDict
+from typing import TypedDict, cast
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.app import Apps
+from ansible_collections.tornado_app.deploy.plugins.module_utils.nginx import OWN_FILES
 from ansible_collections.tornado_app.deploy.plugins.module_utils.state import Difference, State
 from ansible_collections.tornado_app.deploy.plugins.module_utils.things import Thing
 from ansible_collections.tornado_app.deploy.plugins.module_utils.watchdog import AT_WORK
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.files import File, users
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.files import File, sites, users
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.tls import NGINX_ROOT
 
-NGINX_ROOT = "/etc/nginx"
 SHOWN = 30  # differences; on a fresh host nearly everything is one
 FACT = "/etc/ansible/facts.d/tornado_app.fact"
 
@@ -62,14 +63,27 @@ def of_apps(apps: Apps) -> Iterator[Thing]:
         yield {"kind": "user", "name": app["user"], "check": "user", "home": home, "shell": "/usr/sbin/nologin", "comment": comment}
         for own in (*app["directories"], *app["runtime_directories"]):
             yield directory(own["path"], own["owner"], own["group"], own["mode"])
-        if app["basic_auth"]:
-            yield directory(str(PurePosixPath(app["htpasswd"]).parent), "root", "root", "0755")
+        if app["basic_auth"] or app["tls"]["source"]:
+            yield directory(f"{NGINX_ROOT}/{OWN_FILES}", "root", "root", "0755")
         yield {"kind": "access_log", "name": name, "check": "private", "path": app["access_log"]}
         yield {"kind": "reload", "name": name, "check": "reload", "unit": app["unit"]}
         yield {"kind": "unit", "name": name, "check": "service", "unit": app["unit"]}
         for unit in (app["timer"], f"{PurePosixPath(app['timer']).stem}.service"):
             yield {"kind": "rotation", "name": name, "check": "reload", "unit": unit}
         yield {"kind": "rotation", "name": name, "check": "service", "unit": app["timer"]}
+
+
+def certificates(apps: Apps, digests: Mapping[str, str]) -> Iterator[Thing]:
+    """The files that nginx has certificates and their keys in; ``digests`` has those of the controller's certificates, as far as known."""
+    for app in (together[0] for together in sites(apps) if together[0]["tls"]["source"]):
+        path = app["tls"]["served"]
+        found = {"kind": "nginx", "name": path, "check": "certificate", "path": f"{NGINX_ROOT}/{path}"}
+        thing = cast(Thing, {**found, "owner": "root", "group": "root", "mode": "0600"})
+        if app["tls"]["source"] == "self_signed":
+            thing["names"] = app["tls"]["names"]
+        elif app["name"] in digests:
+            thing["sha256"] = digests[app["name"]]
+        yield thing
 
 
 def nginx(files: Mapping[str, str], lines: Mapping[str, str], absent: Iterable[str]) -> Iterator[Thing]:

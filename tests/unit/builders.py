@@ -38,6 +38,7 @@ HOST: HostSettings = {
     "bake_max_errors": 0.01,
     "trusted_proxies": [],
     "proxy_port": 0,
+    "proxy_tls_port": 0,
     "inputs": {},
 }
 DEFAULTS: dict[str, Any] = {
@@ -174,6 +175,7 @@ def app_state(live: str = "blue", slots: Mapping[str, SlotState] | None = None, 
         "static_file": "app.css",
         "static_digest": "f" * 128,
         "assets": {A: "static", B: "static"},
+        "tls": None,
     }
     return cast(AppState, {**common, **given})
 
@@ -196,6 +198,7 @@ def host_state(**given: Any) -> HostState:
         "sites": [],
         "users": ["shop"],
         "port_80": "nginx (pid 812)",
+        "port_443": "nginx (pid 812)",
         "free_bytes": 10**9,
         "memory": 10**9,
         "drained": "",

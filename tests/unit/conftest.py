@@ -84,7 +84,7 @@ def role_variables() -> dict[str, Any]:
     """The role's defaults and variables, as Ansible reads them."""
     files = [str(ROLE / "defaults/main.yml"), str(ROLE / "vars/main.yml")]
     defaults, own = (DataLoader().load_from_file(file, trusted_as_template=True) for file in files)
-    return {**defaults, **own, "ansible_search_path": [str(ROLE)]}
+    return {**defaults, **own, "ansible_search_path": [str(ROLE)], "groups": {}}
 
 
 def templar(variables: Settings) -> Any:
@@ -120,6 +120,7 @@ def make_plan(apps: Settings, *, cpus: int = 1, nofile: int = 4096, stride: int 
         "bake_max_errors": 0.01,
         "trusted_proxies": [],
         "proxy_port": 0,
+        "proxy_tls_port": 0,
     }
     found: Plan = plugin("plugin_utils", "plan").plan(apps, defaults, host)
     return found
@@ -367,32 +368,6 @@ def nginx() -> Path:
     found = NGINX if NGINX.exists() else shutil.which("nginx", path="/usr/sbin:/usr/bin")
     assert found, "no nginx: run tools/bootstrap.py --with-nginx"
     return Path(found)
-
-
-def nginx_tree(folder: Path, files: Mapping[str, str], port: int) -> Path:
-    """A whole configuration tree of nginx from rendered templates, with what is the machine's own replaced: paths, user, port 80.
-
-    Returns the path of nginx.conf.
-    """
-    root = folder / "nginx"
-    temporary = "".join(f"    {kind}_temp_path {folder}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
-    for path, text in {"mime.types": "types { text/css css; text/plain txt; }\n", **files}.items():
-        target = root / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        adapted = text.replace("/run/nginx.pid", f"{folder}/nginx.pid").replace("/var/log/nginx/", f"{folder}/")
-        adapted = adapted.replace("/run/tornado_app/", f"{folder}/").replace("/var/lib/tornado_app/", f"{folder}/")
-        adapted = adapted.replace("user www-data;", f"user {getpass.getuser()};").replace("http {\n", f"http {{\n{temporary}")
-        adapted = adapted.replace("listen 80", f"listen 127.0.0.1:{port}").replace("listen [::]:80", f"listen [::1]:{port}")
-        target.write_text(adapted)
-    for directory in ("modules-enabled", "sites-enabled", "conf.d"):
-        (root / directory).mkdir(exist_ok=True)
-    return root / "nginx.conf"
-
-
-def nginx_test(nginx: Path, config: Path) -> tuple[bool, str]:
-    """What nginx itself says of a configuration tree."""
-    done = subprocess.run([nginx, "-t", "-e", "stderr", "-c", config], capture_output=True, text=True, check=False)
-    return done.returncode == 0, done.stderr
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from tests.unit.loading import plugin
-from tests.unit.conftest import nginx_tree, run_module
+from tests.unit.conftest import run_module
+from tests.unit.nginx_trees import nginx_tree
 
 config = plugin("modules", "nginx_config")
 own = plugin("module_utils", "nginx")

@@ -45,7 +45,9 @@ def nginx_files(plan: Plan, *, cpus: int = 1, ipv6: bool = True, debian: int = 1
     common = {"ansible_facts": facts(cpus, ipv6, debian), **inputs}
     files = {
         "nginx.conf": render("nginx.conf.j2", common),
-        "conf.d/tornado_app.conf": render("nginx_default.conf.j2", {**common, "apps": list(plan.values())}),
+        "conf.d/tornado_app.conf": render(
+            "nginx_default.conf.j2", {**common, "apps": list(plan.values()), "sites": [apps[0] for apps in sites(cast(Apps, plan))]}
+        ),
     }
     for apps in sites(cast(Apps, plan)):
         files[apps[0]["site_config"]] = render("nginx_site.conf.j2", {**common, "apps": apps})

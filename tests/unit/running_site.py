@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from tests.unit.conftest import PATIENCE, held_ports, listens, make_plan, nginx_tree, process, relocated, run_module, wait_until
+from tests.unit.conftest import PATIENCE, held_ports, listens, make_plan, process, relocated, run_module, wait_until
+from tests.unit.nginx_trees import nginx_tree
 from tests.unit.rendering import API, SHOP, nginx_files
 
 PROGRAM = """
@@ -130,7 +131,8 @@ class Site:
     """A running nginx with the files of two apps, a Tornado process for each port of theirs but one, and a client.
 
     `changed` is text of nginx's files, and what is there instead; `settings` are more ones of apps; `brotli` is nginx's module.
-    `inputs` are the role's own, `own` is the operator's file. A `{proxy_port}` among the inputs stands for a port beside nginx's.
+    `inputs` are the role's own, `own` is the operator's file. A `{proxy_port}` or a `{proxy_tls_port}` among the inputs stands for a port
+    beside nginx's. `certificates` are files for apps with TLS.
     """
 
     def __init__(
@@ -143,9 +145,10 @@ class Site:
         inputs: Mapping[str, Any] | None = None,
         own: str = OWN,
         brotli: Path | None = None,
+        certificates: Mapping[str, str] | None = None,
     ) -> None:
-        held = stack.enter_context(held_ports(14))
-        self.port, self.proxy_port = held[12:]
+        held = stack.enter_context(held_ports(16))
+        self.port, self.proxy_port, self.tls_port, self.proxy_tls_port = held[12:]
         apps = {
             "shop": {**SHOP, "port": held[0], "processes": 2},
             "api": {**API, "port": held[4], "processes": 2, "client_max_body_size": "1m"},
@@ -182,14 +185,15 @@ class Site:
         self.drained = root / "drained"
         self.flag = Path(self.shop["flag"])
         self.flag.parent.mkdir()
-        given = {key: self.proxy_port if value == "{proxy_port}" else value for key, value in (inputs or {}).items()}
+        more = {"{proxy_port}": self.proxy_port, "{proxy_tls_port}": self.proxy_tls_port}
+        given = {key: more.get(str(value), value) for key, value in (inputs or {}).items()}
         files = nginx_files(self.plan, ipv6=False, debian=12 if brotli else 11, **given)
         if brotli:
             files["modules-enabled/50-mod-http-brotli-static.conf"] = f"load_module {brotli};\n"
         for before, after in (changed or {}).items():
             assert any(before in text for text in files.values())
             files = {path: text.replace(before, after) for path, text in files.items()}
-        config = nginx_tree(root, {**files, "conf.d/own.conf": own}, self.port)
+        config = nginx_tree(root, {**files, **(certificates or {}), "conf.d/own.conf": own}, self.port, self.tls_port)
         master = stack.enter_context(process(nginx, "-e", "stderr", "-c", config, "-g", "daemon off;"))
         for port in (*running, self.port):
             wait_until(partial(listens, port), f"port {port}")

@@ -142,7 +142,8 @@ def test_nginx_gets_all_sites_and_upstreams_in_one_call() -> None:
     # The processes of a slot that runs are the slot's, whatever the plan has.
     assert "server 127.0.0.1:8007 " in files["conf.d/shop.blue.conf"]["content"]
     assert "server 127.0.0.1:9000 " in files["conf.d/shop.green.conf"]["content"]
-    assert arguments["absent"] == ["sites-enabled/default", "conf.d/admin.conf", "conf.d/old.conf"]
+    certificates = ["tornado_app/shop.pem", "tornado_app/admin.pem"]
+    assert arguments["absent"] == ["sites-enabled/default", "conf.d/admin.conf", *certificates, "conf.d/old.conf"]
 
 
 def test_nginx_gets_the_upstreams_of_slots_as_they_start() -> None:
@@ -243,6 +244,7 @@ def test_a_host_is_compared_with_all_that_it_is_to_have() -> None:
             "rotation",
             "rotation_file",
             "nginx",
+            "acme_left",
         ),
         *("access_log", "htpasswd"),
     }
@@ -266,7 +268,12 @@ def test_what_differs_comes_by_kind_with_what_only_the_controller_knows() -> Non
     result = look(found).result
     assert set(result["differs"]) == {*(kind for kind, _ in differing), "environment"}  # there is none of supervisord
     written = {step: [file["path"] for file in files] for step, files in result["files"].items()}
-    assert written == {"host": [fact], "role": ["/opt/tornado_app/wsgi.py"], "supervisord": [unit, "/etc/shop/supervisord.conf"]}
+    assert written == {
+        "host": [fact],
+        "role": ["/opt/tornado_app/wsgi.py"],
+        "acme": [],
+        "supervisord": [unit, "/etc/shop/supervisord.conf"],
+    }
     assert result["files"]["supervisord"][1]["validate"].endswith("check_supervisord.py %s")
     assert [directory["path"] for directory in result["directories"]] == ["/srv/shop/live"]
     assert result["reasons"][0] == "directory /srv/shop/live: missing"

@@ -62,6 +62,8 @@ def test_default_of_an_input_is_that_of_the_specs(name: str) -> None:
     elif MAIN[name].get("required"):
         assert "default" not in MAIN[name]
         assert not DEFAULTS[name]
+    elif is_template(DEFAULTS[name]):
+        assert "default" not in MAIN[name]
     else:
         assert MAIN[name]["default"] == DEFAULTS[name]
 
@@ -84,6 +86,14 @@ def test_option_has_a_type_and_a_description(path: str, option: Mapping[str, Any
     assert option.get("type"), path
     assert option.get("description"), path
     assert option["type"] != "list" or option.get("elements"), path
+
+
+def test_the_role_of_the_balancer_has_defaults_as_its_specs_say() -> None:
+    role = ROOT / "roles/load_balancer"
+    options = yaml.safe_load((role / "meta/argument_specs.yml").read_text(encoding="utf-8"))["argument_specs"]["main"]["options"]
+    defaults = yaml.safe_load((role / "defaults/main.yml").read_text(encoding="utf-8"))
+    assert [(name, option["default"]) for name, option in options.items() if not name.endswith("_address")] == list(defaults.items())
+    assert all(option["type"] and option["description"] for option in options.values())
 
 
 def test_begin_takes_what_main_takes() -> None:
@@ -112,7 +122,7 @@ PLUGINS = [
     *(("filter", name) for name in FILTERS),
 ]
 LOCKED = yaml.safe_load((ROOT / "meta/runtime.yml").read_text(encoding="utf-8"))["action_groups"]["locked"]
-TASK_FILES = sorted([*(ROLE / "tasks").glob("*.yml"), *(ROOT / "playbooks").rglob("*.yml")])
+TASK_FILES = sorted([*ROOT.glob("roles/*/tasks/*.yml"), *(ROOT / "playbooks").rglob("*.yml")])
 
 
 @cache

@@ -22,7 +22,7 @@ def load(path: Path) -> ModuleType:
 
 
 docs = load(ROOT / "tools/docs.py")
-PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "roles/tornado_app/README.md", *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *ROOT.glob("roles/*/README.md"), *(ROOT / "docs").glob("*.md")])
 SPECS = docs.load("meta/argument_specs.yml")["argument_specs"]
 # The collection's namespace, which is the role's name too.
 NO_INPUTS = {"tornado_app"}

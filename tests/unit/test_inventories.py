@@ -15,7 +15,7 @@ from tests.unit.builders import DEFAULTS, HOST
 SWITCHING = ["Begin", "Fill the idle slots", "Switch", "Finish", "End"]
 # What each operation is made of.
 OPERATIONS = {
-    "provision": ["Begin", "Provision", "End"],
+    "provision": ["Begin", "Provision", "Balance", "End"],
     "deploy": SWITCHING,
     "restart": SWITCHING,
     "rollback": SWITCHING,
@@ -29,6 +29,10 @@ OPERATIONS = {
     "verify": ["Begin", "End"],
 }
 
+DEFAULT_INPUTS = yaml.safe_load((ROOT / "roles/tornado_app/defaults/main.yml").read_text(encoding="utf-8"))
+# What has a playbook and no tag: one host after the other.
+UPKEEP = ("reboot", "upgrade")
+
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -38,8 +42,8 @@ def plays(*arguments: str) -> list[str]:
     """The plays of site.yml that have a task to carry out."""
     listed = run("ansible-playbook", "site.yml", "-i", "prod", "--list-tasks", *arguments)
     assert listed.returncode == 0
-    found = re.split(r"^  play #\d+ \(tornado\): ", listed.stdout, flags=re.MULTILINE)[1:]
-    return [play.split("\t")[0] for play in found if " : " in play.split("tasks:", 1)[1]]
+    found = re.split(r"^  play #\d+ \(.*\): ", listed.stdout, flags=re.MULTILINE)[1:]
+    return [play.split("\t")[0] for play in found if play.split("tasks:", 1)[1].strip()]
 
 
 def playbook(name: str) -> list[dict[str, Any]]:
@@ -65,7 +69,7 @@ def test_every_operation_is_a_tag_that_selects_its_plays(operation: str) -> None
 
 
 def test_a_bare_run_provisions_deploys_and_verifies_and_stops_nothing() -> None:
-    assert plays() == ["Begin", "Provision", *SWITCHING[1:]]
+    assert plays() == ["Begin", "Provision", *SWITCHING[1:-1], "Balance", "End"]
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
@@ -76,7 +80,19 @@ def test_every_operation_has_a_playbook_of_its_own_that_does_the_same(operation:
 
 
 def test_the_operations_are_those_that_the_role_knows() -> None:
-    assert set(setting_types.INPUTS["tornado_app_operations"]["choices"]) == set(OPERATIONS)
+    assert set(setting_types.INPUTS["tornado_app_operations"]["choices"]) == {*OPERATIONS, *UPKEEP}
+
+
+@pytest.mark.parametrize("operation", UPKEEP)
+def test_upkeep_looks_at_all_hosts_before_the_first_one_goes_down(operation: str) -> None:
+    """And what is done to a host is of the role's tasks."""
+    (own,) = playbook(f"{operation}.yml")
+    assert own["vars"]["tornado_app_operations"] == [operation]
+    look, upkeep = playbook(own["ansible.builtin.import_playbook"])
+    assert (look["any_errors_fatal"], look.get("serial")) == (True, None)
+    assert (upkeep["any_errors_fatal"], upkeep["serial"]) == (True, "{{ tornado_app_upkeep_serial | default(1) }}")
+    assert DEFAULT_INPUTS["tornado_app_upkeep_serial"] == 1  # a role that is imported gives its defaults to the play
+    assert (ROOT / f"roles/tornado_app/tasks/{operation}.yml").exists()
 
 
 def test_a_mistyped_inventory_is_an_error() -> None:

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.loading import plugin
 from tests.unit.conftest import PATIENCE, process, utils, wait_until
-from tests.unit.nginx_host import Host, config, host, own, site
+from tests.unit.nginx_host import Host, host, own, site
 
 __all__ = ["host"]  # a fixture
 
@@ -36,7 +37,7 @@ def systemd(host: Host, nginx: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
     The process id of its master.
     """
-    monkeypatch.setattr(config, "HTTP", host.port)
+    monkeypatch.setattr(plugin("module_utils", "nginx_reload"), "PORTS", (host.port,))
     script = host.folder / "bin/systemctl"
     script.parent.mkdir()
     script.write_text(f'#!/bin/sh\n[ "$*" = "reload nginx.service" ] && kill -HUP "$(cat {host.folder}/nginx.pid)"\n')

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from ansible.template import trust_as_template
 
-from tests.unit.conftest import facts, make_plan, nginx_test, nginx_tree, render, templar
-from tests.unit.rendering import SHOP, Plan, nginx_files, plan
+from tests.unit.certified import authority
+from tests.unit.conftest import facts, make_plan, render, templar
+from tests.unit.nginx_trees import nginx_test, nginx_tree
+from tests.unit.rendering import API, SHOP, Plan, nginx_files, plan
 
 __all__ = ["plan"]  # a fixture
 
@@ -43,6 +45,18 @@ def test_nginx_has_room_for_many_apps(tmp_path: Path, nginx: Path, ports: Callab
     assert "could not build" not in words
 
 
+def test_the_site_of_an_app_that_is_not_listed_any_more_needs_nothing_of_the_plan(
+    tmp_path: Path, nginx: Path, ports: Callable[[int], list[int]]
+) -> None:
+    """Its files stay as they are; those that all share are made anew, without it."""
+    own = {"tls": {"self_signed": True, "hsts": 60}, "redirect_names": ["old.example.com"], "balance": "cookie"}
+    before = nginx_files(make_plan({"shop": {**SHOP, **own}, "api": API}), ipv6=False)
+    after = nginx_files(make_plan({"api": API}), ipv6=False)
+    leaf = authority().leaf("shop.example.com")
+    passed, words = nginx_test(nginx, nginx_tree(tmp_path, {**before, **after, "tornado_app/shop.pem": leaf.pem + leaf.key_pem}, *ports(2)))
+    assert passed, words
+
+
 def test_nginx_refuses_what_is_wrong(plan: Plan, tmp_path: Path, nginx: Path, ports: Callable[[int], list[int]]) -> None:
     """The judge above does look into each of the files."""
     files = nginx_files(plan, ipv6=False)
@@ -52,6 +66,13 @@ def test_nginx_refuses_what_is_wrong(plan: Plan, tmp_path: Path, nginx: Path, po
         assert not passed
         assert 'unknown directive "nonsense"' in words
         assert path in words
+
+
+def test_the_header_of_hsts_is_there_once(plan: Plan) -> None:
+    """Whatever an app says itself, and of no app that does not want it."""
+    text = nginx_files(make_plan({"shop": {**SHOP, "tls": {"self_signed": True, "hsts": 60}}}))["conf.d/shop.conf"]
+    assert {"proxy_hide_header Strict-Transport-Security;", 'set $tornado_app_hsts "max-age=60";'} <= set(directives(text))
+    assert not [path for path, text in nginx_files(plan).items() if "set $tornado_app_hsts" in text]
 
 
 def test_upstreams(plan: Plan) -> None:
@@ -104,6 +125,18 @@ def test_listening_addresses(plan: Plan, ipv6: bool) -> None:
     for app in plan.values():
         text = files[app["site_config"]]
         assert re.findall(r"listen (.*);", text) == ["80", *(["[::]:80"] if ipv6 else [])]
+
+
+@pytest.mark.parametrize("ipv6", [True, False])
+def test_listening_addresses_with_tls(ipv6: bool) -> None:
+    """Of those sites that have it, and for names that none has."""
+    files = nginx_files(make_plan({"shop": {**SHOP, "tls": {"self_signed": True}}, "api": API}), ipv6=ipv6)
+    listening = {path: re.findall(r"listen (.*);", text) for path, text in files.items()}
+    for path, ending in (("conf.d/shop.conf", ""), ("conf.d/tornado_app.conf", " default_server")):
+        plain, tls = (["80", "[::]:80"], ["443 ssl http2", "[::]:443 ssl http2"]) if ipv6 else (["80"], ["443 ssl http2"])
+        assert listening[path] == [f"{address}{ending}" for address in (*plain, *tls)]
+    assert listening["conf.d/api.conf"] == plain
+    assert "443 ssl" not in "".join(nginx_files(make_plan({"shop": SHOP, "api": API}), ipv6=ipv6).values())
 
 
 def test_shared_site(plan: Plan) -> None:

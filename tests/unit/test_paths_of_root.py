@@ -146,7 +146,7 @@ ROLES = {
 OPENERS = {"open", "read_text", "read_bytes", "write_text", "stat", "exists", "is_file", "glob", "rglob", "iterdir", "unlink", "connect"}
 # Who takes what of the helper.
 HELPED = {
-    "module_utils/http.py": {"connection"},
+    "module_utils/http.py": {"connection", "over_tls"},
     "module_utils/supervisor.py": {"connection"},
     "module_utils/watchdog.py": {"tail"},
     "modules/install_environments.py": {"remove_tree"},

@@ -232,7 +232,8 @@ def test_what_is_removed_of_an_app() -> None:
     assert (purged["user"], "/srv/old" in purged["paths"]) == ("old", True)
     # Nothing that the plan of such an app names stays.
     app = plan.plan({"old": SHOP}, DEFAULTS, HOST)["old"]
-    assert set(purged["nginx"]) == {app["site_config"], *(slot["upstream_config"] for slot in app["slots"].values())}
+    upstreams = {slot["upstream_config"] for slot in app["slots"].values()}
+    assert set(purged["nginx"]) == {app["site_config"], "tornado_app/old.pem", *upstreams}
     named = [app["home"], app["etc"], app["logs"], *(entry["path"] for entry in app["directories"])]
     for path in named:
         assert any(path == gone or path.startswith(f"{gone}/") for gone in purged["paths"])

@@ -18,7 +18,8 @@ from ansible_collections.tornado_app.deploy.plugins.plugin_utils import files
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.changes import fleet_changes
 from tests.unit.artifacts import build, write
 from tests.unit.builders import PLAN, SHOP, SHOP_PLAN, A, host, release, state
-from tests.unit.conftest import PATIENCE, PYTHON, listens, make_plan, nginx_tree, process, relocated, render, run_module, wait_until
+from tests.unit.conftest import PATIENCE, PYTHON, listens, make_plan, process, relocated, render, run_module, wait_until
+from tests.unit.nginx_trees import nginx_tree
 from tests.unit.rendering import nginx_files
 from tests.unit.test_action_files import RUN, look, slot_files
 

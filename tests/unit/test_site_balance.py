@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.unit.conftest import held_ports, listens, make_plan, nginx_test, nginx_tree, process, relocated, wait_until
+from tests.unit.conftest import held_ports, listens, make_plan, process, relocated, wait_until
+from tests.unit.nginx_trees import nginx_test, nginx_tree
 from tests.unit.rendering import API, SHOP, nginx_files
 from tests.unit.running_site import OWN, PROGRAM, Site
 
@@ -24,7 +25,7 @@ NAMES = {"server_names": ["shop.example.com"]}
 class Balanced(Site):
     """A running nginx with apps that choose processes by cookie, one of them below a prefix, one by address and one by neither."""
 
-    def __init__(self, root: Path, nginx: Path, stack: ExitStack, changed: Mapping[str, str] | None = None) -> None:
+    def __init__(self, root: Path, nginx: Path, stack: ExitStack) -> None:
         held = stack.enter_context(held_ports(13))
         self.port = held[12]
         apps = {
@@ -48,9 +49,6 @@ class Balanced(Site):
         static.mkdir()
         (static / "app.css").touch()
         files = {**nginx_files(self.plan, ipv6=False), "conf.d/own.conf": OWN}
-        for before, after in (changed or {}).items():
-            assert any(before in text for text in files.values())
-            files = {path: text.replace(before, after) for path, text in files.items()}
         config = nginx_tree(root, files, self.port)
         stack.enter_context(process(nginx, "-e", "stderr", "-c", config, "-g", "daemon off;"))
         for port in (*self.running, self.port):
@@ -112,15 +110,6 @@ def test_the_cookie_is_the_apps_and_no_scripts(site: Balanced, path: str, name: 
     assert (cookie["path"], cookie["httponly"], cookie["samesite"], cookie["secure"]) == (below, True, "Lax", "")
     assert not any(cookie[key] for key in ("domain", "expires", "max-age"))
     assert len(cookie.value) == 32
-
-
-def test_over_tls_the_cookie_stays_there(tmp_path: Path, nginx: Path) -> None:
-    """As nginx sees it where the scheme is https."""
-    with ExitStack() as stack:
-        cookie = Balanced(tmp_path, nginx, stack, {'map "$tornado_app_scheme $proxy_host': 'map "https $proxy_host'}).visit()[1][
-            "tornado_app_shop"
-        ]
-    assert (cookie["path"], cookie["httponly"], cookie["samesite"], cookie["secure"]) == ("/", True, "Lax", True)
 
 
 @pytest.mark.parametrize("value", ["", "x", "0" * 31, "0" * 33, "A" * 32, "../" * 20])

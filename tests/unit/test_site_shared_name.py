@@ -7,7 +7,8 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
-from tests.unit.conftest import make_plan, nginx_test, nginx_tree, wait_until
+from tests.unit.conftest import make_plan, wait_until
+from tests.unit.nginx_trees import nginx_test, nginx_tree
 from tests.unit.rendering import SHOP, nginx_files
 from tests.unit.running_site import Site, site
 

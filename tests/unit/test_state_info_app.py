@@ -77,6 +77,7 @@ def test_fresh_host(app: App) -> None:
         "static_file": "",
         "static_digest": "",
         "assets": {},
+        "tls": None,
     }
     assert not Path(app["home"]).exists()
 

@@ -78,6 +78,7 @@ def test_the_status_of_an_app_is_whole() -> None:
         "maintenance": "",
         "watchdog": "RUNNING",
         "restarts": {},
+        "tls": None,
         "releases": [
             {
                 "release": B,

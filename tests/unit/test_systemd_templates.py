@@ -128,6 +128,13 @@ def test_the_directory_of_the_sockets_is_there_after_a_boot(plan: Plan, tmp_path
         assert [int(mode, 8) for _, mode in found] == [stat.S_IMODE(entry.st_mode) for entry, _ in found]
 
 
+def test_systemd_takes_the_units_that_have_certificates_issued(tmp_path: Path, systemd_verify: Callable[[Path], str]) -> None:
+    for kind in ("service", "timer"):
+        unit = tmp_path / f"tornado_app-acme.{kind}"
+        unit.write_text(render(f"acme.{kind}.j2", {}))
+        assert systemd_verify(unit) == ""
+
+
 def test_systemd_takes_the_units_that_rotate_logs(tmp_path: Path, systemd_verify: Callable[[Path], str]) -> None:
     for kind in ("service", "timer"):
         unit = tmp_path / f"tornado_app-logs@shop.{kind}"

@@ -36,6 +36,9 @@ def tasks(found: Any) -> Iterator[dict[str, Any]]:
 ALL = [task for path in TASKS for task in tasks(yaml.safe_load(path.read_text(encoding="utf-8")))]
 
 
+BALANCER = [task for path in (ROOT / "roles/load_balancer/tasks").glob("*.yml") for task in tasks(yaml.safe_load(path.read_text()))]
+
+
 def set_somewhere() -> set[str]:
     """The names under which tasks leave a result on hosts."""
     registered = {task["register"] for task in ALL if "register" in task}
@@ -88,7 +91,7 @@ def test_every_hosts_own_results_are_taken_by_the_names_of_tasks_alone() -> None
 def test_every_argument_that_a_task_gives_to_an_action_is_one(action: str) -> None:
     """And those that an action needs are given; `run` comes from the play."""
     required = {name for name, option in spec(action).items() if option.get("required")}
-    found = [set(task[f"tornado_app.deploy.{action}"]) for task in ALL if f"tornado_app.deploy.{action}" in task]
+    found = [set(task[f"tornado_app.deploy.{action}"]) for task in [*ALL, *BALANCER] if f"tornado_app.deploy.{action}" in task]
     assert found
     for arguments in found:
         assert arguments <= set(spec(action))

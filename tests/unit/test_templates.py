@@ -15,7 +15,7 @@ from tests.unit.rendering import SHOP, WORKERS
 def test_each_template_has_its_test() -> None:
     """A new template needs tests in a file of its kind: nginx, site, supervisord, systemd."""
     tested = {"nginx.conf", "nginx_default.conf", "nginx_site.conf", "nginx_upstream.conf"}
-    tested |= {"supervisord.conf", "slot.conf", "slot.logrotate", "app.service", "logs.service", "logs.timer"}
+    tested |= {"supervisord.conf", "slot.conf", "slot.logrotate", "app.service", "logs.service", "logs.timer", "acme.service", "acme.timer"}
     tested |= {"limits.conf", "needrestart.conf", "tmpfiles.conf"}
     assert {path.name for path in (ROLE / "templates").glob("*.j2")} == {f"{name}.j2" for name in tested}
 
@@ -34,7 +34,7 @@ def test_each_part_is_included() -> None:
 def every_file(**variables: Any) -> dict[str, str]:
     """All templates, rendered."""
     app = make_plan({"shop": {**SHOP, "processes": 1}})["shop"]
-    more = {"app": app, "apps": [app], "slot": {**app["slots"]["blue"], "workers": WORKERS}, **variables}
+    more = {"app": app, "apps": [app], "sites": [app], "slot": {**app["slots"]["blue"], "workers": WORKERS}, **variables}
     more |= {"properties": ["User=%i"], "logs": ["/var/log/shop/8000.log"], "max_bytes": 7_000_000}
     return {path.name: render(path.name, more) for path in sorted((ROLE / "templates").glob("*.j2"))}
 

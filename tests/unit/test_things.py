@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from tests.unit.loading import plugin
-from tests.unit.conftest import make_plan, nginx_tree
+from tests.unit.conftest import make_plan
+from tests.unit.nginx_trees import nginx_tree
 
 things = plugin("module_utils", "things")
 wanted = plugin("plugin_utils", "things")

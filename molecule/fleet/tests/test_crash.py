@@ -1,0 +1,52 @@
+"""A host that dies under load costs what was in flight on it, and comes back by itself."""
+
+import os
+import subprocess
+import time
+from pathlib import Path
+
+from tests.balanced import Balanced
+from tests.fleet import wait_until
+
+
+def by_root(*command: str) -> str:
+    """What a command of this machine's root prints."""
+    return subprocess.check_output([*([] if os.geteuid() == 0 else ["sudo"]), *command], text=True).strip()
+
+
+def first_process(address: str) -> int:
+    """The process of this machine that is the first one of the host with this address."""
+    form = "{{.State.Pid}} {{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+    containers = by_root("podman", "ps", "--quiet", "--filter=name=tornado-app-fleet-").split()
+    (found,) = [
+        line.split()[0]
+        for line in by_root("podman", "inspect", f"--format={form}", *containers).splitlines()
+        if line.endswith(f" {address}")
+    ]
+    return int(found)
+
+
+def came_up(fleet: Balanced) -> str:
+    """When the host came up; empty while it cannot be asked."""
+    try:
+        return fleet.boots()["web-2"]
+    except RuntimeError:  # testinfra's word for a host that cannot be reached
+        return ""
+
+
+def test_a_host_that_loses_its_power(fleet: Balanced) -> None:
+    before = came_up(fleet)
+    process = first_process(fleet.addresses["web-2"])
+    with fleet.through() as traffic:
+        time.sleep(5)
+        by_root("kill", "-KILL", str(process))
+        wait_until(lambda: not Path(f"/proc/{process}").exists())
+        dead = time.time()
+        wait_until(lambda: came_up(fleet) not in ("", before))
+        fleet.wait_for("web-1", "web-2", "web-3")
+    print(traffic.account.summary())
+    failed = [record for record in traffic.account.records if record.failed]
+    assert [str(record) for record in failed if record.start > dead] == []
+    # Of what was in flight at most one of each kind by each balancer was on that host.
+    assert len([record for record in failed if record.kind != "websocket"]) <= 6 * len(fleet.balancers)
+    assert len([record for record in traffic.account.records if not record.failed and record.start > dead]) > 100

@@ -1,0 +1,87 @@
+"""The host of this scenario, with an app for each way to a certificate, and an ACME server on the host itself."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fleet import ROOT, Fleet
+from tests.unit.certified import Authority, authority, written
+
+COMMON: dict[str, Any] = {"processes": 1, "command": "{python} app.py --port={port}", "health": {"path": "/healthz", "timeout": 60}}
+ACME = {"email": "ops@issued.test", "directory": "https://localhost:14000/dir"}
+NAMES = ("filed.test", "own.test", "issued.test")
+PEBBLE = {
+    "listenAddress": "127.0.0.1:14000",
+    "managementListenAddress": "127.0.0.1:15000",
+    "certificate": "/etc/pebble/localhost.pem",
+    "privateKey": "/etc/pebble/localhost.key",
+    "httpPort": 80,
+    "tlsPort": 443,
+    "ocspResponderURL": "",
+    "certificateValidityPeriod": 10 * 86400,  # so few that certbot renews at each look
+}
+
+
+@pytest.fixture(scope="session")
+def ca() -> Authority:
+    """Who has issued the certificate of files, and that of the ACME server itself."""
+    return authority()
+
+
+@pytest.fixture(scope="session")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The app."""
+    found = tmp_path_factory.mktemp("source") / "app"
+    shutil.copytree(ROOT / "files/app", found, ignore=shutil.ignore_patterns("__pycache__"))
+    return found
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory: pytest.TempPathFactory, ca: Authority) -> dict[str, Any]:
+    """The setting tls with a certificate and its key, which ansible-vault has encrypted."""
+    folder = tmp_path_factory.mktemp("files")
+    made = written(folder, ca.leaf("filed.test"))
+    password = folder / "password"
+    password.write_text("hunter2\n")
+    os.environ["ANSIBLE_VAULT_PASSWORD_FILE"] = str(password)
+    vault = Path(sys.executable).with_name("ansible-vault")
+    subprocess.run([vault, "encrypt", made["key"]], check=True)
+    return made
+
+
+@pytest.fixture(scope="session")
+def bare(source: Path, files: dict[str, Any]) -> Fleet:
+    """The host as it is."""
+    own: dict[str, dict[str, Any]] = {"filed": {**files, "hsts": 31536000}, "own": {"self_signed": True}, "issued": {"acme": ACME}}
+    apps = {name: {**COMMON, "server_names": [f"{name}.test"], "tls": tls} for name, tls in own.items()}
+    return Fleet(Path(__file__).resolve().parents[1] / "inventory", source, apps)
+
+
+@pytest.fixture(scope="session")
+def fleet(bare: Fleet, ca: Authority) -> Fleet:
+    """Begins with all apps live, and a certificate issued."""
+    (host,) = bare.hosts.values()
+    host.check_output(f"echo 127.0.0.1 {' '.join(NAMES)} >>/etc/hosts")
+    install = "DEBIAN_FRONTEND=noninteractive apt-get --quiet --yes --no-install-recommends install pebble testssl.sh"
+    host.check_output(f"apt-get --quiet update && {install}")
+    local = ca.leaf("localhost")
+    given = {
+        "/etc/pebble/config.json": json.dumps({"pebble": PEBBLE}),
+        PEBBLE["certificate"]: ca.chain(local),
+        PEBBLE["privateKey"]: local.key_pem,
+        "/etc/pebble/ca.pem": ca.root.pem,
+    }
+    host.check_output("mkdir /etc/pebble")
+    for path, content in given.items():
+        host.check_output(f"cat >{path} <<'END'\n{content}\nEND")
+    # Not update-ca-certificates: what else prepare.yml has put there is for pip.
+    host.check_output("cat /etc/pebble/ca.pem >>/etc/ssl/certs/ca-certificates.crt")
+    host.check_output("systemd-run --unit=pebble --setenv=PEBBLE_VA_NOSLEEP=1 pebble -config /etc/pebble/config.json")
+    bare.play()
+    return bare

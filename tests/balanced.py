@@ -1,0 +1,88 @@
+"""A fleet behind balancers, through which all clients come."""
+
+import http.client
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import testinfra
+from testinfra.host import Host
+
+from tests.fleet import Fleet, wait_until
+from tests.traffic import Target, Traffic
+
+SHOP = {
+    "command": "{python} app.py --port={port}",
+    "processes": 2,
+    "server_names": ["shop.test"],
+    "health": {"path": "/healthz"},
+    # Websockets stay until they are sent away, so a drain always takes until its deadline.
+    "drain": {"timeout": 5},
+}
+BALANCERS = ("lb-1", "lb-2")
+SOCKET = "/run/haproxy/admin.sock"
+ASK = f"""python3 -c 'import socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.connect("{SOCKET}")
+s.sendall(sys.argv[1].encode() + b"\\n")
+print(b"".join(iter(lambda: s.recv(65536), b"")).decode())' """
+
+
+class Balanced(Fleet):
+    """The fleet, with the balancers in front."""
+
+    def __init__(self, inventory: Path, source: Path) -> None:
+        super().__init__(inventory, source, {"shop": SHOP})
+        self.balancers: dict[str, Host] = {
+            name: testinfra.get_host(f"ansible://{name}?ansible_inventory={self.inventory}&sudo=True") for name in BALANCERS
+        }
+        self.entrances = {name: str(host.ansible.get_variables()["ansible_host"]) for name, host in self.balancers.items()}
+
+    @contextmanager
+    def clients(self) -> Iterator[Traffic]:
+        """Clients of both balancers; none of them may notice what the block does."""
+        with self.through() as traffic:
+            yield traffic
+        print(traffic.account.summary())
+        assert traffic.account.failures() == []
+        assert traffic.account.lost() == 0
+
+    def through(self) -> Traffic:
+        """Clients of both balancers."""
+        return self.traffic_to([Target(f"shop by {name}", address, "shop.test") for name, address in self.entrances.items()])
+
+    def asked(self, balancer: str, path: str = "/api/info", **headers: str) -> http.client.HTTPResponse:
+        """The answer to a request by a balancer."""
+        connection = http.client.HTTPConnection(self.entrances[balancer], timeout=30)
+        connection.request("GET", path, headers={"Host": "shop.test", **{key.replace("_", "-"): value for key, value in headers.items()}})
+        return connection.getresponse()
+
+    def told(self, balancer: str, **headers: str) -> dict[str, Any]:
+        """What the process that got a request by a balancer says of itself and its visitor."""
+        answer = self.asked(balancer, **headers)
+        assert answer.status == 200
+        found: dict[str, Any] = json.load(answer)
+        return found
+
+    def haproxy(self, balancer: str, command: str) -> str:
+        """What the HAProxy of a balancer answers to a command."""
+        return str(self.balancers[balancer].check_output(ASK + f"'{command}'"))
+
+    def up(self, balancer: str) -> set[str]:
+        """The hosts to which a balancer sends requests."""
+        lines = [line.split() for line in self.haproxy(balancer, "show servers state").splitlines()[2:] if line]
+        return {fields[3] for fields in lines if fields[5] == "2"}
+
+    def wait_for(self, *hosts: str) -> None:
+        """Wait until the balancers send requests to these hosts, and to no others."""
+        for balancer in self.balancers:
+            wait_until(lambda balancer=balancer: self.up(balancer) == set(hosts))  # type: ignore[misc]
+
+    def boots(self) -> dict[str, str]:
+        """When each host has come up."""
+        return {
+            name: str(host.check_output("systemctl show --value --property=UserspaceTimestampMonotonic"))
+            for name, host in self.hosts.items()
+        }

@@ -1,0 +1,155 @@
+"""The action that configures the balancer, in process: what it takes from the inventory, what it hands over, and what it refuses."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleActionFail
+from ansible.parsing.dataloader import DataLoader
+from ansible.parsing.vault import VaultLib, VaultSecret
+from ansible.template import trust_as_template
+
+from tests.unit.loading import COLLECTION, ROOT
+from tests.unit.conftest import facts, templar
+
+ROLE = ROOT / "roles/load_balancer"
+SHOP = {"server_names": ["shop.test", "{{ inventory_hostname }}.test"], "source": "x"}
+PAIR = {"certificate": "c.pem", "key": "k.pem"}
+
+
+def trusted(value: Any) -> Any:
+    """The same with templates, as an inventory has them."""
+    if isinstance(value, Mapping):
+        return {key: trusted(item) for key, item in value.items()}
+    return [trusted(item) for item in value] if isinstance(value, list) else trust_as_template(value) if isinstance(value, str) else value
+
+
+class Inventory(dict[str, Any]):
+    """The variables of all hosts, as they stand in the inventory."""
+
+    def raw_get(self, name: str) -> dict[str, Any]:
+        return {"inventory_hostname": name, **trusted(self[name])}
+
+
+def act(hosts: Mapping[str, Any], loader: DataLoader | None = None, project: Path = Path("/nowhere"), **arguments: Any) -> dict[str, Any]:
+    """Run the action for the hosts, and return what it has handed to the module."""
+    given = {"ansible_facts": facts(), "hostvars": Inventory(hosts), "ansible_search_path": [str(ROLE)], "inventory_hostname": "lb-1"}
+    engine = templar(given)
+    task = SimpleNamespace(
+        args={"hosts": list(hosts), "maxconn": 100, "project": str(project), **arguments}, async_val=0, check_mode=False, action="balancer"
+    )
+    connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir="/nowhere"))
+    plugin = importlib.import_module(f"{COLLECTION}.plugins.action.balancer")
+    handed: dict[str, Any] = {}
+
+    class Action(plugin.ActionModule):  # type: ignore[misc, name-defined]  # known when it runs
+        """The action, without a host to send a module to."""
+
+        def _execute_module(self, module_name: str, module_args: dict[str, Any], task_vars: Any) -> Any:  # noqa: ARG002
+            handed.update(module_args)
+            return {"changed": True}
+
+    made = Action(task, connection, None, loader or DataLoader(), engine, None)
+    handed["result"] = made.run(task_vars=engine.available_variables)
+    return handed
+
+
+def refusal(*arguments: Any, **named: Any) -> str:
+    with pytest.raises(AnsibleActionFail) as failure:
+        act(*arguments, **named)
+    return str(failure.value)
+
+
+def servers(config: str) -> list[str]:
+    return [line.strip() for line in config.splitlines() if line.startswith("    server ")]
+
+
+def test_what_the_inventory_says_is_enough_for_hosts_that_nobody_has_asked() -> None:
+    """A setting of an app that needs facts is none of the balancer's."""
+    shop = {**SHOP, "processes": "{{ ansible_facts['processor_nproc'] }}", "secrets": {"TOKEN": "{{ nowhere }}"}}
+    hosts = {
+        "web-1": {"ansible_host": "192.0.2.1", "tornado_apps": {"shop": shop, "tool": {"source": "x"}, "old": {"state": "absent"}}},
+        "web-2": {"tornado_apps": {"shop": shop}},
+        "web-3": {"ansible_host": "192.0.2.3", "load_balancer_address": "10.0.0.3", "tornado_apps": "{{ {'shop': other} }}", "other": SHOP},
+    }
+    handed = act(hosts)
+    assert servers(handed["config"]) == [
+        "server web-1 192.0.2.1:80 check port 80",
+        "server web-2 web-2:80 check port 80",
+        "server web-3 10.0.0.3:80 check port 80",
+    ]
+    assert handed["result"] == {"changed": True, "unnamed": ["tool"]}
+    assert "timeout server 210s" in handed["config"]
+
+
+def test_defaults_of_the_inventory_count() -> None:
+    defaults = {"path": "/x/", "proxy_read_timeout": 300}
+    handed = act({"web-1": {"tornado_app_defaults": defaults, "tornado_apps": {"shop": SHOP}}})
+    assert "uri /x/.tornado_app/ready" in handed["config"]
+    assert "timeout server 310s" in handed["config"]
+
+
+def test_a_port_for_the_proxy_protocol_is_used() -> None:
+    handed = act({"web-1": {"tornado_app_proxy_port": "8081", "tornado_apps": {"shop": SHOP}}})
+    assert servers(handed["config"]) == ["server web-1 web-1:8081 check port 80 send-proxy-v2"]
+
+
+def test_a_setting_that_needs_facts_is_named() -> None:
+    hosts = {"web-1": {"tornado_apps": {"shop": {"source": "x", "server_names": ["{{ ansible_facts['fqdn'] }}"]}}}}
+    assert refusal(hosts).startswith("tornado_apps.shop of web-1 cannot be told without having been there: ")
+
+
+def test_all_that_cannot_work_is_said_at_once() -> None:
+    hosts = {"web-1": {"tornado_apps": {"shop": {"server_names": ["a b"], "path": "x"}}}}
+    assert refusal(hosts).splitlines() == [
+        "tornado_apps.shop.server_names: 'a b' on web-1 is not a valid host name",
+        "tornado_apps.shop.path 'x' on web-1 is no valid prefix: it begins and ends with /",
+    ]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project with a certificate, and a key that ansible-vault has encrypted."""
+    (tmp_path / "c.pem").write_text("CERTIFICATE")
+    vault = VaultLib([("default", VaultSecret(b"password"))])
+    (tmp_path / "k.pem").write_bytes(vault.encrypt("K3Y", vault.secrets[0][1], vault_id="default"))
+    return tmp_path
+
+
+@pytest.fixture
+def loader() -> DataLoader:
+    made = DataLoader()
+    made.set_vault_secrets([("default", VaultSecret(b"password"))])
+    return made
+
+
+def test_a_certificate_goes_with_its_key_into_a_file_that_is_named_by_both(project: Path, loader: DataLoader) -> None:
+    hosts = {"web-1": {"tornado_apps": {"shop": {**SHOP, "tls": PAIR}}}}
+    handed = act(hosts, loader, project)
+    (file,) = handed["certificates"]
+    assert file["secret"] == "CERTIFICATE\nK3Y\n"
+    assert f" crt {file['path']}\n" in handed["config"]
+    assert "K3Y" not in handed["config"] + json.dumps(handed["result"])
+    (project / "k.pem").write_text("ANOTHER")
+    (other,) = act(hosts, loader, project)["certificates"]
+    assert other["path"] != file["path"]
+
+
+def test_with_tls_passed_no_key_leaves_the_controller() -> None:
+    handed = act(
+        {"web-1": {"tornado_app_proxy_port": 8081, "tornado_app_proxy_tls_port": 8444, "tornado_apps": {"shop": {**SHOP, "tls": PAIR}}}},
+        tls="pass",
+    )
+    assert handed["certificates"] == []
+    assert "server web-1 web-1:8444 send-proxy-v2 check" in servers(handed["config"])
+
+
+def test_a_file_that_cannot_be_read_is_named(project: Path) -> None:
+    hosts = {"web-1": {"tornado_apps": {"shop": {**SHOP, "tls": {**PAIR, "certificate": "none.pem"}}}}}
+    assert refusal(hosts, None, project).startswith("tornado_apps.shop.tls.certificate cannot be read: ")

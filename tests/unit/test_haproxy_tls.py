@@ -1,0 +1,160 @@
+"""TLS that ends at the balancer, and TLS that it passes to the hosts."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import ssl
+import struct
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import pytest
+
+from tests.unit.conftest import PATIENCE, utils
+from tests.unit.haproxy_host import Balancer, config, given, haproxy, host, made
+
+__all__ = ["haproxy"]  # a fixture
+
+SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"  # of the PROXY protocol's second version
+TLS = {"certificate": "c.pem", "key": "k.pem", "hsts": 600}
+SHOP = given("shop.example.com", tls=TLS)
+ADMIN = given("shop.example.com", path="/admin/", tls=TLS)
+BOTH = {"shop": SHOP, "admin": ADMIN}
+PLAIN = given("plain.example.com")
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
+    """A function that makes a certificate for a name, with its key."""
+    folder = tmp_path_factory.mktemp("pairs")
+
+    def make(name: str) -> str:
+        files = [folder / f"{name}.{kind}" for kind in ("certificate", "key")]
+        new = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30"]
+        named: list[str | Path] = ["-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}", "-out", files[0], "-keyout", files[1]]
+        subprocess.run([*new, *named], check=True, capture_output=True)
+        return "".join(file.read_text() for file in files)
+
+    return make
+
+
+@pytest.fixture
+def balancer(tmp_path: Path, haproxy: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Balancer]:
+    with ExitStack() as stack:
+        yield made(tmp_path, haproxy, stack, monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def ending(tmp_path_factory: pytest.TempPathFactory, haproxy: Path, pair: Callable[[str], str]) -> Iterator[Balancer]:
+    """A balancer at which TLS ends."""
+    with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
+        yield started(made(tmp_path_factory.mktemp("t"), haproxy, stack, patch), pair)
+
+
+def started(balancer: Balancer, pair: Callable[[str], str]) -> Balancer:
+    path = balancer.directory / "shop.0123456789ab.pem"
+    balancer.start_hosts(1)
+    balancer.start(config(host(1, {"shop": SHOP, "plain": PLAIN}), certificates=[path]), secrets={path: pair("shop.example.com")})
+    balancer.wait_for(1)
+    balancer.wait_for(1, backend="plain")
+    return balancer
+
+
+def connected(balancer: Balancer, name: str, **options: bool) -> ssl.SSLSocket:
+    """A connection over TLS that asks for a name, whatever its certificate is."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(["h2", "http/1.1"] if options.get("h2") else ["http/1.1"])
+    return context.wrap_socket(socket.create_connection(("127.0.0.1", balancer.tls), PATIENCE), server_hostname=name)
+
+
+def hello(name: str | None) -> bytes:
+    """The first message of a client that asks for a name, or for none."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    with pytest.raises(ssl.SSLWantReadError):
+        context.wrap_bio(incoming, outgoing, server_hostname=name).do_handshake()
+    return outgoing.read()
+
+
+def over_tls(balancer: Balancer, path: str) -> tuple[http.client.HTTPResponse, bytes]:
+    with closing(http.client.HTTPConnection("shop.example.com")) as connection:
+        connection.sock = connected(balancer, "shop.example.com")
+        connection.request("GET", path, headers={"X-Forwarded-Proto": "http"})
+        answer = connection.getresponse()
+        return answer, answer.read()
+
+
+def test_tls_ends_at_the_balancer_and_hosts_are_told(ending: Balancer) -> None:
+    answer, body = over_tls(ending, "/x")
+    headers = json.loads(body)["headers"]
+    assert (headers["X-Forwarded-Proto"], headers["X-Forwarded-For"]) == ("https", "127.0.0.1")
+    assert answer.headers["Strict-Transport-Security"] == "max-age=600"
+
+
+def test_clients_may_speak_http_2_and_no_old_tls(ending: Balancer) -> None:
+    with connected(ending, "shop.example.com", h2=True) as connection:
+        assert connection.selected_alpn_protocol() == "h2"
+        assert connection.version() == "TLSv1.3"
+    old = ["openssl", "s_client", "-tls1_1", "-cipher", "ALL:@SECLEVEL=0", "-connect", f"127.0.0.1:{ending.tls}"]
+    done = subprocess.run([*old, "-servername", "shop.example.com"], input="", capture_output=True, text=True, check=False)
+    assert "alert protocol version" in done.stderr
+
+
+def test_a_name_without_a_certificate_gets_none(ending: Balancer) -> None:
+    with pytest.raises(ssl.SSLError, match="UNRECOGNIZED_NAME"):
+        connected(ending, "plain.example.com")
+
+
+def test_who_comes_without_tls_is_sent_to_it_where_there_is_a_certificate(ending: Balancer) -> None:
+    answer, _ = ending.ask("/x?y=1")
+    assert (answer.status, answer.headers["Location"]) == (308, "https://shop.example.com/x?y=1")
+    assert ending.tell(host="plain.example.com")["headers"]["X-Forwarded-Proto"] == "http"
+
+
+def test_a_connection_over_tls_is_passed_with_the_clients_address(balancer: Balancer) -> None:
+    balancer.start_hosts(1, 2)
+    with socket.create_server(("127.0.0.2", 0)) as listening:
+        port = listening.getsockname()[1]
+        hosts = [host(1, BOTH, proxy_port=1, proxy_tls_port=port), host(2, {"shop": SHOP}, proxy_port=1, proxy_tls_port=port)]
+        balancer.start(config(*hosts, tls="pass"))
+        balancer.wait_for(1, backend="shop.tls")  # web-2 has not all apps of the name
+        listening.settimeout(PATIENCE)
+        with socket.create_connection(("127.0.0.1", balancer.tls), PATIENCE) as client:
+            here = client.getsockname()
+            client.sendall(sent := hello("SHOP.example.com"))
+            accepted, _ = listening.accept()
+            with accepted, accepted.makefile("rb") as stream:
+                assert stream.read(12) == SIGNATURE
+                _, _, length = struct.unpack("!BBH", stream.read(4))
+                source, _, source_port, _ = struct.unpack("!4s4sHH", stream.read(length)[:12])
+                assert (socket.inet_ntoa(source), source_port) == here
+                assert stream.read(len(sent)) == sent
+
+
+@pytest.mark.parametrize("name", ["other.example.com", None, "plain HTTP"])
+def test_what_is_no_tls_or_asks_for_another_name_is_passed_to_nobody(balancer: Balancer, name: str | None) -> None:
+    balancer.start_hosts(1)
+    sent = b"GET / HTTP/1.1\r\nHost: shop.example.com\r\n\r\n" if name == "plain HTTP" else hello(name)
+    with socket.create_server(("127.0.0.2", 0)) as listening:
+        balancer.start(config(host(1, BOTH, proxy_port=1, proxy_tls_port=listening.getsockname()[1]), tls="pass"))
+        balancer.wait_for(1, backend="shop.tls")
+        with socket.create_connection(("127.0.0.1", balancer.tls), PATIENCE) as client:
+            client.sendall(sent)
+            assert client.recv(100) == b""
+        assert not utils("proc").peers(listening.getsockname()[1])
+
+
+def test_a_drained_app_takes_its_whole_site_from_a_host(balancer: Balancer) -> None:
+    balancer.start_hosts(1, 2)
+    hosts = [host(number, BOTH, proxy_port=1, proxy_tls_port=443) for number in (1, 2)]
+    balancer.start(config(*hosts, tls="pass"))
+    balancer.wait_for(1, 2, backend="shop.tls")
+    (balancer.root / "127.0.0.3.admin.drained").touch()
+    balancer.wait_for(1, backend="shop.tls")
+    balancer.wait_for(1, 2, backend="shop")
