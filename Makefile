@@ -54,7 +54,7 @@ lint: setup ## Linters, formatters, types, what nginx's files allow
 
 unit: setup ## Unit tests of plugins, templates and the example app
 	@$(PYTHON) tools/bootstrap.py --with-nginx
-	$(TIMED) unit pytest tests/unit files/app/tests
+	$(TIMED) unit pytest --numprocesses=auto --dist=loadfile tests/unit files/app/tests
 
 molecule: setup ## Every Molecule scenario, or those in SCENARIOS="default ..."
 	@python -m tools.scenarios $(SCENARIOS)

@@ -20,7 +20,7 @@ def nginx_tree(folder: Path, files: Mapping[str, str], port: int, tls_port: int 
         target = root / path
         target.parent.mkdir(parents=True, exist_ok=True)
         adapted = text.replace("/run/nginx.pid", f"{folder}/nginx.pid").replace("/var/log/nginx/", f"{folder}/")
-        adapted = adapted.replace("/run/tornado_app/", f"{folder}/").replace("/var/lib/tornado_app/", f"{folder}/")
+        adapted = re.sub(r"(?<![\w.-])/(run|var/lib)/tornado_app/", f"{folder}/", adapted)
         adapted = adapted.replace("user www-data;", f"user {getpass.getuser()};").replace("http {\n", f"http {{\n{temporary}")
         for own, given in ((443, tls_port), (80, port)):
             adapted = re.sub(rf"listen {own}\b", f"listen 127.0.0.1:{given}", adapted)
