@@ -54,7 +54,7 @@ OPERATIONS = ALL if os.environ.get("TORNADO_APP_OPERATIONS") == "all" else [DEPL
 def test_no_client_notices_any_operation(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
     history: list[str] = []  # the last one is live, a rollback goes to the one before
     switches: list[Switched] = []
-    with fleet.traffic(shop=20) as traffic:  # for no longer does a websocket keep nginx from a reload
+    with fleet.traffic() as traffic:
         for number, operation in enumerate(OPERATIONS, 1):
             name = f"operation {number}: {operation.name}"
             print(f"{datetime.now():%H:%M:%S.%f} {name}")
