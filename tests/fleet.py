@@ -63,6 +63,7 @@ class Fleet:
         self.apps = apps
         self.socket_seconds = socket_seconds or {}
         self.without = without or {}
+        self.limit: tuple[str, ...] = ()
         self.hosts: dict[str, Host] = {
             name: testinfra.get_host(f"ansible://{name}?ansible_inventory={inventory}&sudo=True")
             for name in AnsibleRunner(str(inventory)).get_hosts("tornado")
@@ -75,6 +76,14 @@ class Fleet:
         fleet.apps = {name: self.apps[name] for name in apps}
         return fleet
 
+    def on(self, *names: str) -> "Fleet":
+        """Some of the hosts, as somebody sees them who runs site.yml with `--limit`; for what more hosts would not prove better."""
+        fleet = copy.copy(self)
+        fleet.hosts = {name: self.hosts[name] for name in names}
+        fleet.addresses = {name: self.addresses[name] for name in names}
+        fleet.limit = ("--limit", ",".join(names))
+        return fleet
+
     def settings(self, **settings: Any) -> dict[str, dict[str, Any]]:
         """The apps as the inventory would have them, with other settings for all of them."""
         return {name: {"source": str(self.source), **app, **settings} for name, app in self.apps.items()}
@@ -82,7 +91,7 @@ class Fleet:
     def command(self, *arguments: str, playbook: str = "site.yml", apps: Mapping[str, Any] | None = None, **settings: Any) -> list[str]:
         """The command of a run; settings are those of every app, or all apps are given."""
         extra = json.dumps({"tornado_apps": self.settings(**settings) if apps is None else apps})
-        return ["ansible-playbook", playbook, "-i", str(self.inventory), "--extra-vars", extra, *arguments]
+        return ["ansible-playbook", playbook, "-i", str(self.inventory), "--extra-vars", extra, *self.limit, *arguments]
 
     def run(
         self,

@@ -14,8 +14,8 @@ SOURCE = "/usr/local/src/flask_app"
 
 @pytest.fixture
 def flask(fleet: Fleet) -> Fleet:
-    """The fleet with one app."""
-    return fleet.only("flask_app")
+    """One app on one host."""
+    return fleet.only("flask_app").on("web-2")
 
 
 def test_debug_is_refused_in_production(flask: Fleet, tmp_path: Path) -> None:

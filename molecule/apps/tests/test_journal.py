@@ -17,6 +17,12 @@ PRINTED = (
 
 
 @pytest.fixture
+def fleet(fleet: Fleet) -> Fleet:
+    """One of the hosts."""
+    return fleet.on("web-1")
+
+
+@pytest.fixture
 def limited(fleet: Fleet) -> Iterator[None]:
     """journald takes few lines at a time from a unit: 100, or as many as six times that when there is room."""
     for host in fleet.hosts.values():

@@ -2,9 +2,17 @@
 
 from functools import partial
 
+import pytest
+
 from tests.fleet import Fleet, wait_until
 
 SOCKETS = {"listen": "sockets", "command": "{python} modes.py --mode=sockets --socket={socket} --port=0"}
+
+
+@pytest.fixture
+def fleet(fleet: Fleet) -> Fleet:
+    """One of the hosts."""
+    return fleet.on("web-2")
 
 
 def answers(app: Fleet, name: str) -> bool:

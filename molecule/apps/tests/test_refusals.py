@@ -9,6 +9,12 @@ from tests.repository import Repository
 
 
 @pytest.fixture
+def fleet(fleet: Fleet) -> Fleet:
+    """One of the hosts: each of them refuses by itself."""
+    return fleet.on("web-1")
+
+
+@pytest.fixture
 def procfile(fleet: Fleet) -> Fleet:
     """The fleet with the app of the Procfile."""
     return fleet.only("procfile_app")

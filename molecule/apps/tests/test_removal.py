@@ -2,7 +2,15 @@
 
 import re
 
+import pytest
+
 from tests.fleet import Fleet
+
+
+@pytest.fixture
+def fleet(fleet: Fleet) -> Fleet:
+    """One of the hosts."""
+    return fleet.on("web-1")
 
 
 def traces(fleet: Fleet, *apps: str) -> dict[str, list[str]]:

@@ -25,6 +25,12 @@ def earlier(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     subprocess.run(["git", "worktree", "remove", "--force", folder], cwd=ROOT, check=True)
 
 
+@pytest.fixture
+def hosts(hosts: Fleet) -> Fleet:
+    """One of them; the other one is still bare when the next module begins."""
+    return hosts.on("web-1")
+
+
 def supervisords(hosts: Fleet) -> dict[str, str]:
     return {name: host.check_output("systemctl show --property=MainPID shop") for name, host in hosts.hosts.items()}
 

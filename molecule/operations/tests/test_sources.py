@@ -10,6 +10,12 @@ from tests.repository import Repository
 
 
 @pytest.fixture
+def fleet(fleet: Fleet) -> Fleet:
+    """One of the hosts: what an app is made of is the same for all."""
+    return fleet.on("web-2")
+
+
+@pytest.fixture
 def repository(fleet: Fleet, tmp_path: Path) -> Repository:
     """One with the app, of a single commit."""
     return Repository(shutil.copytree(fleet.source, tmp_path / "shop"))

@@ -3,9 +3,17 @@
 import json
 import re
 
+import pytest
+
 from tests.fleet import Fleet
 
 NOWHERE = "/nonexistent"
+
+
+@pytest.fixture
+def shop(shop: Fleet) -> Fleet:
+    """One host; that all of them go back together, other modules show."""
+    return shop.on("web-1")
 
 
 def deployed(fleet: Fleet, text: str, *arguments: str) -> str:
