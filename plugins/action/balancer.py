@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -53,11 +53,11 @@ class ActionModule(CollectionAction):
         hosts = [self.host(name) for name in arguments["hosts"]]
         self.refuse(balancer_rules.problems(hosts, arguments["tls"]))
         terminated = balancer.sites(balancer.backends(hosts)) if arguments["tls"] == "terminate" else []
-        certificates = dict(self.certificates(terminated, Path(arguments["project"])))
-        variables = balancer.template_variables(hosts, arguments["tls"], list(certificates), arguments["version"])
+        certificates = list(self.certificates(terminated, Path(arguments["project"])))
+        paths = [certificate["path"] for certificate in certificates]
+        variables = balancer.template_variables(hosts, arguments["tls"], paths, arguments["version"])
         config = self.render("haproxy.cfg.j2", maxconn=arguments["maxconn"], state_file=STATE_FILE, **variables)
-        files = [{"path": path, "secret": secret} for path, secret in certificates.items()]
-        result = self.module("haproxy_config", config=config, certificates=files, directory=DIRECTORY, state_file=STATE_FILE)
+        result = self.module("haproxy_config", config=config, certificates=certificates, directory=DIRECTORY, state_file=STATE_FILE)
         return {**result, "unnamed": balancer.unnamed(hosts)}
 
     def host(self, name: str) -> balancer.Host:
@@ -87,12 +87,16 @@ class ActionModule(CollectionAction):
         except AnsibleError as problem:
             self.refuse([f"{what} cannot be told without having been there: {problem.message}"])
 
-    def certificates(self, sites: Iterable[balancer.Site], project: Path) -> Iterable[tuple[str, str]]:
-        """Path on the balancer and content of the certificate of each site. Its name changes with it, and with its key."""
+    def certificates(self, sites: Iterable[balancer.Site], project: Path) -> Iterator[dict[str, Any]]:
+        """The certificate of each site, as the module takes it. The name of one from files changes with it, and with its key."""
         for site in sites:
+            if site["tls"]["self_signed"]:
+                yield {"path": f"{DIRECTORY}/{site['name']}.self_signed.pem", "self_signed": site["names"]}
+                continue
             parts = [self.file(f"tornado_apps.{site['name']}.tls.{key}", project / site["tls"][key]) for key in ("certificate", "key")]
             content = "".join(f"{part.rstrip()}\n" for part in parts)
-            yield f"{DIRECTORY}/{site['name']}.{hashlib.sha256(content.encode()).hexdigest()[:12]}.pem", content
+            name = f"{site['name']}.{hashlib.sha256(content.encode()).hexdigest()[:12]}.pem"
+            yield {"path": f"{DIRECTORY}/{name}", "secret": content}
 
     def file(self, setting: str, path: Path) -> str:
         """A file of the controller, which ansible-vault may have encrypted."""

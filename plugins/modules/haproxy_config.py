@@ -19,14 +19,20 @@ options:
     required: true
   certificates:
     description:
-      - The certificates with their keys that O(config) names. The name of a file has to change with its content, since the running
-        HAProxy goes on with the files that it has loaded. Other files of their directory are removed.
+      - The certificates with their keys that O(config) names. Other files of their directory are removed.
+      - The name of a file with a O(certificates[].secret) has to change with it, so that the former one is there for the former
+        configuration.
     type: list
     elements: dict
     default: []
     suboptions:
       path: {description: "The path, in O(directory).", type: path, required: true}
-      secret: {description: "The certificates and the key in PEM; no output shows them.", type: str, required: true}
+      secret: {description: "The certificates and the key in PEM; no output shows them.", type: str}
+      self_signed:
+        description: >-
+          Names for which the host makes a certificate itself, when there is none or its last 30 days have come. It keeps the key.
+        type: list
+        elements: str
   path:
     description: Where HAProxy reads its configuration.
     type: path
@@ -79,11 +85,13 @@ import os
 import stat
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.tornado_app.deploy.plugins.module_utils.certificates import NoOpensslError, self_signed, self_signed_problem
 from ansible_collections.tornado_app.deploy.plugins.module_utils.haproxy import HAPROXY, addresses, ask, down, loaded, process, unavailable
 from ansible_collections.tornado_app.deploy.plugins.module_utils.quiet import QuietModule
 from ansible_collections.tornado_app.deploy.plugins.module_utils.text import valid
@@ -120,15 +128,27 @@ class Configuration:
         self.module = module
         self.path, self.directory = Path(module.params["path"]), Path(module.params["directory"])
         self.socket, self.state_file = Path(module.params["socket"]), Path(module.params["state_file"])
+        self.secrets = {Path(given["path"]): given["secret"] or self.own(given) for given in module.params["certificates"]}
         config = module.params["config"]
-        self.digest = hashlib.sha256(config.encode()).hexdigest()[:12]
+        self.digest = hashlib.sha256("".join([config, *self.secrets.values()]).encode()).hexdigest()[:12]
         self.config = config.replace("@digest@", self.digest)
-        self.secrets = {Path(given["path"]): given["secret"] for given in module.params["certificates"]}
         self.before = self.path.read_text(encoding="utf-8", errors="replace") if self.path.exists() else None
         present = set(self.directory.iterdir()) if self.directory.is_dir() else set()
         self.superfluous = sorted(present - set(self.secrets))
         self.missing = {path: secret for path, secret in self.secrets.items() if differs(path, secret, 0o600)}
         self.differs = differs(self.path, self.config, 0o644)
+
+    def own(self, given: Mapping[str, Any]) -> str:
+        """The certificate with its key that the host makes for names, or has made."""
+        path = Path(given["path"])
+        if not Path(HAPROXY).exists():  # nothing is installed or judged then
+            return ""
+        if not self_signed_problem(path, given["self_signed"]):
+            return path.read_text(encoding="ascii")
+        try:
+            return self_signed(given["self_signed"])
+        except NoOpensslError as problem:
+            return str(self.module.fail_json(msg=f"no certificate for {', '.join(given['self_signed'])}: {problem}"))
 
     def judge(self) -> None:
         """Let HAProxy judge all of it, in another place."""
@@ -215,7 +235,13 @@ def main() -> None:
                 "type": "list",
                 "elements": "dict",
                 "default": [],
-                "options": {"path": {"type": "path", "required": True}, "secret": {"type": "str", "required": True, "no_log": True}},
+                "options": {
+                    "path": {"type": "path", "required": True},
+                    "secret": {"type": "str", "no_log": True},
+                    "self_signed": {"type": "list", "elements": "str"},
+                },
+                "required_one_of": [["secret", "self_signed"]],
+                "mutually_exclusive": [["secret", "self_signed"]],
             },
             "path": {"type": "path", "default": "/etc/haproxy/haproxy.cfg"},
             "directory": {"type": "path", "default": "/etc/haproxy/tornado_app"},

@@ -60,9 +60,8 @@ def tls_problems(hosts: Sequence[Host], mode: str) -> Iterator[str]:
     for app in served(hosts):
         given = of_app(hosts, app)[0].apps[app]["tls"]
         where = f"tornado_apps.{app}.tls"
-        for way in ("acme", "self_signed"):
-            if mode == "terminate" and given[way]:
-                yield f"{where}.{way}: the balancer makes no certificate and asks nobody for one; give it certificate and key"
+        if mode == "terminate" and given["acme"]:
+            yield f"{where}.acme: the balancer asks nobody for a certificate; give it certificate and key, or set load_balancer_tls to pass"
         if mode == "terminate" and bool(given["certificate"]) != bool(given["key"]):
             yield f"{where} needs both certificate and key"
         for host in of_app(hosts, app) if mode == "terminate" and has_tls(given) else []:

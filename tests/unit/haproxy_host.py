@@ -150,10 +150,19 @@ class Balancer:
             text = text.replace(before, after)
         return text
 
-    def install(self, text: str, *, check: bool = False, secrets: dict[Path, str] | None = None, **arguments: Any) -> dict[str, Any]:
-        """Run the module with a configuration as rendered."""
+    def install(
+        self,
+        text: str,
+        *,
+        check: bool = False,
+        secrets: dict[Path, str] | None = None,
+        own: dict[Path, list[str]] | None = None,
+        **arguments: Any,
+    ) -> dict[str, Any]:
+        """Run the module with a configuration as rendered; of `own` certificates it gets the names."""
         paths = {"path": self.path, "directory": self.directory, "socket": self.socket, "state_file": self.state_file}
-        certificates = [{"path": str(path), "secret": secret} for path, secret in (secrets or {}).items()]
+        certificates: list[dict[str, Any]] = [{"path": str(path), "secret": secret} for path, secret in (secrets or {}).items()]
+        certificates += [{"path": str(path), "self_signed": names} for path, names in (own or {}).items()]
         common = {"config": self.adapted(text), "certificates": certificates, **{key: str(path) for key, path in paths.items()}}
         return run_module("haproxy_config", check=check, **{**common, **arguments})
 

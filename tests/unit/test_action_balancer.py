@@ -141,6 +141,14 @@ def test_a_certificate_goes_with_its_key_into_a_file_that_is_named_by_both(proje
     assert other["path"] != file["path"]
 
 
+def test_for_a_self_signed_certificate_the_balancer_gets_the_names() -> None:
+    shop = {"server_names": ["shop.test"], "redirect_names": ["www.shop.test"], "tls": {"self_signed": True}}
+    handed = act({"web-1": {"tornado_apps": {"shop": shop}}})
+    (file,) = handed["certificates"]
+    assert file == {"path": "/etc/haproxy/tornado_app/shop.self_signed.pem", "self_signed": ["shop.test", "www.shop.test"]}
+    assert f" crt {file['path']}\n" in handed["config"]
+
+
 def test_with_tls_passed_no_key_leaves_the_controller() -> None:
     handed = act(
         {"web-1": {"tornado_app_proxy_port": 8081, "tornado_app_proxy_tls_port": 8444, "tornado_apps": {"shop": {**SHOP, "tls": PAIR}}}},

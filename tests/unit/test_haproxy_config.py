@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import stat
 import subprocess
 from collections.abc import Iterator
@@ -155,6 +156,24 @@ def test_certificates_are_roots_alone_and_the_last_ones_go(balancer: Balancer, p
     assert str(balancer.directory) in results[-1]["msg"]
     assert list(balancer.directory.iterdir()) == [second]
     assert not any(key_of(pair) in json.dumps(result) for pair in pairs for result in results)
+
+
+def test_the_balancer_makes_a_certificate_itself_and_keeps_it(balancer: Balancer) -> None:
+    path = balancer.directory / "shop.self_signed.pem"
+    secure = config(host(1), certificates=[path])
+    balancer.start(secure, own={path: ["shop.example.com"]})
+    first = path.read_text()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert not balancer.install(secure, own={path: ["shop.example.com"]})["changed"]
+    result = balancer.install(secure, own={path: ["shop.example.com", "www.example.com"]})
+    assert (result["changed"], result["reloaded"]) == (True, True)
+    second = path.read_text()
+    assert second != first
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with context.wrap_socket(socket.create_connection(("127.0.0.1", balancer.tls)), server_hostname="www.example.com") as connection:
+        assert connection.getpeercert(binary_form=True) == ssl.PEM_cert_to_DER_cert(second.partition("-----BEGIN PRIVATE")[0])
+    assert key_of(second) not in json.dumps(result)
 
 
 def key_of(pair: str) -> str:
