@@ -50,6 +50,8 @@ ACCEPTED = {
         for app, prefix in (("admin", "/admin/v2.0/"), ("pages", "/pages/"))
         for block in (f"^~ {prefix}", f"@closing_{app}", f"@{app}")
     ),
+    # Safe there: tests/unit/test_site_tls.py asks a running nginx.
+    *(("if_is_evil", block) for block in ("/", "@closing_bank", "@bank", "$tornado_app_foreign")),
     ("try_files_is_evil_too", "= /.tornado_app/maintenance/page"),
     ("try_files_is_evil_too", "= /.tornado_app/error/404"),
     ("try_files_is_evil_too", "= /.tornado_app/error/502"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import http.client
 import json
@@ -58,6 +59,27 @@ def ask(site: Site, path: str = "/", host: str = "shop.example.com", **headers: 
         connection.request("GET", path, headers={"Host": host, **headers})
         answer = connection.getresponse()
         return answer, answer.read()
+
+
+@pytest.mark.parametrize(
+    ("headers", "compressed"),
+    [
+        ({}, True),
+        ({"Referer": "https://shop.example.com/page"}, True),
+        ({"Referer": "https://elsewhere.example.com/"}, False),
+        ({"Referer": "https://shop.example.com.elsewhere.example.com/"}, False),
+        ({"Sec-Fetch-Site": "same-origin", "Referer": "https://shop.example.com/"}, True),
+        ({"Sec-Fetch-Site": "none"}, True),
+        ({"Sec-Fetch-Site": "cross-site"}, False),
+        ({"Sec-Fetch-Site": "cross-site", "Referer": "https://shop.example.com/"}, False),
+        ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-User": "?1", "Referer": "https://elsewhere.example.com/"}, True),
+    ],
+)
+def test_what_another_site_makes_a_browser_ask_is_not_compressed(site: Site, headers: dict[str, str], compressed: bool) -> None:
+    answer, body = ask(site, "/?padding=5000", **{"Accept-Encoding": "gzip", **headers})
+    assert (answer.status, answer.headers["Content-Encoding"]) == (200, "gzip" if compressed else None)
+    told = json.loads(gzip.decompress(body) if compressed else body)
+    assert told["headers"]["X-Forwarded-Proto"] == "https"
 
 
 def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
