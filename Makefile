@@ -21,7 +21,7 @@ help: ## Show this list
 setup:
 	@$(PYTHON) tools/bootstrap.py
 
-demo: setup ## Two hosts in containers, serving the example app; a second run goes straight to the play
+demo: setup ## A balancer and two hosts in containers, serving the example app over TLS; a second run goes straight to the play
 	@python -m tools.demo up
 
 demo-down: ## Remove all that the demo made

@@ -1,7 +1,8 @@
-"""`python -m tools.demo up`: two hosts on this machine that serve the example app. `down` removes all that `up` made."""
+"""`python -m tools.demo up`: a balancer and two hosts on this machine that serve the example app. `down` removes all that `up` made."""
 
 import json
 import shutil
+import ssl
 import subprocess
 import sys
 import urllib.request
@@ -26,15 +27,26 @@ def up() -> None:
         sys.exit("The demo failed. `make demo` tries again, `make demo-down` removes all of it.")
     command = [str(BIN / "ansible-inventory"), "-i", "demo", "--list"]
     listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    hosts: dict[str, dict[str, Any]] = json.loads(listed)["_meta"]["hostvars"]
-    for name, variables in hosts.items():
-        url = f"http://{variables['ansible_host']}/"
-        with urllib.request.urlopen(f"{url}api/info", timeout=10) as answer:
-            info = json.load(answer)
+    inventory = json.loads(listed)
+    addresses = {name: variables["ansible_host"] for name, variables in inventory["_meta"]["hostvars"].items()}
+    for name in inventory["tornado"]["hosts"]:
+        info = ask(addresses[name])
         print(
-            f"{name}  {url}  {info['app']} release {info['release']} "
+            f"{name}  https://{addresses[name]}/  {info['app']} release {info['release']} "
             f"(slot {info['slot']}, Python {info['python']}, Tornado {info['tornado']})"
         )
+    for name in inventory["balancer"]["hosts"]:
+        behind = sorted({ask(addresses[name])["host"] for _ in range(20)})
+        print(f"{name}   https://{addresses[name]}/  in front of {' and '.join(behind)}; browsers warn of its own certificate")
+
+
+def ask(address: str) -> dict[str, Any]:
+    """What the app says of itself."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with urllib.request.urlopen(f"https://{address}/api/info", timeout=10, context=context) as answer:
+        info: dict[str, Any] = json.load(answer)
+    return info
 
 
 def down() -> None:

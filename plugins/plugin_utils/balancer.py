@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypedDict
 
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.tls import is_address
+
 VERSION = re.compile(r"version (\d+)\.(\d+)")
 NEWEST = [99, 0]
 HTTP = 80
@@ -177,12 +179,15 @@ def in_order(found: Iterable[tuple[str, list[str], str]]) -> list[Route]:
 
 
 def sites(found: Sequence[Backend]) -> list[Site]:
-    """The sites of the apps with TLS. A host is well for a site when it is well for all apps of it, and has them."""
+    """The sites of the apps with TLS, those with an address among their names first.
+
+    A host is well for a site when it is well for all apps of it, and has them.
+    """
     together: dict[frozenset[str], list[Backend]] = {}
     for backend in found:
         if has_tls(backend["tls"]):
             together.setdefault(frozenset(backend["names"]), []).append(backend)
-    return [
+    made = [
         Site(
             name=members[0]["app"],
             names=list(dict.fromkeys(name for member in members for name in (*members[0]["names"], *member["other_names"]))),
@@ -192,6 +197,12 @@ def sites(found: Sequence[Backend]) -> list[Site]:
         )
         for members in together.values()
     ]
+    return sorted(made, key=lambda site: not has_address(site))
+
+
+def has_address(site: Site) -> bool:
+    """Whether clients come by an address; these name none as they ask for a certificate."""
+    return any(map(is_address, site["names"]))
 
 
 def given_tls(tls: Mapping[str, Any]) -> Tls:
@@ -226,6 +237,7 @@ def template_variables(hosts: Sequence[Host], mode: str, certificates: Sequence[
         ),
         "secure": [one["app"] for one in found if ends_here and has_tls(one["tls"])],
         "certificates": certificates,
+        "strict": not any(map(has_address, sites(found))),
         "passed": passed,
         "routes_of_sites": in_order((one["name"], one["names"], "") for one in passed),
     }

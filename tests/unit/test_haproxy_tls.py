@@ -111,6 +111,24 @@ def test_a_name_without_a_certificate_gets_none(ending: Balancer) -> None:
         connected(ending, "plain.example.com")
 
 
+def test_who_comes_by_an_address_gets_the_certificate_of_its_site(balancer: Balancer, pair: Callable[[str], str]) -> None:
+    other = given("other.example.com", tls=TLS)
+    by_address = given("127.0.0.1", tls={"self_signed": True})
+    paths = [balancer.directory / f"{name}.pem" for name in ("near", "other")]
+    balancer.start_hosts(1)
+    configured = config(host(1, {"other": other, "near": by_address}), certificates=paths)
+    balancer.start(configured, secrets={paths[1]: pair("other.example.com")}, own={paths[0]: ["127.0.0.1"]})
+    balancer.wait_for(1, backend="near")
+    context = ssl.create_default_context(cafile=paths[0])
+    with closing(http.client.HTTPSConnection("127.0.0.1", balancer.tls, context=context, timeout=PATIENCE)) as connection:
+        connection.request("GET", "/x")
+        assert connection.getresponse().status == 200
+    with connected(balancer, "other.example.com") as connection_by_name:
+        assert connection_by_name.getpeercert(binary_form=True) == ssl.PEM_cert_to_DER_cert(
+            paths[1].read_text().partition("-----BEGIN P")[0]
+        )
+
+
 def test_who_comes_without_tls_is_sent_to_it_where_there_is_a_certificate(ending: Balancer) -> None:
     answer, _ = ending.ask("/x?y=1")
     assert (answer.status, answer.headers["Location"]) == (308, "https://shop.example.com/x?y=1")
