@@ -62,7 +62,8 @@ class ActionModule(CollectionAction):
 
     def host(self, name: str) -> balancer.Host:
         """What the inventory says of a host, whether or not this run has been there."""
-        variables = {**self.variables["hostvars"].raw_get(name), "groups": self.variables["groups"]}
+        known = {magic: self.variables[magic] for magic in ("groups", "hostvars")}
+        variables = {**self.variables["hostvars"].raw_get(name), **known}
         address, *ports = self.said(HOST, f"the address of {name}", variables)
         apps = {}
         for app in self.said(APPS, f"tornado_apps of {name}", variables):

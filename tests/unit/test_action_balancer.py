@@ -88,6 +88,12 @@ def test_what_the_inventory_says_is_enough_for_hosts_that_nobody_has_asked() -> 
     assert "timeout server 210s" in handed["config"]
 
 
+def test_a_name_may_be_what_the_inventory_says_of_another_host() -> None:
+    shop = {**SHOP, "server_names": ["{{ hostvars['web-2']['ansible_host'] }}"]}
+    handed = act({"web-1": {"tornado_apps": {"shop": shop}}, "web-2": {"ansible_host": "192.0.2.2", "tornado_apps": {"shop": shop}}})
+    assert " -m str 192.0.2.2\n" in handed["config"]
+
+
 def test_defaults_of_the_inventory_count() -> None:
     defaults = {"path": "/x/", "proxy_read_timeout": 300}
     handed = act({"web-1": {"tornado_app_defaults": defaults, "tornado_apps": {"shop": SHOP}}})
