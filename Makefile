@@ -38,7 +38,7 @@ parts:
 test-crash: setup ## A deploy killed at each of its tasks, not only at some of them as in `make test`; takes hours
 	@TORNADO_APP_CRASH=all PYTEST_ADDOPTS="-k test_crash" python -m tools.scenarios rolling
 
-test-rolling: setup ## Ten deploys, five rollbacks, five restarts and more under load; `make test` has one of each
+test-rolling: setup ## Ten deploys, five rollbacks, five restarts and more under load; `make test` has two
 	@TORNADO_APP_OPERATIONS=all PYTEST_ADDOPTS="-k test_operations_under_load" python -m tools.scenarios rolling
 
 test-faults: setup ## What fails in an app, a dependency for five minutes; `make test` has one that is away for 40 seconds

@@ -1,4 +1,4 @@
-"""Run every Molecule scenario, two at a time; leave no host, network or image behind, also on Ctrl-C.
+"""Run every Molecule scenario, three at a time; leave no host, network or image behind, also on Ctrl-C.
 
 `python -m tools.scenarios [NAME...]`
 """
@@ -16,7 +16,7 @@ from typing import IO
 from tools.minutes import note
 from tools.process import ROOT, interruptible, postponed, undisturbed
 
-LANES = 2  # one alone leaves up to a third of two processors idle: it waits for drains, for gates, for hosts
+LANES = 3  # two leave a part of two processors idle: they wait for drains, for gates, for hosts
 PATIENCE = 60  # seconds that an interrupted scenario has to end
 LONGEST = ["rolling", "fleet", "hostile", "operations", "apps"]  # these begin, so that no lane is left alone at the end
 # What Molecule prints when it begins a step, between codes for colours.
