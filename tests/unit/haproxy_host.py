@@ -23,7 +23,7 @@ from tests.unit.conftest import PATIENCE, held_ports, process, rendered, run_mod
 UNPACKED = ROOT / ".tools/haproxy"
 ROLE = ROOT / "roles/load_balancer"
 # A host, or several, each with an address of its own. One is not well while there is a file `<address>.drained`, and `<address>.bad` makes
-# its other answers bad; `<address>.<prefix>.drained` is for an app with a prefix.
+# its other answers bad; `<address>.<prefix>.drained` is for an app with a prefix. Requests with `held` wait until `released` is there.
 PROGRAM = """
 import asyncio, json, pathlib, sys, time
 from tornado import web, websocket
@@ -43,7 +43,8 @@ class Tell(Ready):
         if "number" in self.request.arguments:
             with pathlib.Path(f"{self.address}.seen").open("a") as seen:
                 seen.write(self.request.uri + "\\n")
-        await asyncio.sleep(float(self.get_argument("seconds", "0")))
+        while "held" in self.request.arguments and not pathlib.Path("released").exists():
+            await asyncio.sleep(0.05)
         self.set_status(500 if pathlib.Path(f"{self.address}.bad").exists() else 200)
         self.set_header("Content-Type", "application/json")
         await self.finish(json.dumps({
