@@ -76,7 +76,14 @@ class ActionModule(CollectionAction):
         return {
             "releases": wanted,
             "new": [
-                {"app": name, "path": artifacts[name]["path"], "release": wanted[name]["release"], "releases": host.apps[name]["releases"]}
+                {
+                    "app": name,
+                    "path": artifacts[name]["path"],
+                    "releases": host.apps[name]["releases"],
+                    "release": wanted[name]["release"],
+                    "group": host.apps[name]["user"],
+                    "static": host.apps[name]["static"],
+                }
                 for name in releases.new_releases(host.state, wanted)
             ],
             "environments": releases.new_environments(host.apps, host.state, wanted, artifacts),

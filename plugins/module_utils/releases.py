@@ -9,6 +9,21 @@ from typing import cast
 from ansible_collections.tornado_app.deploy.plugins.module_utils.state import Record
 from ansible_collections.tornado_app.deploy.plugins.module_utils.text import is_valid
 
+# The option of install_releases, action and module; documented by the module.
+ARCHIVES = {
+    "type": "list",
+    "elements": "dict",
+    "required": True,
+    "options": {
+        "app": {"type": "str", "required": True},
+        "path": {"type": "path", "required": True},
+        "releases": {"type": "path", "required": True},
+        "release": {"type": "str", "required": True},
+        "group": {"type": "str", "required": True},
+        "static": {"type": "str", "default": ""},
+    },
+}
+
 
 def names(releases: Path) -> list[str]:
     """The releases that are there, not what is still being unpacked."""

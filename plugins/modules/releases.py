@@ -78,8 +78,7 @@ hosts:
       description: App to its release, with the id (C(release)), C(environment), C(python), C(commands), C(version) and C(commit).
       type: dict
     new:
-      description: Releases that are not on the host. Each with C(app), C(release), the archive's C(path) on the controller, and the
-        directory C(releases) on the host.
+      description: Releases that are not on the host, as M(tornado_app.deploy.install_releases) takes them.
       type: list
       elements: dict
     environments:

@@ -197,7 +197,8 @@ def test_a_deploy_says_what_each_host_lacks() -> None:
     one, two = found["hosts"]["web-1"], found["hosts"]["web-2"]
     assert found["any"]
     assert one["releases"] == two["releases"] == {"shop": release(B, environment=ENV_OF_B, version="v2", commit="c0ffee")}
-    assert one["new"] == [{"app": "shop", "path": f"/cache/{B}.tar.gz", "release": B, "releases": "/srv/shop/releases"}]
+    given = {"path": f"/cache/{B}.tar.gz", "releases": "/srv/shop/releases", "group": "shop", "static": "static"}
+    assert one["new"] == [{"app": "shop", "release": B, **given}]
     assert [environment["path"] for environment in one["environments"]] == [f"/srv/shop/environments/{ENV_OF_B}"]
     assert (two["new"], two["environments"]) == ([], [])
     assert [file["path"] for file in one["records"]] == [f"/srv/shop/releases/{B}.json"]
