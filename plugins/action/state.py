@@ -155,7 +155,11 @@ class ActionModule(CollectionAction):
             "differences": differences,
             "differs": differs,
             "reasons": things.shown(differences),
-            "directories": [directory for path, directory in directories.items() if path in differs.get("directory", [])],
+            "directories": [
+                {key: thing[key] for key in ("path", "owner", "group", "mode")}
+                for path, thing in directories.items()
+                if path in differs.get("directory", [])
+            ],
             "files": {
                 step: [planned.file for planned in files if planned.kind in kinds and planned.name in differs.get(planned.kind, [])]
                 for step, kinds in STEPS.items()

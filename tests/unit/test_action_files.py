@@ -15,7 +15,7 @@ from tests.unit.loading import COLLECTION, ROLE
 from ansible_collections.tornado_app.deploy.plugins.module_utils.state import Lock, State
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.changes import fleet_changes, live_slots
 from tests.unit.builders import DEFAULTS, HOST, PLAN, SHOP, SHOP_PLAN, A, B, host, planned, release, state, unfinished
-from tests.unit.conftest import facts, templar
+from tests.unit.conftest import facts, run_module, templar
 
 GREEN = SHOP_PLAN["slots"]["green"]
 SETTINGS = {"shop": {**SHOP, "processes": 2, "secrets": {"TOKEN": "hunter2"}}}
@@ -275,7 +275,7 @@ def test_what_differs_comes_by_kind_with_what_only_the_controller_knows() -> Non
         "supervisord": [unit, "/etc/shop/supervisord.conf"],
     }
     assert result["files"]["supervisord"][1]["validate"].endswith("check_supervisord.py %s")
-    assert [directory["path"] for directory in result["directories"]] == ["/srv/shop/live"]
+    assert run_module("install_directories", check=True, run="r", directories=result["directories"])["paths"] == ["/srv/shop/live"]
     assert result["reasons"][0] == "directory /srv/shop/live: missing"
     assert [slot["name"] for slot in result["live"]] == ["blue"]
     assert json.loads(result["files"]["host"][0]["content"]) == {"old": 8300, "shop": 8000}

@@ -67,6 +67,18 @@ def test_every_name_that_a_task_gives_to_an_action_is_set_by_a_task(action: str)
     assert names <= set_somewhere()
 
 
+def test_no_result_has_the_name_of_a_variable_of_the_role() -> None:
+    """It would be in its place from then on."""
+    names = {
+        name
+        for path in ROOT.glob("roles/*/*/main.yml")
+        if path.parent.name in ("vars", "defaults")
+        for name in yaml.safe_load(path.read_text())
+    }
+    assert names
+    assert not names & (set_somewhere() | {task["register"] for task in BALANCER if "register" in task})
+
+
 @pytest.mark.parametrize("action", BY_NAME)
 def test_every_name_of_a_result_that_an_action_takes_is_looked_at_here(action: str) -> None:
     """All that is text, or a list of texts, and not something else."""
