@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
-from ansible_collections.tornado_app.deploy.plugins.module_utils.app import App
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils import acme, certificates, checks
+from ansible_collections.tornado_app.deploy.plugins.module_utils.app import Apps
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils import acme, checks
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.changes import Host
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.controller import Arguments, CollectionAction, Result, Spec
 
@@ -49,7 +48,7 @@ class ActionModule(CollectionAction):
                     problems += checks.name_problems(host.apps, plans[host.name]["absent"], host.state, host.name)
         if "provision" in operations:
             problems += acme.shared_names({host.name: host.apps for host in fleet})
-            problems += [problem for host in fleet for app in host.apps.values() for problem in self.certificate_problems(app)]
+            problems += [problem for host in fleet for problem in self.of_certificates(host.apps)]
         self.refuse(problems)
         locks = self.of_each_host(arguments["locked"]) if arguments["locked"] else {}
         return {
@@ -59,12 +58,7 @@ class ActionModule(CollectionAction):
             "alive": sorted({host.state["host"]["lock"]["run"] for host in fleet if host.state["host"]["lock"]}),
         }
 
-    def certificate_problems(self, app: App) -> list[str]:
-        """What stands against bringing an app's certificate to its hosts."""
-        if app["tls"]["source"] != "files":
-            return []
-        where = f"tornado_apps.{app['name']}.tls"
-        try:
-            return list(certificates.problems(where, self.pair(app), app["tls"]["names"], datetime.now(UTC)))
-        except certificates.UnusableError as problem:
-            return [str(problem)]
+    def of_certificates(self, apps: Apps) -> Iterator[str]:
+        """What stands against bringing the apps' certificates to their host."""
+        for name, app in apps.items():
+            yield from self.certificate_problems(name, app["tls"], app["tls"]["names"])

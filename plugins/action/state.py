@@ -119,8 +119,8 @@ class ActionModule(CollectionAction):
         """What has certificates issued, where an app wants that."""
         if not acme.issuing(apps):
             return
-        contents = {f"{root}/acme.py": self.read("acme.py"), f"{root}/acme.json": acme.settings(apps), **dict(acme.shared_code(root))}
-        contents |= {path: self.render(f"acme.{kind}.j2") for kind, path in acme.UNITS.items()}
+        contents = {**acme.code(root, self.read("acme.py"), acme.OF_HOSTS), f"{root}/acme.json": acme.settings(apps)}
+        contents |= {path: self.render(f"acme.{kind}.j2", root=root, server="nginx") for kind, path in acme.UNITS.items()}
         for path, content in contents.items():
             yield Planned("acme_file", path, {"path": path, "content": content})
 
@@ -136,7 +136,7 @@ class ActionModule(CollectionAction):
         for name, app in apps.items():
             if app["tls"]["source"] == "files":
                 with suppress(UnusableError):
-                    found[name] = hashlib.sha256(self.pair(app).certificates().encode()).hexdigest()
+                    found[name] = hashlib.sha256(self.pair(name, app["tls"]).certificates().encode()).hexdigest()
         return found
 
     def judged(self, arguments: Arguments, state: Result, python: str, files: Iterable[Planned]) -> Result:
@@ -173,6 +173,6 @@ class ActionModule(CollectionAction):
             ],
             "provisioned": [name for name, app in state["apps"].items() if app["provisioned"]],
             "static_files": things.static_files(apps, state),  # type: ignore[arg-type]
-            "certificates": certificate_notes(apps, state),  # type: ignore[arg-type]
+            "certificates": certificate_notes({name: app["tls"] for name, app in state["apps"].items() if name in apps}),
             "live": live_slots(apps, state),  # type: ignore[arg-type]
         }

@@ -159,6 +159,15 @@ def issued_problem(path: Path, names: Iterable[str]) -> str:
     return "" if found.names == set(map(normal, names)) else "for other names"
 
 
+def held_or_made(path: Path, names: Iterable[str], force: bool) -> str:
+    """The certificate with its key that is to be at a path: what is there, or a new one that the host makes for these names.
+
+    Without ``force`` what is there may be somebody else's: another one holds its place until that is issued.
+    """
+    problem = self_signed_problem(path, names) if force else pair_problem(path)
+    return self_signed(names) if problem else exact(path)
+
+
 def self_signed(names: Iterable[str]) -> str:
     """A new key, behind a certificate for these names that it has signed itself."""
     listed = sorted(set(map(normal, names)))

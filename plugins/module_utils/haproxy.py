@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 import socket
+from collections.abc import Iterable
 from pathlib import Path
 
+from ansible_collections.tornado_app.deploy.plugins.module_utils.text import shown
+
 HAPROXY = "/usr/sbin/haproxy"
+SOCKET = "/run/haproxy/admin.sock"
 TIMEOUT = 10.0  # seconds for an answer
 DESCRIPTION = re.compile(r"^description: (.*)$", re.MULTILINE | re.IGNORECASE)
 PROCESS = re.compile(r"^Pid: (.*)$", re.MULTILINE)
@@ -15,7 +19,7 @@ SECTION = re.compile(r"^(backend|frontend|listen)\s+(\S+)", re.MULTILINE)
 SERVER = re.compile(r"^\s+server\s+(\S+)\s+\S+:(\d+)(?:\s|$)", re.MULTILINE)
 # Of the lines of `show servers state`, whose first two are their version and their names.
 BACKEND, NAME, STATE, PORT = 1, 3, 5, 18
-STOPPED = "0"
+STOPPED, RUNNING = "0", "2"
 
 
 def ask(path: Path, command: str) -> str:
@@ -47,6 +51,26 @@ def said(path: Path, what: re.Pattern[str]) -> str:
     """Something of what HAProxy says of itself; empty when it does not, or nobody is there."""
     found = what.search(ask(path, "show info"))
     return found[1].strip() if found else ""
+
+
+def up(path: Path, backends: Iterable[str]) -> dict[str, dict[str, bool]]:
+    """Of each backend its servers, and whether they are up."""
+    lines = [line.split() for line in ask(path, "show servers state").splitlines()[2:]]
+    return {
+        backend: {line[NAME]: line[STATE] == RUNNING for line in lines if len(line) > STATE and line[BACKEND] == backend}
+        for backend in backends
+    }
+
+
+def replace_certificate(socket_path: Path, certificate: Path, content: str) -> str:
+    """Give the running HAProxy another content of a certificate's file; why it does not take it, empty when it does."""
+    lines = "\n".join(line for line in content.splitlines() if line)  # an empty one ends what follows a command
+    for command, good in ((f"set ssl cert {certificate} <<\n{lines}\n", "Transaction "), (f"commit ssl cert {certificate}", "Success!")):
+        said = ask(socket_path, command)
+        if good not in said:
+            ask(socket_path, f"abort ssl cert {certificate}")
+            return f"HAProxy does not take the certificate: {shown(' '.join(said.split())) or 'it does not answer'}"
+    return ""
 
 
 def addresses(config: str) -> set[tuple[str, int]]:

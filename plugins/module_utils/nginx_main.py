@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import NamedTuple
 
-from ansible_collections.tornado_app.deploy.plugins.module_utils.nginx_tree import text as text_of
+from ansible_collections.tornado_app.deploy.plugins.module_utils.root_file import text as text_of
 
 MAIN_FILE, FIRST_LINE = "nginx.conf", "# Ansible managed\n"
 TOKEN = re.compile(

@@ -1,26 +1,10 @@
-"""Files of nginx's tree: the copy that nginx judges, and what is put into place afterwards."""
+"""nginx's tree of files, as nginx would have it: a copy to be judged."""
 
 from __future__ import annotations
 
-import os
-import secrets
 import shutil
-import stat
 from collections.abc import Mapping
 from pathlib import Path
-
-from ansible_collections.tornado_app.deploy.plugins.module_utils.text import exact
-
-PUBLIC, SECRET = 0o644, 0o600  # root's master reads what its workers cannot
-
-
-def text(path: Path) -> str | None:
-    """What a file says, in whatever encoding; None when it is not there."""
-    try:
-        found: str = exact(path)
-    except FileNotFoundError:
-        return "" if path.is_symlink() else None  # a link to nothing is there all the same
-    return found
 
 
 def copy_with(root: Path, wanted: Mapping[str, str | None], candidate: Path) -> None:
@@ -40,27 +24,3 @@ def copy_with(root: Path, wanted: Mapping[str, str | None], candidate: Path) -> 
         path.unlink(missing_ok=True)
         if content is not None:
             path.write_text(content, encoding="utf-8")
-
-
-def is_own(path: Path, mode: int) -> bool:
-    """Whether a file belongs to root and has this mode."""
-    found = path.lstat()
-    return (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (os.geteuid(), os.getegid(), mode)
-
-
-def install(path: Path, content: str | None, mode: int = PUBLIC) -> None:
-    """Put one file into place, whole or not at all; remove it when there is no content."""
-    if content is None:
-        path.unlink(missing_ok=True)
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{secrets.token_hex(8)}")  # hidden, which no include takes
-    try:
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, SECRET), "w", encoding="utf-8") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fchmod(stream.fileno(), mode)
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -26,14 +26,11 @@ options:
     description: Connections of clients at the same time.
     type: int
     required: true
-  version:
-    description: What C(haproxy -v) has printed; the newest version is meant when it is empty.
-    type: str
-    default: ""
-  project:
-    description: Directory of the controller at which relative paths of certificates and keys start.
-    type: str
-    required: true
+  balancers:
+    description: All balancers of the fleet, any of which an ACME server may ask about a certificate that another one of them wants.
+    type: list
+    elements: str
+    default: []
 attributes:
   check_mode:
     description: Validates too where HAProxy is installed.
@@ -48,7 +45,7 @@ EXAMPLES = r"""
   tornado_app.deploy.balancer:
     hosts: "{{ groups['tornado'] }}"
     maxconn: 10000
-    project: "{{ playbook_dir }}"
+    balancers: "{{ groups['balancer'] }}"
 """
 
 RETURN = r"""

@@ -30,9 +30,23 @@ options:
       secret: {description: "The certificates and the key in PEM; no output shows them.", type: str}
       self_signed:
         description: >-
-          Names for which the host makes a certificate itself, when there is none or its last 30 days have come. It keeps the key.
+          Names for which the host makes a certificate itself, when there is none or its last 30 days have come. It keeps the key. Without
+          O(certificates[].force) only when there is none.
         type: list
         elements: str
+      force:
+        description: Whether a file with another certificate is replaced. If not, what has it issued gives it to the running HAProxy, too.
+        type: bool
+        default: true
+  files:
+    description: Path and content of other files that are to be there, for all to read. Their directories are made.
+    type: dict
+    default: {}
+  unneeded:
+    description: Paths that nothing needs. They stay, and RV(unneeded) says which of them are there.
+    type: list
+    elements: path
+    default: []
   path:
     description: Where HAProxy reads its configuration.
     type: path
@@ -74,6 +88,21 @@ reloaded:
   description: Whether HAProxy was reloaded.
   type: bool
   returned: success
+installed:
+  description: The paths of O(files) that changed, or in check mode would.
+  type: list
+  elements: path
+  returned: success
+unissued:
+  description: The certificates in whose place is one that the host made itself, or that are for other names.
+  type: list
+  elements: path
+  returned: success
+unneeded:
+  description: The paths of O(unneeded) that are there.
+  type: list
+  elements: path
+  returned: success
 msg:
   description: What HAProxy refuses. The configuration of before stays then.
   type: str
@@ -82,43 +111,24 @@ msg:
 
 import hashlib
 import os
-import stat
 import tempfile
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.tornado_app.deploy.plugins.module_utils.certificates import NoOpensslError, self_signed, self_signed_problem
-from ansible_collections.tornado_app.deploy.plugins.module_utils.haproxy import HAPROXY, addresses, ask, down, loaded, process, unavailable
+from ansible_collections.tornado_app.deploy.plugins.module_utils.certificates import NoOpensslError, held_or_made, issued_problem
+from ansible_collections.tornado_app.deploy.plugins.module_utils.haproxy import HAPROXY, SOCKET, addresses, loaded, unavailable
+from ansible_collections.tornado_app.deploy.plugins.module_utils.haproxy_reload import reload, runs
 from ansible_collections.tornado_app.deploy.plugins.module_utils.quiet import QuietModule
+from ansible_collections.tornado_app.deploy.plugins.module_utils.root_file import PUBLIC, SECRET, install, is_own, text
 from ansible_collections.tornado_app.deploy.plugins.module_utils.text import valid
 
 
 def differs(path: Path, content: str, mode: int) -> bool:
     """Whether a file is not there as it is wanted."""
-    try:
-        found = path.lstat()
-    except FileNotFoundError:
-        return True
-    attributes = (found.st_mode, found.st_uid, found.st_gid)
-    return attributes != (stat.S_IFREG | mode, os.geteuid(), os.getegid()) or path.read_bytes() != content.encode()
-
-
-def write(path: Path, content: str, mode: int) -> None:
-    """Put a file into place, whole or not at all."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content.encode())
-            os.fchmod(handle, mode)
-            os.fsync(handle)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    return text(path) != content or not is_own(path, mode)
 
 
 class Configuration:
@@ -129,24 +139,28 @@ class Configuration:
         self.path, self.directory = Path(module.params["path"]), Path(module.params["directory"])
         self.socket, self.state_file = Path(module.params["socket"]), Path(module.params["state_file"])
         self.secrets = {Path(given["path"]): given["secret"] or self.own(given) for given in module.params["certificates"]}
+        self.issued = {Path(given["path"]): given["self_signed"] for given in module.params["certificates"] if not given["force"]}
         config = module.params["config"]
-        self.digest = hashlib.sha256("".join([config, *self.secrets.values()]).encode()).hexdigest()[:12]
+        # What is issued gets to the running HAProxy by another way.
+        fixed = [secret for path, secret in self.secrets.items() if path not in self.issued]
+        self.digest = hashlib.sha256("".join([config, *fixed]).encode()).hexdigest()[:12]
         self.config = config.replace("@digest@", self.digest)
         self.before = self.path.read_text(encoding="utf-8", errors="replace") if self.path.exists() else None
         present = set(self.directory.iterdir()) if self.directory.is_dir() else set()
         self.superfluous = sorted(present - set(self.secrets))
-        self.missing = {path: secret for path, secret in self.secrets.items() if differs(path, secret, 0o600)}
-        self.differs = differs(self.path, self.config, 0o644)
+        self.missing = {path: secret for path, secret in self.secrets.items() if differs(path, secret, SECRET)}
+        self.differs = differs(self.path, self.config, PUBLIC)
+        self.files = {path: content for path, content in module.params["files"].items() if differs(Path(path), content, PUBLIC)}
 
     def own(self, given: Mapping[str, Any]) -> str:
         """The certificate with its key that the host makes for names, or has made."""
         path = Path(given["path"])
         if not Path(HAPROXY).exists():  # nothing is installed or judged then
             return ""
-        if not self_signed_problem(path, given["self_signed"]):
-            return path.read_text(encoding="ascii")
+        # Until one is issued, a site keeps the one that it has.
+        former = [] if given["force"] or path.exists() else sorted(path.parent.glob(f"{path.name.partition('.')[0]}.*.pem"))
         try:
-            return self_signed(given["self_signed"])
+            return held_or_made(former[0] if former else path, given["self_signed"], given["force"])
         except NoOpensslError as problem:
             return str(self.module.fail_json(msg=f"no certificate for {', '.join(given['self_signed'])}: {problem}"))
 
@@ -154,7 +168,7 @@ class Configuration:
         """Let HAProxy judge all of it, in another place."""
         with tempfile.TemporaryDirectory(prefix="haproxy-candidate-") as folder:
             for path, secret in self.secrets.items():
-                write(Path(folder) / path.name, secret, 0o600)
+                install(Path(folder) / path.name, secret, SECRET)
             candidate = Path(folder) / "haproxy.cfg"
             candidate.write_text(self.config.replace(f"{self.directory}/", f"{folder}/"), encoding="utf-8")
             code, output, errors = self.module.run_command([HAPROXY, "-c", "-f", str(candidate)])
@@ -165,7 +179,7 @@ class Configuration:
     def refuse_taken_ports(self) -> None:
         """Fail where somebody else listens. HAProxy would find that out as it loads: it stops and resumes the former process, which is
         deaf then (2.6)."""
-        own = addresses(self.before or "") if self.runs() else set()
+        own = addresses(self.before or "") if runs(self.module) else set()
         problems = [
             f"{host or '*'}:{port} ({why})" for host, port in sorted(addresses(self.config) - own) if (why := unavailable(host, port))
         ]
@@ -179,17 +193,11 @@ class Configuration:
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.directory.chmod(0o700)
         for path, secret in self.missing.items():
-            write(path, secret, 0o600)
+            install(path, secret, SECRET)
+        for path, content in self.files.items():
+            install(Path(path), content)
         if self.differs:
-            write(self.path, self.config, 0o644)
-
-    def runs(self) -> bool:
-        """Whether systemd runs HAProxy."""
-        return self.systemctl("is-active") == 0
-
-    def systemctl(self, verb: str) -> int:
-        code, _, _ = self.module.run_command([self.module.get_bin_path("systemctl", required=True), verb, "haproxy.service"])
-        return int(code)
+            install(self.path, self.config)
 
     def reload(self) -> None:
         """Have HAProxy load what is on disk. When it does not, the former configuration is put back, and loaded."""
@@ -198,30 +206,19 @@ class Configuration:
         before = self.before or ""
         if before in ("", self.config):
             self.module.fail_json(msg=f"HAProxy does not take the configuration in {self.path}: see journalctl -u haproxy")
-        write(self.path, before, 0o644)
+        install(self.path, before)
         which = "the former one is back" if self.takes(before) else "the former one is back on disk, but not loaded"
         self.module.fail_json(msg=f"HAProxy did not take the new configuration, {which}: see journalctl -u haproxy")
 
     def takes(self, config: str) -> bool:
-        """Reload HAProxy, and wait for a process that has loaded what is on disk."""
-        before = process(self.socket)
-        self.state_file.parent.mkdir(parents=True, exist_ok=True)
-        self.state_file.write_text(down(ask(self.socket, "show servers state"), config), encoding="utf-8")
-        try:
-            code = self.systemctl("reload")
-            deadline = time.monotonic() + self.module.params["timeout"]
-            while code == 0 and time.monotonic() < deadline:
-                if process(self.socket) not in (before, ""):
-                    return True
-                time.sleep(0.05)
-        finally:  # at somebody else's reload it would tell what was down today
-            self.state_file.unlink(missing_ok=True)
-        return False
+        """Have HAProxy load the configuration, which is on disk; whether it does."""
+        return reload(self.module, self.socket, self.state_file, config, self.module.params["timeout"])
 
     def diff(self) -> list[dict[str, str]]:
         """What changes, without a secret."""
         found = [(self.path, self.before or "", self.config)] if self.differs else []
         found += [(path, "", "(a certificate and its key)\n") for path in self.missing]
+        found += [(Path(path), text(Path(path)) or "", content) for path, content in self.files.items()]
         found += [(path, "(there)\n", "") for path in self.superfluous]
         return [{"before_header": str(path), "after_header": str(path), "before": before, "after": after} for path, before, after in found]
 
@@ -239,13 +236,16 @@ def main() -> None:
                     "path": {"type": "path", "required": True},
                     "secret": {"type": "str", "no_log": True},
                     "self_signed": {"type": "list", "elements": "str"},
+                    "force": {"type": "bool", "default": True},
                 },
                 "required_one_of": [["secret", "self_signed"]],
                 "mutually_exclusive": [["secret", "self_signed"]],
             },
+            "files": {"type": "dict", "default": {}},
+            "unneeded": {"type": "list", "elements": "path", "default": []},
             "path": {"type": "path", "default": "/etc/haproxy/haproxy.cfg"},
             "directory": {"type": "path", "default": "/etc/haproxy/tornado_app"},
-            "socket": {"type": "path", "default": "/run/haproxy/admin.sock"},
+            "socket": {"type": "path", "default": SOCKET},
             "state_file": {"type": "path", "default": "/run/haproxy/tornado_app.state"},
             "timeout": {"type": "float", "default": 30},
         },
@@ -253,7 +253,13 @@ def main() -> None:
     )
     wanted = Configuration(module)
     changing = bool(wanted.differs or wanted.missing)
-    result: dict[str, Any] = {"changed": changing or bool(wanted.superfluous), "reloaded": False, "diff": wanted.diff()}
+    result: dict[str, Any] = {
+        "changed": changing or bool(wanted.superfluous or wanted.files),
+        "reloaded": False,
+        "diff": wanted.diff(),
+        "installed": list(wanted.files),
+        "unneeded": [path for path in module.params["unneeded"] if os.path.lexists(path)],
+    }
     installed = Path(HAPROXY).exists()
     if not installed and not module.check_mode:
         module.fail_json(msg=f"{HAPROXY} is not there: install haproxy first")
@@ -261,13 +267,14 @@ def main() -> None:
         wanted.judge()
         wanted.refuse_taken_ports()
     if not module.check_mode:
-        if changing:
+        if changing or wanted.files:
             wanted.install()
-        if loaded(wanted.socket) != wanted.digest and wanted.runs():
+        if loaded(wanted.socket) != wanted.digest and runs(module):
             wanted.reload()
             result["reloaded"] = result["changed"] = True
         for path in wanted.superfluous:
             path.unlink()
+    result["unissued"] = [str(path) for path, names in wanted.issued.items() if issued_problem(path, names)]
     module.exit_json(**result)
 
 

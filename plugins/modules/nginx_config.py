@@ -101,12 +101,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.tornado_app.deploy.plugins.module_utils.certificates import (
-    NoOpensslError,
-    pair_problem,
-    self_signed,
-    self_signed_problem,
-)
+from ansible_collections.tornado_app.deploy.plugins.module_utils.certificates import NoOpensslError, held_or_made
 from ansible_collections.tornado_app.deploy.plugins.module_utils.flock import NotHeldError, locked
 from ansible_collections.tornado_app.deploy.plugins.module_utils.nginx import (
     NGINX,
@@ -118,9 +113,10 @@ from ansible_collections.tornado_app.deploy.plugins.module_utils.nginx import (
 )
 from ansible_collections.tornado_app.deploy.plugins.module_utils.nginx_main import MAIN_FILE, UnreadableError, is_foreign, successors
 from ansible_collections.tornado_app.deploy.plugins.module_utils.nginx_reload import NotReloadedError, reload
-from ansible_collections.tornado_app.deploy.plugins.module_utils.nginx_tree import PUBLIC, SECRET, copy_with, install, is_own, text
+from ansible_collections.tornado_app.deploy.plugins.module_utils.nginx_tree import copy_with
 from ansible_collections.tornado_app.deploy.plugins.module_utils.own_lines import blamed
 from ansible_collections.tornado_app.deploy.plugins.module_utils.quiet import QuietModule
+from ansible_collections.tornado_app.deploy.plugins.module_utils.root_file import PUBLIC, SECRET, install, is_own, text
 from ansible_collections.tornado_app.deploy.plugins.module_utils.text import valid
 
 Wanted = dict[str, Any]  # path in the tree -> its content, None for none
@@ -154,9 +150,7 @@ def told(module: QuietModule, root: Path) -> tuple[int, str, str]:
 def content_of(file: Mapping[str, Any], path: Path) -> str | None:
     """What is to be in a file; None when what is there may stay."""
     if file["self_signed"]:
-        # Without force it holds the place of one that somebody issues, which may be there already.
-        problem = self_signed_problem(path, file["self_signed"]) if file["force"] else pair_problem(path)
-        return self_signed(file["self_signed"]) if problem else text(path)
+        return held_or_made(path, file["self_signed"], file["force"])
     if not file["force"] and path.exists():
         return None
     return str(file["content"] if file["secret"] is None else file["secret"])

@@ -1,25 +1,30 @@
-"""What a host has to have certificates issued by ACME servers: files/acme.py, its settings, its units."""
+"""What a host or a balancer has to have certificates issued by ACME servers: files/acme.py of its role, its settings, its units."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.app import App, Apps
 from ansible_collections.tornado_app.deploy.plugins.module_utils.certificates import ACME_RECORD
+from ansible_collections.tornado_app.deploy.plugins.module_utils.haproxy import SOCKET
 from ansible_collections.tornado_app.deploy.plugins.module_utils.nginx import STATE_FILE
 from ansible_collections.tornado_app.deploy.plugins.module_utils.nginx_reload import CLOSING
 from ansible_collections.tornado_app.deploy.plugins.module_utils.things import Thing
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.balancer import Site
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.files import sites, text
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.tls import NGINX_ROOT
 
 STATE = "/var/lib/tornado_app"
 WEBROOT, CERTBOT = f"{STATE}/acme", f"{STATE}/certbot"
+CHALLENGES = 8402  # port of a balancer on which certbot answers an ACME server, while it asks for a certificate
 LETS_ENCRYPT = "https://acme-v02.api.letsencrypt.org/directory"
 UNIT = "tornado_app-acme"
 UNITS = {kind: f"/etc/systemd/system/{UNIT}.{kind}" for kind in ("service", "timer")}
-# What the script shares with modules, where Python finds it by the same name.
-SHARED = ("flock", "nginx", "nginx_reload", "nginx_tree", "proc", "text", "unix_sockets")
+# What the scripts share with modules, where Python finds it by the same name.
+OF_HOSTS = ("certbot", "flock", "nginx", "nginx_reload", "proc", "root_file", "text", "unix_sockets")
+OF_BALANCERS = ("certbot", "haproxy", "root_file", "text")
 PACKAGE = "lib/ansible_collections/tornado_app/deploy/plugins/module_utils"
 
 
@@ -35,35 +40,41 @@ def directories(apps: Apps, root: str) -> list[str]:
     return [WEBROOT, *lib] if issuing(apps) else []
 
 
-def shared_code(root: str) -> Iterator[tuple[str, str]]:
-    """Path on the host and content of what the script shares with modules."""
+def code(root: str, script: str, shared: Iterable[str]) -> dict[str, str]:
+    """Path and content of the script, and of what it shares with modules."""
     folder = Path(__file__).parents[1] / "module_utils"
-    for name in SHARED:
-        yield f"{root}/{PACKAGE}/{name}.py", (folder / f"{name}.py").read_text(encoding="utf-8")
+    return {
+        f"{root}/acme.py": script,
+        **{f"{root}/{PACKAGE}/{name}.py": (folder / f"{name}.py").read_text(encoding="utf-8") for name in shared},
+    }
+
+
+def wanted(acme: Mapping[str, Any], names: Sequence[str], served: str) -> dict[str, Any]:
+    """What the script has to know of an app."""
+    return {"names": names, "email": acme["email"], "directory": acme["directory"] or LETS_ENCRYPT, "served": served}
+
+
+COMMON = {"command": "/usr/bin/certbot", "certbot": CERTBOT, "record": ACME_RECORD}
 
 
 def settings(apps: Apps) -> str:
-    """What files/acme.py has to know."""
-    wanted = {
-        app["name"]: {
-            "names": app["tls"]["names"],
-            "email": app["tls"]["acme"]["email"],
-            "directory": app["tls"]["acme"]["directory"] or LETS_ENCRYPT,
-            "served": app["tls"]["served"],
-        }
-        for app in issuing(apps)
-    }
+    """What the script of a host has to know."""
     where = {
-        "command": "/usr/bin/certbot",
-        "certbot": CERTBOT,
-        "webroot": WEBROOT,
+        "challenge": ["--webroot", f"--webroot-path={WEBROOT}"],
         "nginx": NGINX_ROOT,
         "loaded": STATE_FILE,
-        "record": ACME_RECORD,
         "lock": "/run/tornado_app/nginx.lock",
         "closing": CLOSING,
     }
-    return text({**where, "apps": wanted})
+    of_apps = {app["name"]: wanted(app["tls"]["acme"], app["tls"]["names"], app["tls"]["served"]) for app in issuing(apps)}
+    return text({**COMMON, **where, "apps": of_apps})
+
+
+def settings_of_balancer(issued: Mapping[str, Site]) -> str:
+    """What the script of a balancer has to know; ``issued`` is the file of a certificate -> its site."""
+    where = {"challenge": ["--standalone", f"--http-01-port={CHALLENGES}"], "socket": SOCKET}
+    of_sites = {site["name"]: wanted(site["tls"]["acme"], site["names"], path) for path, site in issued.items()}
+    return text({**COMMON, **where, "apps": of_sites})
 
 
 def left(root: str) -> list[str]:

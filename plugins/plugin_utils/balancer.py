@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypedDict
 
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.tls import is_address
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.tls import is_address, source
 
 VERSION = re.compile(r"version (\d+)\.(\d+)")
 NEWEST = [99, 0]
@@ -18,12 +18,12 @@ MARGIN = 10  # seconds for which the balancer waits longer than nginx does, so t
 
 
 class Tls(TypedDict):
-    """What an app says of TLS; ``certificate`` and ``key`` are files of the controller."""
+    """What an app says of TLS; ``certificate`` and ``key`` are files of the controller, ``acme`` has an account's email and directory."""
 
     certificate: str
     key: str
     self_signed: bool
-    acme: bool
+    acme: dict[str, str]
     redirect: bool
     hsts: int
 
@@ -122,7 +122,7 @@ def served(hosts: Sequence[Host]) -> list[str]:
 
 
 def has_tls(tls: Tls) -> bool:
-    return bool(tls["certificate"] or tls["self_signed"] or tls["acme"])
+    return bool(source(tls))
 
 
 def asked_name(names: Sequence[str]) -> str:
@@ -205,30 +205,23 @@ def has_address(site: Site) -> bool:
     return any(map(is_address, site["names"]))
 
 
-def given_tls(tls: Mapping[str, Any]) -> Tls:
-    """What an app says of TLS, with what it does not say."""
-    acme = tls.get("acme") or {}
-    return {
-        "certificate": str(tls.get("certificate") or ""),
-        "key": str(tls.get("key") or ""),
-        "self_signed": bool(tls.get("self_signed")),
-        "acme": bool(acme.get("email") if isinstance(acme, Mapping) else acme),
-        "redirect": bool(tls.get("redirect", True)),
-        "hsts": int(tls.get("hsts") or 0),
-    }
-
-
 def version(said: str) -> list[int]:
     """The first two numbers of what `haproxy -v` says; where it is not installed, the newest one is meant."""
     found = VERSION.search(said)
     return [int(number) for number in found.groups()] if found else NEWEST
 
 
-def template_variables(hosts: Sequence[Host], mode: str, certificates: Sequence[str], said: str) -> dict[str, Any]:
-    """What the template of the configuration takes; ``said`` is what `haproxy -v` has printed."""
+def template_variables(
+    hosts: Sequence[Host], mode: str, certificates: Sequence[str], said: str, issuers: Sequence[Server]
+) -> dict[str, Any]:
+    """What the template of the configuration takes.
+
+    ``said`` is what `haproxy -v` has printed. ``issuers`` are the balancers, one of which may be asking for a certificate.
+    """
     found = backends(hosts)
     ends_here = mode == "terminate"
     passed = [] if ends_here else sites(found)
+    issued = [site for site in sites(found) if ends_here and source(site["tls"]) == "acme"]
     return {
         "version": version(said),
         "backends": found,
@@ -237,6 +230,8 @@ def template_variables(hosts: Sequence[Host], mode: str, certificates: Sequence[
         ),
         "secure": [one["app"] for one in found if ends_here and has_tls(one["tls"])],
         "certificates": certificates,
+        "issued_names": [name for site in issued for name in site["names"]],
+        "issuers": issuers if issued else [],
         "strict": not any(map(has_address, sites(found))),
         "passed": passed,
         "routes_of_sites": in_order((one["name"], one["names"], "") for one in passed),

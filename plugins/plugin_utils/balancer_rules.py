@@ -10,6 +10,7 @@ from ansible_collections.tornado_app.deploy.plugins.plugin_utils.balancer import
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.setting_rules import PREFIX
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.settings import name_problem
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.site_settings import SERVER_NAME
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.tls import acme_problems, source, unprovable
 
 ADDRESS = re.compile(r"[A-Za-z0-9_.:-]+")
 
@@ -60,8 +61,10 @@ def tls_problems(hosts: Sequence[Host], mode: str) -> Iterator[str]:
     for app in served(hosts):
         given = of_app(hosts, app)[0].apps[app]["tls"]
         where = f"tornado_apps.{app}.tls"
-        if mode == "terminate" and given["acme"]:
-            yield f"{where}.acme: the balancer asks nobody for a certificate; give it certificate and key, or set load_balancer_tls to pass"
+        if mode == "terminate" and source(given) == "acme":
+            yield from acme_problems(f"{where}.acme", given["acme"])
+            for setting in ("server_names", "redirect_names"):
+                yield from unprovable(f"tornado_apps.{app}.{setting}", common_names(hosts, app, setting))
         if mode == "terminate" and bool(given["certificate"]) != bool(given["key"]):
             yield f"{where} needs both certificate and key"
         for host in of_app(hosts, app) if mode == "terminate" and has_tls(given) else []:

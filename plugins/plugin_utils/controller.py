@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -11,10 +12,10 @@ from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import lookup_loader
 from ansible.template import trust_as_template
 
-from ansible_collections.tornado_app.deploy.plugins.module_utils.app import App, Apps
+from ansible_collections.tornado_app.deploy.plugins.module_utils.app import Apps
 from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import Slot
 from ansible_collections.tornado_app.deploy.plugins.module_utils.state import State
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.certificates import Pair, UnusableError, chain_of, key_of
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.certificates import Pair, UnusableError, chain_of, key_of, problems
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.changes import Host
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.files import sites
 
@@ -37,6 +38,7 @@ class CollectionAction(ActionBase):  # type: ignore[misc]  # Ansible carries no 
     """An action of this collection. A subclass says its options (``SPEC``) and what it does (``act``)."""
 
     SPEC: ClassVar[Spec] = {}
+    PROJECT: ClassVar[str] = "__tornado_app_project"  # the variable with the directory at which relative paths of the controller start
     _supports_check_mode = True
 
     def run(self, tmp: str | None = None, task_vars: Arguments | None = None) -> Result:
@@ -119,26 +121,35 @@ class CollectionAction(ActionBase):  # type: ignore[misc]  # Ansible carries no 
         """Path in nginx's tree -> content, of the upstreams of these slots."""
         return {slot["upstream_config"]: self.render("nginx_upstream.conf.j2", slot=slot) for slot in slots}
 
-    def pair(self, app: App) -> Pair:
+    def certificate_problems(self, app: str, tls: Mapping[str, Any], names: Iterable[str]) -> list[str]:
+        """What stands against the certificate of files for these names, if that is what an app has."""
+        if not tls["certificate"]:
+            return []
+        try:
+            return list(problems(f"tornado_apps.{app}.tls", self.pair(app, tls), names, datetime.now(UTC)))
+        except UnusableError as problem:
+            return [str(problem)]
+
+    def pair(self, app: str, tls: Mapping[str, Any]) -> Pair:
         """The certificate and the key that an app names; raises UnusableError, with the setting, where they are none."""
-        tls, found = app["tls"], {}
+        found = {}
         readers: tuple[tuple[str, str, Callable[[bytes], Any]], ...] = (
             ("chain", "certificate", chain_of),
             ("key", "key", key_of),
         )
         for part, setting, parsed in readers:
-            path = tls[setting]  # type: ignore[literal-required]
+            path = tls[setting]
             try:
                 found[part] = parsed(self.controller_file(path))
             except UnusableError as problem:
-                raise UnusableError(f"tornado_apps.{app['name']}.tls.{setting} {path} {problem}") from None
+                raise UnusableError(f"tornado_apps.{app}.tls.{setting} {path} {problem}") from None
         return Pair(**found)
 
     def controller_file(self, path: str) -> bytes:
         """A file of the controller, which ansible-vault may have encrypted; a relative path starts where the project does."""
         full = Path(path).expanduser()
         if not full.is_absolute():
-            full = Path(self.value("__tornado_app_project"), full)
+            full = Path(self.value(self.PROJECT), full)
         try:
             text = self._loader.get_text_file_contents(str(full))
         except AnsibleFileNotFound:

@@ -31,6 +31,7 @@ class HostSettings(TypedDict):
     trusted_proxies: list[str]
     proxy_port: int
     proxy_tls_port: int
+    tls_at_balancer: bool
     inputs: dict[str, Any]
 
 

@@ -14,7 +14,7 @@ from ansible_collections.tornado_app.deploy.plugins.plugin_utils.ports import wi
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.setting_types import Problems, Settings, plain
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.settings import checked_app, host_problems
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.site_settings import redirect_problems
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.tls import of_sites
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.tls import of_host, of_sites
 
 
 def _checked(apps: Any, defaults: Mapping[str, Any], host: HostSettings) -> tuple[dict[str, Settings], Problems]:
@@ -41,5 +41,6 @@ def plan(apps: Any, defaults: Mapping[str, Any], host: HostSettings) -> Apps:
     settings, problems = _checked(apps, defaults, host)
     if problems:
         raise AnsibleFilterError("; ".join(problems))
+    settings = {name: {**own, "tls": of_host(own["tls"], host)} for name, own in settings.items()}
     own_tls = of_sites(settings)
     return {name: planned(name, own, host, own_tls[name]) for name, own in settings.items()}

@@ -17,7 +17,7 @@ DAYS_MIN = 14  # of a certificate, or a sixth of its life; certbot renews a thir
 WAYS_OUT = {
     "files": "give tls.certificate and tls.key a new one, and run --tags provision",
     "self_signed": "run --tags provision, which makes a new one",
-    "acme": "port 80 of each of its names has to lead to this host; `systemctl start tornado_app-acme` on it tries again",
+    "acme": "port 80 of each of its names has to lead here; `systemctl start tornado_app-acme` tries again",
 }
 
 
@@ -89,16 +89,32 @@ def ends_soon(tls: TlsState) -> bool:
     return tls["days_left"] < min(DAYS_MIN, tls["days"] // 6)
 
 
-def certificate_notes(apps: Apps, state: State) -> list[str]:
-    """What of certificates is worth a word, and nothing is missing yet."""
-    found = []
-    for name in apps:
-        tls = state["apps"][name]["tls"]
-        if tls and tls["source"] == "files" and tls["days_left"] >= 0 and ends_soon(tls):
-            found.append(f"{name}'s certificate ends in {tls['days_left']} days; {WAYS_OUT['files']}")
-        if tls and tls["renewal"] and tls["expires"] and not ends_soon(tls):
-            found.append(f"{name}'s certificate, which has {tls['days_left']} days left, was not renewed: {tls['renewal']}")
-    return found
+def balancer_shortfalls(found: Mapping[str, Any]) -> Iterator[str]:
+    """What a balancer does not deliver; ``found`` is the result of haproxy_info."""
+    if not found["running"]:
+        yield "HAProxy does not run; see journalctl -u haproxy"
+    for app, servers in found["servers"].items() if found["running"] else []:
+        if not servers:
+            yield f"HAProxy does not know {app}; run --tags provision, or playbooks/balance.yml"
+        elif not any(servers.values()):
+            yield f"{app} has no host that is ready, of {', '.join(servers)}; see http://127.0.0.1:8404/ there"
+    for app, tls in found["certificates"].items():
+        yield from _certificate_shortfalls(app, tls)
+
+
+def certificate_notes(found: Mapping[str, TlsState | None]) -> list[str]:
+    """How long certificates last, and what else of them is worth a word; app -> its certificate. What is a shortfall is left out."""
+    notes = []
+    for name, tls in found.items():
+        if not tls or tls["days_left"] < 0 or (tls["source"] == "acme" and ends_soon(tls)):
+            continue
+        if tls["source"] == "files" and ends_soon(tls):
+            notes.append(f"{name}'s certificate ends in {tls['days_left']} days; {WAYS_OUT['files']}")
+        elif tls["renewal"]:
+            notes.append(f"{name}'s certificate, which has {tls['days_left']} days left, was not renewed: {tls['renewal']}")
+        else:
+            notes.append(f"{name}'s certificate has {tls['days_left']} days left")
+    return notes
 
 
 def summary(

@@ -35,10 +35,10 @@ def plain(value: Any) -> Any:
     return [plain(item) for item in value] if isinstance(value, list) else value
 
 
-def _merged(default: Any, given: Any) -> Any:
+def merged(default: Any, given: Any) -> Any:
     """``given`` over ``default``; dictionaries of the argument specs (health, drain) are merged key by key."""
     if isinstance(default, Mapping) and isinstance(given, Mapping):
-        return {**default, **{key: _merged(default.get(key), value) for key, value in given.items()}}
+        return {**default, **{key: merged(default.get(key), value) for key, value in given.items()}}
     return given
 
 
@@ -93,9 +93,16 @@ def typed(where: str, app: Mapping[str, Any], defaults: Mapping[str, Any]) -> tu
     problems += [f"{where}.{key} is missing" for key, option in APP_OPTIONS.items() if option.get("required") and not app.get(key)]
     if problems:
         return {}, problems
-    settings = {key: _merged(defaults.get(key), app[key]) if key in app else defaults[key] for key in APP_OPTIONS}
+    settings = {key: merged(defaults.get(key), app[key]) if key in app else defaults[key] for key in APP_OPTIONS}
+    return converted(where, settings)
+
+
+def converted(where: str, settings: Mapping[str, Any]) -> tuple[Settings, Problems]:
+    """Convert the types of some settings of an app, and fill what their dictionaries lack, by the role's argument specs."""
     typed: Settings = {}
-    for key, option in APP_OPTIONS.items():  # one by one, so that a message can name its setting
+    problems: Problems = []
+    for key in settings:  # one by one, so that a message can name its setting
+        option = APP_OPTIONS[key]
         if misread := list(_misread(f"{where}.{key}", settings[key], option)):
             problems += misread
             continue

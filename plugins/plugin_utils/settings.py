@@ -98,18 +98,18 @@ def _name_problems(where: str, names: Sequence[str]) -> Iterator[str]:
             yield f"{where}.server_names: {name!r} is not a valid host name"
 
 
-def setting_problems(where: str, app: App, stride: int) -> Iterator[str]:
+def setting_problems(where: str, app: App, host: HostSettings) -> Iterator[str]:
     """What the types alone do not tell about one app."""
     for setting, is_wrong, message in RULES:
         value = value_of(app, setting)
         if is_wrong(value, app):
             yield f"{where}.{setting} {message.format(value=value)}"
-    if app["processes"] > stride:
-        yield f"{where}.processes {app['processes']} is above tornado_app_slot_stride {stride}: raise the stride"
+    if app["processes"] > host["slot_stride"]:
+        yield f"{where}.processes {app['processes']} is above tornado_app_slot_stride {host['slot_stride']}: raise the stride"
     yield from _start_problems(where, app)
     yield from _scale_problems(where, app["scale"])
     yield from _name_problems(where, app["server_names"])
-    yield from tls.setting_problems(where, app)
+    yield from tls.setting_problems(where, app, host)
     yield from _variable_problems(where, app)
     yield from site_problems(where, app)
 
@@ -213,4 +213,4 @@ def checked_app(name: Any, app: Any, defaults: Mapping[str, Any], host: HostSett
     if settings.get("debug"):
         found += debug_problems(where, app, host)
         settings["processes"] = 1
-    return settings, found or list(setting_problems(where, settings, host["slot_stride"]))
+    return settings, found or list(setting_problems(where, settings, host))

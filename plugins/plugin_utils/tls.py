@@ -9,6 +9,7 @@ from typing import Any
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.app import Tls
 from ansible_collections.tornado_app.deploy.plugins.module_utils.nginx import OWN_FILES
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import HostSettings
 
 NGINX_ROOT = "/etc/nginx"
 EMAIL = re.compile(r"[!-~]+@[A-Za-z0-9.-]+")
@@ -36,8 +37,8 @@ def is_address(name: str) -> bool:
     return True
 
 
-def setting_problems(where: str, app: App) -> Iterator[str]:
-    """What cannot be of the TLS of one app."""
+def setting_problems(where: str, app: App, host: HostSettings) -> Iterator[str]:
+    """What cannot be of the TLS of one app on a host."""
     tls = app["tls"]
     ways = [way for way in ("certificate", "acme", "self_signed") if source({**NONE, way: tls[way]})]
     if len(ways) > 1:
@@ -52,23 +53,29 @@ def setting_problems(where: str, app: App) -> Iterator[str]:
     elif tls["hsts"] and not source(tls):
         yield f"{where}.tls.hsts is for TLS: give it certificate and key, acme, or self_signed"
     if source(tls) == "acme":
-        yield from _acme_problems(f"{where}.tls.acme", tls["acme"])
+        yield from acme_problems(f"{where}.tls.acme", tls["acme"])
+    if source(of_host(tls, host)) == "acme":
         for setting in ("server_names", "redirect_names"):
-            yield from _unprovable(f"{where}.{setting}", app[setting])
+            yield from unprovable(f"{where}.{setting}", app[setting])
 
 
 NONE: dict[str, Any] = {"certificate": "", "key": "", "acme": {"email": "", "directory": ""}, "self_signed": False}
 
 
-def _acme_problems(where: str, acme: Mapping[str, str]) -> Iterator[str]:
+def of_host(tls: Mapping[str, Any], host: HostSettings) -> dict[str, Any]:
+    """TLS as a host has it: a certificate that an ACME server issues is the balancer's where TLS ends there."""
+    return {**tls, "acme": NONE["acme"]} if host["tls_at_balancer"] else {**tls}
+
+
+def acme_problems(where: str, acme: Mapping[str, str]) -> Iterator[str]:
     if not EMAIL.fullmatch(acme["email"]):
         yield f"{where}.email {acme['email']!r} is not an address: the server wants one that somebody reads"
     if acme["directory"] and not DIRECTORY.fullmatch(acme["directory"]):
         yield f"{where}.directory {acme['directory']!r} is not a URL that begins with https://"
 
 
-def _unprovable(where: str, names: Sequence[str]) -> Iterator[str]:
-    """The names that HTTP-01 cannot prove."""
+def unprovable(where: str, names: Sequence[str]) -> Iterator[str]:
+    """The names that HTTP-01 cannot prove, as all of those of a certificate have to be."""
     for name in names:
         if "*" in name or "." not in name or is_address(name):
             kind = "a wildcard" if "*" in name else "an address" if is_address(name) else "no public name"

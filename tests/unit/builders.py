@@ -39,6 +39,7 @@ HOST: HostSettings = {
     "trusted_proxies": [],
     "proxy_port": 0,
     "proxy_tls_port": 0,
+    "tls_at_balancer": False,
     "inputs": {},
 }
 DEFAULTS: dict[str, Any] = {

@@ -17,7 +17,8 @@ import pytest
 
 from tests.unit.loading import ROOT
 from ansible_collections.tornado_app.deploy.plugins.module_utils import haproxy as own
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils import balancer, balancer_rules
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils import acme, balancer, balancer_rules
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.setting_types import converted
 from tests.unit.conftest import PATIENCE, held_ports, process, rendered, run_module, wait_until
 
 UNPACKED = ROOT / ".tools/haproxy"
@@ -86,7 +87,7 @@ def given(
         "redirect_names": list(others),
         "path": path,
         "proxy_read_timeout": timeout,
-        "tls": balancer.given_tls(tls or {}),
+        "tls": converted("", {"tls": tls or {}})[0]["tls"],
     }
 
 
@@ -105,9 +106,10 @@ def config(
 ) -> str:
     """The configuration as the action renders it."""
     assert balancer_rules.problems(hosts, tls) == []
-    variables = balancer.template_variables(hosts, tls, [str(path) for path in certificates], version)
+    issuers = [balancer.server(balancer.Host(name, address, {})) for name, address in (("lb-1", "127.0.0.1"), ("lb-2", "127.0.0.9"))]
+    variables = balancer.template_variables(hosts, tls, [str(path) for path in certificates], version, issuers)
     facts = {"lo": {"ipv6": [{"address": "::1"}]} if ipv6 else {}}
-    common = {"maxconn": maxconn, "state_file": "/run/haproxy/tornado_app.state", "ansible_facts": facts}
+    common = {"maxconn": maxconn, "challenges": acme.CHALLENGES, "state_file": "/run/haproxy/tornado_app.state", "ansible_facts": facts}
     return rendered("haproxy.cfg.j2", {**variables, **common, "ansible_search_path": [str(ROLE)]})
 
 

@@ -57,8 +57,7 @@ class Host:
         self.served.chmod(0o600)
         for path in ("opt", "bin", "certbot", "state", "run", "fail"):
             (folder / path).mkdir()
-        shutil.copy(ROLE / "files/acme.py", folder / "opt")
-        for path, content in acme.shared_code(str(folder / "opt")):
+        for path, content in acme.code(str(folder / "opt"), (ROLE / "files/acme.py").read_text(), acme.OF_HOSTS).items():
             Path(path).parent.mkdir(parents=True, exist_ok=True)
             own_paths = content.replace("/usr/sbin/nginx", str(nginx)).replace("/run/nginx.pid", f"{folder}/nginx.pid")
             Path(path).write_text(own_paths)
@@ -75,14 +74,13 @@ class Host:
         paths = {
             "command": "bin/certbot",
             "certbot": "certbot",
-            "webroot": "webroot",
             "nginx": "nginx",
             "loaded": "state/nginx.loaded",
             "record": "state/acme.json",
             "lock": "run/nginx.lock",
             "closing": "run/closing",
         }
-        assert set(paths) == set(found) - {"apps"}
+        assert set(paths) == set(found) - {"apps", "challenge"}
         whole = {**found, **{key: str(self.folder / path) for key, path in paths.items()}}
         (self.folder / "opt/acme.json").write_text(json.dumps(whole))
 
@@ -144,7 +142,7 @@ def test_a_certificate_is_asked_for_served_and_renewed(host: Host) -> None:
     assert host.shown() == der(second)
     wanted = ("--domain=shop.test --domain=www.shop.test", f"--server={acme.LETS_ENCRYPT} --email=ops@shop.test", "--keep-until-expiring")
     for line in host.asked():
-        assert line.startswith(f"certonly --webroot --webroot-path={host.folder}/webroot --cert-name=shop ")
+        assert line.startswith(f"certonly --webroot --webroot-path={acme.WEBROOT} --cert-name=shop ")
         assert all(part in line for part in wanted)
 
 

@@ -99,7 +99,9 @@ def test_when_a_certificate_is_to_be_issued(tmp_path: Path) -> None:
 
 
 def test_the_units_name_what_is_there() -> None:
-    assert "ExecStart=/usr/bin/python3 -I /opt/tornado_app/acme.py /opt/tornado_app/acme.json\n" in render("acme.service.j2", {})
+    assert "ExecStart=/usr/bin/python3 -I /opt/tornado_app/acme.py /opt/tornado_app/acme.json\n" in render(
+        "acme.service.j2", {"root": "/opt/tornado_app", "server": "nginx"}
+    )
     assert "Persistent=yes" in render("acme.timer.j2", {})
 
 
@@ -159,11 +161,15 @@ def said(**tls: Any) -> tuple[list[str], list[str], str]:
         TlsState, {"source": "acme", "expires": "2026-03-01T00:00:00Z", "days_left": 60, "days": 90, "renewal": "", **tls}
     )
     shortfalls = report.shortfalls({"apps": APPS, "absent": {}, "host": HOST}, found, {"apps": []}, {"answers": []})
-    return shortfalls, report.certificate_notes(APPS, found), status_text(status(["web-1"], {"web-1": APPS}, {"web-1": found}, {}))
+    return (
+        shortfalls,
+        report.certificate_notes({"shop": found["apps"]["shop"]["tls"]}),
+        status_text(status(["web-1"], {"web-1": APPS}, {"web-1": found}, {})),
+    )
 
 
 def test_a_renewal_that_failed_is_reported_and_fails_when_time_is_short() -> None:
-    assert said()[:2] == ([], [])
+    assert said()[:2] == ([], ["shop's certificate has 60 days left"])
     shortfalls, notes, shown = said(renewal="Detail: refused", days_left=25)
     assert (shortfalls, notes) == ([], ["shop's certificate, which has 25 days left, was not renewed: Detail: refused"])
     assert "web-1: shop's certificate was not renewed: Detail: refused" in shown
@@ -191,4 +197,5 @@ def test_a_certificate_of_files_that_ends_soon_is_worth_a_word() -> None:
         [],
         ["shop's certificate ends in 13 days; give tls.certificate and tls.key a new one, and run --tags provision"],
     )
-    assert said(source="files", days_left=14)[:2] == said(source="self_signed", days_left=13)[:2] == ([], [])
+    assert said(source="files", days_left=14)[:2] == ([], ["shop's certificate has 14 days left"])
+    assert said(source="self_signed", days_left=13)[:2] == ([], ["shop's certificate has 13 days left"])

@@ -16,6 +16,7 @@ from ansible.parsing.vault import VaultLib, VaultSecret
 from ansible.template import trust_as_template
 
 from tests.unit.loading import COLLECTION, ROOT
+from tests.unit.certified import KEY, Issued, authority
 from tests.unit.conftest import facts, templar
 
 ROLE = ROOT / "roles/load_balancer"
@@ -37,15 +38,29 @@ class Inventory(dict[str, Any]):
         return {"inventory_hostname": name, **trusted(self[name])}
 
 
-def act(hosts: Mapping[str, Any], loader: DataLoader | None = None, project: Path = Path("/nowhere"), **arguments: Any) -> dict[str, Any]:
-    """Run the action for the hosts, and return what it has handed to the module."""
-    given = {"ansible_facts": facts(), "hostvars": Inventory(hosts), "ansible_search_path": [str(ROLE)], "inventory_hostname": "lb-1"}
+def act(
+    hosts: Mapping[str, Any],
+    loader: DataLoader | None = None,
+    project: Path = Path("/nowhere"),
+    *,
+    action: str = "balancer",
+    found: Mapping[str, Any] | None = None,
+    **arguments: Any,
+) -> dict[str, Any]:
+    """Run the action for the hosts web-…; return what it has handed to the module, of which ``found`` comes back."""
+    given = {
+        "ansible_facts": facts(),
+        "hostvars": Inventory(hosts),
+        "groups": {},
+        "ansible_search_path": [str(ROLE)],
+        "inventory_hostname": "lb-1",
+        "__load_balancer_project": str(project),
+    }
     engine = templar(given)
-    task = SimpleNamespace(
-        args={"hosts": list(hosts), "maxconn": 100, "project": str(project), **arguments}, async_val=0, check_mode=False, action="balancer"
-    )
+    of_fleet = {"hosts": [name for name in hosts if name.startswith("web-")], **({"maxconn": 100} if action == "balancer" else {})}
+    task = SimpleNamespace(args={**of_fleet, **arguments}, async_val=0, check_mode=False, action=action)
     connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir="/nowhere"))
-    plugin = importlib.import_module(f"{COLLECTION}.plugins.action.balancer")
+    plugin = importlib.import_module(f"{COLLECTION}.plugins.action.{action}")
     handed: dict[str, Any] = {}
 
     class Action(plugin.ActionModule):  # type: ignore[misc, name-defined]  # known when it runs
@@ -53,7 +68,10 @@ def act(hosts: Mapping[str, Any], loader: DataLoader | None = None, project: Pat
 
         def _execute_module(self, module_name: str, module_args: dict[str, Any], task_vars: Any) -> Any:  # noqa: ARG002
             handed.update(module_args)
-            return {"changed": True}
+            return {"changed": True, **(found or {})}
+
+        def _low_level_execute_command(self, cmd: str) -> dict[str, str]:  # noqa: ARG002
+            return {"stdout": ""}
 
     made = Action(task, connection, None, loader or DataLoader(), engine, None)
     handed["result"] = made.run(task_vars=engine.available_variables)
@@ -95,8 +113,12 @@ def test_a_name_may_be_what_the_inventory_says_of_another_host() -> None:
 
 
 def test_defaults_of_the_inventory_count() -> None:
-    defaults = {"path": "/x/", "proxy_read_timeout": 300}
-    handed = act({"web-1": {"tornado_app_defaults": defaults, "tornado_apps": {"shop": SHOP}}})
+    defaults = {"path": "/x/", "proxy_read_timeout": 300, "server_names": ["none"], "tls": {"self_signed": True}}
+    shop = {**SHOP, "tls": {"hsts": 600}}  # keys of dictionaries are taken one by one
+    handed = act({"web-1": {"tornado_app_defaults": defaults, "tornado_apps": {"shop": shop, "tool": {"source": "x"}}}})
+    assert handed["result"]["unnamed"] == ["tool"]
+    assert "max-age=600" in handed["config"]
+    assert [file["path"] for file in handed["certificates"]] == ["/etc/haproxy/tornado_app/shop.self_signed.pem"]
     assert "uri /x/.tornado_app/ready" in handed["config"]
     assert "timeout server 310s" in handed["config"]
 
@@ -119,12 +141,17 @@ def test_all_that_cannot_work_is_said_at_once() -> None:
     ]
 
 
+def bring(project: Path, issued: Issued) -> None:
+    """Put a certificate and its key into the project."""
+    (project / "c.pem").write_text(authority().chain(issued))
+    vault = VaultLib([("default", VaultSecret(b"password"))])
+    (project / "k.pem").write_bytes(vault.encrypt(issued.key_pem, vault.secrets[0][1], vault_id="default"))
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A project with a certificate, and a key that ansible-vault has encrypted."""
-    (tmp_path / "c.pem").write_text("CERTIFICATE")
-    vault = VaultLib([("default", VaultSecret(b"password"))])
-    (tmp_path / "k.pem").write_bytes(vault.encrypt("K3Y", vault.secrets[0][1], vault_id="default"))
+    bring(tmp_path, authority().leaf("shop.test"))
     return tmp_path
 
 
@@ -136,13 +163,14 @@ def loader() -> DataLoader:
 
 
 def test_a_certificate_goes_with_its_key_into_a_file_that_is_named_by_both(project: Path, loader: DataLoader) -> None:
-    hosts = {"web-1": {"tornado_apps": {"shop": {**SHOP, "tls": PAIR}}}}
+    hosts = {"web-1": {"tornado_apps": {"shop": {**SHOP, "server_names": ["shop.test"], "tls": PAIR}}}}
     handed = act(hosts, loader, project)
     (file,) = handed["certificates"]
-    assert file["secret"] == "CERTIFICATE\nK3Y\n"
+    assert file["secret"].startswith((project / "c.pem").read_text())
+    assert KEY in file["secret"]
     assert f" crt {file['path']}\n" in handed["config"]
-    assert "K3Y" not in handed["config"] + json.dumps(handed["result"])
-    (project / "k.pem").write_text("ANOTHER")
+    assert KEY not in handed["config"] + json.dumps(handed["result"])
+    bring(project, authority().leaf("shop.test"))
     (other,) = act(hosts, loader, project)["certificates"]
     assert other["path"] != file["path"]
 
@@ -151,7 +179,8 @@ def test_for_a_self_signed_certificate_the_balancer_gets_the_names() -> None:
     shop = {"server_names": ["shop.test"], "redirect_names": ["www.shop.test"], "tls": {"self_signed": True}}
     handed = act({"web-1": {"tornado_apps": {"shop": shop}}})
     (file,) = handed["certificates"]
-    assert file == {"path": "/etc/haproxy/tornado_app/shop.self_signed.pem", "self_signed": ["shop.test", "www.shop.test"]}
+    path = "/etc/haproxy/tornado_app/shop.self_signed.pem"
+    assert file == {"path": path, "self_signed": ["shop.test", "www.shop.test"], "force": True}
     assert f" crt {file['path']}\n" in handed["config"]
 
 
@@ -166,4 +195,14 @@ def test_with_tls_passed_no_key_leaves_the_controller() -> None:
 
 def test_a_file_that_cannot_be_read_is_named(project: Path) -> None:
     hosts = {"web-1": {"tornado_apps": {"shop": {**SHOP, "tls": {**PAIR, "certificate": "none.pem"}}}}}
-    assert refusal(hosts, None, project).startswith("tornado_apps.shop.tls.certificate cannot be read: ")
+    assert refusal(hosts, None, project) == "tornado_apps.shop.tls.certificate none.pem is not there, on the controller"
+
+
+def test_a_certificate_that_no_client_would_take_is_refused_before_anything_changes(project: Path, loader: DataLoader) -> None:
+    bring(project, authority().leaf("other.test"))
+    (project / "k.pem").write_text(authority().leaf("other.test").key_pem)
+    hosts = {"web-1": {"tornado_apps": {"shop": {**SHOP, "server_names": ["shop.test"], "tls": PAIR}}}}
+    assert [line.partition(";")[0] for line in refusal(hosts, loader, project).splitlines()][:2] == [
+        "tornado_apps.shop.tls.key is not the one of the certificate",
+        "tornado_apps.shop.tls.certificate is not for shop.test of server_names or redirect_names, but for other.test",
+    ]

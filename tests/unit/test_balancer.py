@@ -16,12 +16,13 @@ __all__ = ["haproxy"]  # a fixture
 
 SHOP = given("shop.test")
 FILES = {"certificate": "c.pem", "key": "k.pem"}
+ISSUED = {"acme": {"email": "ops@shop.test"}}
 SECURE = given("shop.test", tls=FILES)
 
 
 def routed(*hosts: Host) -> list[tuple[str, str, str]]:
     """App, names and prefix, in the order in which a request is looked up."""
-    routes = balancer.template_variables(hosts, "terminate", [], "")["routes"]
+    routes = balancer.template_variables(hosts, "terminate", [], "", [])["routes"]
     return [(route["app"], f"{route['match']} {' '.join(route['names'])}", route["prefix"]) for route in routes]
 
 
@@ -61,7 +62,7 @@ def test_connections_for_such_names_are_passed_to_the_site() -> None:
         "admin": given("shop.test", path="/admin/", others=["old.test", "www.test"], tls=FILES),
     }
     hosts = [host(1, apps, proxy_port=81, proxy_tls_port=444)]
-    (route,) = balancer.template_variables(hosts, "pass", [], "")["routes_of_sites"]
+    (route,) = balancer.template_variables(hosts, "pass", [], "", [])["routes_of_sites"]
     assert route["names"] == ["shop.test", "www.test", "old.test"]
 
 
@@ -129,7 +130,16 @@ def test_apps_without_a_name_are_left_out() -> None:
             "terminate",
             "tornado_apps.other.server_names: shop.test/ is shop's already; ",
         ),
-        ([host(1, {"shop": given("shop.test", tls={"acme": {"email": "a@b.test"}})})], "terminate", "tornado_apps.shop.tls.acme: "),
+        (
+            [host(1, {"shop": given("a.test", tls={"acme": {"email": "a b"}})})],
+            "terminate",
+            "tornado_apps.shop.tls.acme.email 'a b' is ",
+        ),
+        (
+            [host(number, {"shop": given("shop.test", "*.shop.test", f"192.0.2.{number}", tls=ISSUED)}) for number in (1, 2)],
+            "terminate",
+            "tornado_apps.shop.server_names: *.shop.test is a wildcard, and HTTP-01 cannot prove it; ",
+        ),
         (
             [host(1, {"shop": given("shop.test", tls={"certificate": "c"})})],
             "terminate",
@@ -151,7 +161,7 @@ def test_what_cannot_work_is_said_with_its_setting(hosts: list[Host], mode: str,
     [({}, False), ({"redirect": True}, False), (FILES, True), ({"self_signed": True}, True), ({"acme": {"email": ""}}, False)],
 )
 def test_an_app_has_tls_when_it_says_where_its_certificate_comes_from(tls: dict[str, Any], found: bool) -> None:
-    assert balancer.has_tls(balancer.given_tls(tls)) == found
+    assert balancer.has_tls(given(tls=tls)["tls"]) == found
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,7 @@ def test_the_directory_of_the_sockets_is_there_after_a_boot(plan: Plan, tmp_path
 def test_systemd_takes_the_units_that_have_certificates_issued(tmp_path: Path, systemd_verify: Callable[[Path], str]) -> None:
     for kind in ("service", "timer"):
         unit = tmp_path / f"tornado_app-acme.{kind}"
-        unit.write_text(render(f"acme.{kind}.j2", {}))
+        unit.write_text(render(f"acme.{kind}.j2", {"root": "/opt/tornado_app", "server": "nginx"}))
         assert systemd_verify(unit) == ""
 
 
