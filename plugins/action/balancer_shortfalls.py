@@ -17,7 +17,7 @@ class ActionModule(Balancer):
 
     def act(self, arguments: Arguments) -> Result:
         """Ask the host, and say what is missing."""
-        backends = balancer.backends(self.hosts(arguments))
+        backends = balancer.backends(self.balanced(arguments["hosts"], arguments["tls"]))
         sites = balancer.sites(backends) if arguments["tls"] == "terminate" else []
         certificates = [{"app": site["name"], "source": source(site["tls"]), "path": self.certificate(site)["path"]} for site in sites]
         found = self.module("haproxy_info", backends=[backend["app"] for backend in backends], certificates=certificates)

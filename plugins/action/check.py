@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.app import Apps
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils import acme, checks
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils import acme, balancer_rules, checks
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.changes import Host
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.controller import Arguments, CollectionAction, Result, Spec
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.controller import Arguments, Result, Spec
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.inventory import InventoryAction
 
 
 def was_touched(host: Host, lock: Mapping[str, Any]) -> bool:
@@ -16,7 +17,7 @@ def was_touched(host: Host, lock: Mapping[str, Any]) -> bool:
     return bool(lock["replaced"]) or lock["mark"] != host.state["host"]["lock_mark"]
 
 
-class ActionModule(CollectionAction):
+class ActionModule(InventoryAction):
     """The action."""
 
     SPEC: ClassVar[Spec] = {
@@ -49,6 +50,7 @@ class ActionModule(CollectionAction):
         if "provision" in operations:
             problems += acme.shared_names({host.name: host.apps for host in fleet})
             problems += [problem for host in fleet for problem in self.of_certificates(host.apps)]
+            problems += self.balancer_problems(arguments["group"])
         self.refuse(problems)
         locks = self.of_each_host(arguments["locked"]) if arguments["locked"] else {}
         return {
@@ -62,3 +64,11 @@ class ActionModule(CollectionAction):
         """What stands against bringing the apps' certificates to their host."""
         for name, app in apps.items():
             yield from self.certificate_problems(name, app["tls"], app["tls"]["names"])
+
+    def balancer_problems(self, group: str) -> list[str]:
+        """What a balancer would refuse once the hosts have changed."""
+        groups = self.variables["groups"]
+        if not (balancers := groups.get("balancer")):
+            return []
+        tls = self.said("load_balancer_tls | default('terminate')", "load_balancer_tls", self.inventory(balancers[0]))
+        return balancer_rules.problems([self.host(name) for name in groups[group]], tls)

@@ -21,9 +21,7 @@ class NotReloadedError(Exception):
 
 def reload(closing: Path = Path(CLOSING), keepalive: float = KEEPALIVE, timeout: float = TIMEOUT) -> None:
     """Ask clients to close their connections, reload, and wait until workers with the new configuration have taken over."""
-    closing.parent.mkdir(parents=True, exist_ok=True)
-    closing.parent.chmod(0o755)  # nginx's workers look for the file
-    closing.touch()
+    ask_to_close(closing)
     try:
         let_clients_go(keepalive)
         replace_workers(timeout)
@@ -31,17 +29,26 @@ def reload(closing: Path = Path(CLOSING), keepalive: float = KEEPALIVE, timeout:
         closing.unlink(missing_ok=True)
 
 
+def ask_to_close(closing: Path) -> None:
+    """From now on each answer says that its connection will be closed, until the file is removed."""
+    closing.parent.mkdir(parents=True, exist_ok=True)
+    closing.parent.chmod(0o755)  # nginx's workers look for the file
+    closing.touch()
+
+
 def clients() -> set[tuple[int, str]]:
     """The connections of clients, by port and their other end."""
     return {(port, peer) for port in PORTS for peer in peers(port)}
 
 
-def let_clients_go(keepalive: float) -> None:
-    """Wait until no connection is left that was there before clients were asked to open new ones."""
-    before = clients()
-    deadline = time.monotonic() + keepalive
-    while before & clients() and time.monotonic() < deadline:
+def let_clients_go(timeout: float) -> set[tuple[int, str]]:
+    """Wait until no connection is left that was there before clients were asked to open new ones; returns those that are left then."""
+    left = clients()
+    deadline = time.monotonic() + timeout
+    while left and time.monotonic() < deadline:
         time.sleep(0.05)
+        left &= clients()
+    return left
 
 
 def replace_workers(timeout: float) -> None:

@@ -121,7 +121,7 @@ class Balancer:
 
     def __init__(self, root: Path, program: Path, stack: ExitStack) -> None:
         self.root, self.program, self.stack = root, program, stack
-        self.port, self.tls, self.hosts_port, self.statistics = stack.enter_context(held_ports(4))
+        self.port, self.tls, self.hosts_port, self.statistics, self.challenges = stack.enter_context(held_ports(5))
         self.path, self.directory = root / "haproxy.cfg", root / "certificates"
         self.socket, self.state_file = root / "admin.sock", root / "haproxy.state"
         self.systemctl = root / "bin/systemctl"
@@ -146,6 +146,7 @@ class Balancer:
             "bind :::80 v4v6": f"bind 127.0.0.1:{self.port}",
             "bind :::443 v4v6": f"bind 127.0.0.1:{self.tls}",
             "127.0.0.1:8404": f"127.0.0.1:{self.statistics}",
+            f":{acme.CHALLENGES}\n": f":{self.challenges}\n",
             "http-check connect port 80": f"http-check connect port {self.hosts_port}",
             ":80 check port 80": f":{self.hosts_port} check",
             "check port 80": f"check port {self.hosts_port}",
@@ -160,12 +161,14 @@ class Balancer:
         check: bool = False,
         secrets: dict[Path, str] | None = None,
         own: dict[Path, list[str]] | None = None,
+        placeholders: dict[Path, list[str]] | None = None,
         **arguments: Any,
     ) -> dict[str, Any]:
-        """Run the module with a configuration as rendered; of `own` certificates it gets the names."""
+        """Run the module with a configuration as rendered; of `own` certificates it gets the names, of those that are issued later, too."""
         paths = {"path": self.path, "directory": self.directory, "socket": self.socket, "state_file": self.state_file}
         certificates: list[dict[str, Any]] = [{"path": str(path), "secret": secret} for path, secret in (secrets or {}).items()]
         certificates += [{"path": str(path), "self_signed": names} for path, names in (own or {}).items()]
+        certificates += [{"path": str(path), "self_signed": names, "force": False} for path, names in (placeholders or {}).items()]
         common = {"config": self.adapted(text), "certificates": certificates, **{key: str(path) for key, path in paths.items()}}
         return run_module("haproxy_config", check=check, **{**common, **arguments})
 

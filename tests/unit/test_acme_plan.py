@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+import yaml
+from ansible.errors import AnsibleFilterError
+from ansible.template import trust_as_template
 
-from tests.unit.loading import plugin
+from tests.unit.loading import ROLE, plugin
 from ansible_collections.tornado_app.deploy.plugins.module_utils.state import TlsState
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils import acme, report
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.status import status
@@ -16,7 +19,7 @@ from ansible_collections.tornado_app.deploy.plugins.plugin_utils.status_text imp
 from tests.unit.builders import HOST, PLAN, SHOP, planned
 from tests.unit.builders import state as whole
 from tests.unit.certified import authority, issue
-from tests.unit.conftest import make_plan, render
+from tests.unit.conftest import make_plan, render, templar
 from tests.unit.rendering import SHOP as SITE
 from tests.unit.rendering import nginx_files
 from tests.unit.test_action_files import Handed
@@ -50,6 +53,29 @@ def test_nginx_answers_challenges_on_port_80() -> None:
     assert "location ^~ /.well-known/acme-challenge/ {" in site
     assert f"root {acme.WEBROOT};" in directives(site)
     assert "acme-challenge/ {" not in nginx_files(make_plan({"shop": {**SITE, "tls": {"self_signed": True}}}))["conf.d/shop.conf"]
+
+
+def test_at_a_balancer_that_ends_tls_it_is_none_of_the_hosts_affairs() -> None:
+    """Nor are names of a host's own, which no server could prove."""
+    names = {"server_names": ["shop.test", "192.0.2.1"], "tls": {**ISSUED, "hsts": 600}}
+    (shop,) = planned({"shop": {**SHOP, **names}}, tls_at_balancer=True).values()
+    assert (shop["tls"]["source"], shop["tls"]["served"]) == ("", "")
+    with pytest.raises(AnsibleFilterError, match=r"192\.0\.2\.1 is an address, and HTTP-01 cannot prove it"):
+        planned({"shop": {**SHOP, **names}})
+    with pytest.raises(AnsibleFilterError, match="is not an address"):
+        planned({"shop": {**SHOP, "tls": {"acme": {"email": "a b"}}}}, tls_at_balancer=True)
+    (own,) = planned({"shop": {**SHOP, "tls": {"self_signed": True}}}, tls_at_balancer=True).values()
+    assert own["tls"]["source"] == "self_signed"
+
+
+@pytest.mark.parametrize(
+    ("groups", "balancers", "ends"),
+    [({}, {}, False), ({"balancer": []}, {}, False), ({"balancer": ["lb"]}, {"lb": {}}, True)]
+    + [({"balancer": ["lb"]}, {"lb": {"load_balancer_tls": way}}, way == "terminate") for way in ("terminate", "pass")],
+)
+def test_whether_it_is_the_balancers(groups: dict[str, list[str]], balancers: dict[str, Any], ends: bool) -> None:
+    expression = yaml.safe_load((ROLE / "vars/main.yml").read_text())["__tornado_app_host"]["tls_at_balancer"]
+    assert templar({"groups": groups, "hostvars": balancers}).template(trust_as_template(expression)) is ends
 
 
 # What a host is compared with

@@ -16,8 +16,12 @@ from ansible.parsing.vault import VaultLib, VaultSecret
 from ansible.template import trust_as_template
 
 from tests.unit.loading import COLLECTION, ROOT
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils import acme
+from tests.unit import test_actions
+from tests.unit.builders import state
 from tests.unit.certified import KEY, Issued, authority
 from tests.unit.conftest import facts, templar
+from tests.unit.test_actions import SHOP_PLANNED
 
 ROLE = ROOT / "roles/load_balancer"
 SHOP = {"server_names": ["shop.test", "{{ inventory_hostname }}.test"], "source": "x"}
@@ -206,3 +210,85 @@ def test_a_certificate_that_no_client_would_take_is_refused_before_anything_chan
         "tornado_apps.shop.tls.key is not the one of the certificate",
         "tornado_apps.shop.tls.certificate is not for shop.test of server_names or redirect_names, but for other.test",
     ]
+
+
+# Certificates of ACME servers
+
+ACME = {"server_names": ["shop.test"], "tls": {"acme": {"email": "ops@shop.test"}}}
+
+
+def test_a_certificate_that_is_issued_takes_a_script_a_timer_and_a_way_for_challenges() -> None:
+    hosts = {"web-1": {"tornado_apps": {"shop": ACME}}, "lb-1": {}, "lb-2": {"load_balancer_address": "2001:db8::2"}}
+    handed = act(hosts, balancers=["lb-1", "lb-2"])
+    (file,) = handed["certificates"]
+    assert file == {"path": "/etc/haproxy/tornado_app/shop.acme.pem", "self_signed": ["shop.test"], "force": False}
+    assert servers(handed["config"])[:2] == ["server lb-1 127.0.0.1:8402", "server lb-2 [2001:db8::2]:8402"]
+    assert json.loads(handed["files"]["/opt/tornado_app/acme.json"])["apps"]["shop"]["served"] == file["path"]
+    assert "ReadWritePaths=/etc/haproxy/tornado_app\n" in handed["files"]["/etc/systemd/system/tornado_app-acme.service"]
+    assert set(acme.UNITS.values()) < set(handed["files"])
+    assert handed["unneeded"] == []
+
+
+def test_where_none_is_issued_what_did_it_is_not_needed() -> None:
+    handed = act({"web-1": {"tornado_apps": {"shop": SHOP}}})
+    assert handed["files"] == {}
+    assert set(acme.UNITS.values()) < set(handed["unneeded"])
+    assert "acme" not in handed["config"]
+
+
+def test_what_a_balancer_would_refuse_is_said_before_any_host_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of hosts that this run leaves out, too."""
+    of_host = {"the_plan": SHOP_PLANNED, "the_state": state()}
+    hosts = Inventory({"web-1": {"tornado_apps": {"shop": SHOP}, **of_host}, "web-2": {"tornado_apps": {"shop": {**SHOP, "path": "/x/"}}}})
+    hosts["lb-1"] = {}
+    groups = {"tornado": ["web-1", "web-2"], "balancer": ["lb-1"]}
+    known = {"groups": groups, "ansible_play_hosts": ["web-1"], "ansible_play_hosts_all": ["web-1"]}
+    monkeypatch.setattr(test_actions, "templar", lambda variables: templar({**variables, **known}))
+    (found,) = test_actions.check_refusal(hosts)
+    assert found.startswith("tornado_apps.shop.path is not the same on all of web-1, web-2")
+    assert test_actions.check(hosts, operations=["restart"])["missing"] == []
+    groups["balancer"] = []
+    assert test_actions.check(hosts)["missing"] == []
+
+
+# What a balancer does not deliver
+
+
+def looked(found: Mapping[str, Any]) -> tuple[dict[str, Any], list[str], list[str]]:
+    """What is asked of the host, and the shortfalls and the notes that follow from its answers."""
+    handed = act(
+        {"web-1": {"tornado_apps": {"shop": ACME, "api": {"server_names": ["a.test"]}}}}, action="balancer_shortfalls", found=found
+    )
+    return handed, handed["result"]["shortfalls"], handed["result"]["certificates"]
+
+
+UP = {"shop": {"web-1": True}, "api": {"web-1": True}}
+
+
+def lasting(**given: Any) -> dict[str, Any]:
+    return {"shop": {"source": "acme", "expires": "2026-03-01T00:00:00Z", "days_left": 60, "days": 90, "renewal": "", **given}}
+
+
+def test_a_balancer_that_delivers_says_how_long_its_certificates_last() -> None:
+    handed, shortfalls, notes = looked({"running": True, "servers": UP, "certificates": lasting()})
+    assert handed["backends"] == ["shop", "api"]
+    assert handed["certificates"] == [{"app": "shop", "source": "acme", "path": "/etc/haproxy/tornado_app/shop.acme.pem"}]
+    assert (shortfalls, notes) == ([], ["lb-1: shop's certificate has 60 days left"])
+
+
+@pytest.mark.parametrize(
+    ("found", "shortfall"),
+    [
+        ({"running": False, "servers": {"shop": {}, "api": {}}}, "lb-1: HAProxy does not run; see journalctl -u haproxy"),
+        ({"servers": {**UP, "api": {}}}, "lb-1: HAProxy does not know api; run --tags provision, or playbooks/balance.yml"),
+        ({"servers": {**UP, "api": {"web-1": False}}}, "lb-1: api has no host that is ready, of web-1; see http://127.0.0.1:8404/ there"),
+        (
+            {"certificates": lasting(days_left=9, renewal="refused")},
+            "lb-1: shop's certificate ends in 9 days, and is not renewed: refused; ",
+        ),
+        ({"certificates": lasting(expires="", days_left=-1, renewal="none was issued yet")}, "lb-1: shop has no certificate: none was "),
+    ],
+)
+def test_what_a_balancer_does_not_deliver_is_said(found: dict[str, Any], shortfall: str) -> None:
+    _, (said,), _ = looked({"running": True, "servers": UP, "certificates": lasting(), **found})
+    assert said.startswith(shortfall)

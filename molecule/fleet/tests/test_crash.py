@@ -1,29 +1,11 @@
 """A host that dies under load costs what was in flight on it, and comes back by itself."""
 
-import os
-import subprocess
 import time
 from pathlib import Path
 
 from tests.balanced import Balanced
+from tests.containers import by_root, first_process
 from tests.fleet import wait_until
-
-
-def by_root(*command: str) -> str:
-    """What a command of this machine's root prints."""
-    return subprocess.check_output([*([] if os.geteuid() == 0 else ["sudo"]), *command], text=True).strip()
-
-
-def first_process(address: str) -> int:
-    """The process of this machine that is the first one of the host with this address."""
-    form = "{{.State.Pid}} {{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
-    containers = by_root("podman", "ps", "--quiet", "--filter=name=tornado-app-fleet-").split()
-    (found,) = [
-        line.split()[0]
-        for line in by_root("podman", "inspect", f"--format={form}", *containers).splitlines()
-        if line.endswith(f" {address}")
-    ]
-    return int(found)
 
 
 def came_up(fleet: Balanced) -> str:

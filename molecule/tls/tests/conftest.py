@@ -1,6 +1,5 @@
 """The host of this scenario, with an app for each way to a certificate, and an ACME server on the host itself."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -10,22 +9,13 @@ from typing import Any
 
 import pytest
 
+from tests import pebble
 from tests.fleet import ROOT, Fleet
 from tests.unit.certified import Authority, authority, written
 
 COMMON: dict[str, Any] = {"processes": 1, "command": "{python} app.py --port={port}", "health": {"path": "/healthz", "timeout": 60}}
 ACME = {"email": "ops@issued.test", "directory": "https://localhost:14000/dir"}
 NAMES = ("filed.test", "own.test", "issued.test")
-PEBBLE = {
-    "listenAddress": "127.0.0.1:14000",
-    "managementListenAddress": "127.0.0.1:15000",
-    "certificate": "/etc/pebble/localhost.pem",
-    "privateKey": "/etc/pebble/localhost.key",
-    "httpPort": 80,
-    "tlsPort": 443,
-    "ocspResponderURL": "",
-    "certificateValidityPeriod": 10 * 86400,  # so few that certbot renews at each look
-}
 
 
 @pytest.fixture(scope="session")
@@ -67,21 +57,7 @@ def bare(source: Path, files: dict[str, Any]) -> Fleet:
 def fleet(bare: Fleet, ca: Authority) -> Fleet:
     """Begins with all apps live, and a certificate issued."""
     (host,) = bare.hosts.values()
-    host.check_output(f"echo 127.0.0.1 {' '.join(NAMES)} >>/etc/hosts")
-    install = "DEBIAN_FRONTEND=noninteractive apt-get --quiet --yes --no-install-recommends install pebble testssl.sh"
-    host.check_output(f"apt-get --quiet update && {install}")
-    local = ca.leaf("localhost")
-    given = {
-        "/etc/pebble/config.json": json.dumps({"pebble": PEBBLE}),
-        PEBBLE["certificate"]: ca.chain(local),
-        PEBBLE["privateKey"]: local.key_pem,
-        "/etc/pebble/ca.pem": ca.root.pem,
-    }
-    host.check_output("mkdir /etc/pebble")
-    for path, content in given.items():
-        host.check_output(f"cat >{path} <<'END'\n{content}\nEND")
-    # Not update-ca-certificates: what else prepare.yml has put there is for pip.
-    host.check_output("cat /etc/pebble/ca.pem >>/etc/ssl/certs/ca-certificates.crt")
-    host.check_output("systemd-run --unit=pebble --setenv=PEBBLE_VA_NOSLEEP=1 pebble -config /etc/pebble/config.json")
+    pebble.start(host, ca, dict.fromkeys(NAMES, "127.0.0.1"), packages="testssl.sh")
+    pebble.trust(host, ca)
     bare.play()
     return bare
