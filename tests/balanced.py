@@ -70,6 +70,10 @@ class Balanced(Fleet):
         """What the HAProxy of a balancer answers to a command."""
         return str(self.balancers[balancer].check_output(ASK + f"'{command}'"))
 
+    def process(self, balancer: str) -> str:
+        """The HAProxy that serves; a reload brings another one."""
+        return self.haproxy(balancer, "show info").split("Pid: ")[1].split()[0]
+
     def up(self, balancer: str) -> set[str]:
         """The hosts to which a balancer sends requests."""
         lines = [line.split() for line in self.haproxy(balancer, "show servers state").splitlines()[2:] if line]

@@ -94,11 +94,12 @@ def renew(serve: Callable[[dict[str, Any]], dict[str, str]]) -> int:
     """
     settings = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     failures = {name: problem for name, app in settings["apps"].items() if (problem := issue(name, app, settings))}
+    failures = {**serve(settings), **failures}
     try:
-        forget(settings)
-        failures = {**serve(settings), **failures}
+        if not failures:  # what is not served yet may be held by what an app had before
+            forget(settings)
     except FailedError as problem:
-        failures = {**dict.fromkeys(settings["apps"], shown(str(problem), 600)), **failures}
+        failures = dict.fromkeys(settings["apps"], str(problem))
     note(failures, settings)
     for name, reason in failures.items():
         print(f"{name}: {reason}", file=sys.stderr)

@@ -159,11 +159,20 @@ def issued_problem(path: Path, names: Iterable[str]) -> str:
     return "" if found.names == set(map(normal, names)) else "for other names"
 
 
+def stands_in(path: Path, names: Iterable[str]) -> bool:
+    """Whether somebody else has issued a certificate that is for these names, and may be for others."""
+    found = read(path)
+    return bool(found and not found.self_signed and set(map(normal, names)) <= found.names)
+
+
 def held_or_made(path: Path, names: Iterable[str], force: bool) -> str:
     """The certificate with its key that is to be at a path: what is there, or a new one that the host makes for these names.
 
-    Without ``force`` what is there may be somebody else's: another one holds its place until that is issued.
+    Without ``force`` what is there may be somebody else's: another one holds its place until that is issued. That of another site of the
+    directory does, when it is for these names: the site is called otherwise then, or its certificate came another way.
     """
+    if not force and not path.exists():
+        path = next((other for other in sorted(path.parent.glob("*.pem")) if stands_in(other, names)), path)
     problem = self_signed_problem(path, names) if force else pair_problem(path)
     return self_signed(names) if problem else exact(path)
 

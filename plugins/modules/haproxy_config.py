@@ -157,10 +157,8 @@ class Configuration:
         path = Path(given["path"])
         if not Path(HAPROXY).exists():  # nothing is installed or judged then
             return ""
-        # Until one is issued, a site keeps the one that it has.
-        former = [] if given["force"] or path.exists() else sorted(path.parent.glob(f"{path.name.partition('.')[0]}.*.pem"))
         try:
-            return held_or_made(former[0] if former else path, given["self_signed"], given["force"])
+            return held_or_made(path, given["self_signed"], given["force"])
         except NoOpensslError as problem:
             return str(self.module.fail_json(msg=f"no certificate for {', '.join(given['self_signed'])}: {problem}"))
 

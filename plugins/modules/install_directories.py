@@ -69,7 +69,7 @@ def differs(directory: Mapping[str, str]) -> bool:
     try:
         found = os.lstat(directory["path"])
         return (found.st_mode, found.st_uid, found.st_gid) != (stat.S_IFDIR | wanted(directory)[0], *wanted(directory)[1:])
-    except (FileNotFoundError, KeyError):
+    except (FileNotFoundError, NotADirectoryError, KeyError):
         return True
 
 
@@ -107,8 +107,10 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    differing = [directory for directory in module.params["directories"] if differs(directory)]
+    os.umask(0o022)  # of directories on the way there
+    directory: Mapping[str, str] = {}
     try:
+        differing = [directory for directory in module.params["directories"] if differs(directory)]
         if differing and not module.check_mode:
             with held(Path(module.params["lock"]), module.params["run"]):
                 for directory in differing:
@@ -118,7 +120,7 @@ def main() -> None:
     except KeyError as problem:
         module.fail_json(msg=f"there is no such user or group: {problem.args[0]}")
     except OSError as problem:
-        module.fail_json(msg=f"{problem.filename} cannot be a directory: {problem.strerror}")
+        module.fail_json(msg=f"{problem.filename or directory['path']} cannot be a directory: {problem.strerror}")
     module.exit_json(changed=bool(differing), paths=[directory["path"] for directory in differing])
 
 

@@ -110,5 +110,5 @@ def shared_names(plans: Mapping[str, Apps]) -> Iterable[str]:
     for (app_name, own_hosts), found in names.items():
         yield (
             f"tornado_apps.{app_name}.tls.acme: {', '.join(found)} leads to {own_hosts}, and the ACME server asks one of them alone; "
-            "give tls a certificate and its key, or let one host have the name"
+            "put balancers in front at which TLS ends, give tls a certificate and its key, or let one host have the name"
         )

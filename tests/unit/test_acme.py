@@ -212,6 +212,17 @@ def test_what_certbot_has_of_an_app_that_is_gone_goes_too(host: Host) -> None:
     assert json.loads((host.folder / "state/acme.json").read_text()) == {}
 
 
+def test_as_long_as_anything_fails_nothing_of_an_app_that_is_gone_goes(host: Host) -> None:
+    """The site may be called after another app now, whose certificate the server does not give."""
+    host.next(authority().leaf("shop.test"))
+    host.run()
+    whole = json.loads((host.folder / "opt/acme.json").read_text())
+    (host.folder / "opt/acme.json").write_text(json.dumps({**whole, "apps": {"blog": whole["apps"]["shop"]}}))
+    (host.folder / "fail/blog").write_text("refused")
+    assert host.run().returncode == 1
+    assert (host.folder / "certbot/live/shop/privkey.pem").exists()
+
+
 def test_a_host_without_certbot(host: Host) -> None:
     (host.folder / "bin/certbot").unlink()
     before = host.served.read_text()

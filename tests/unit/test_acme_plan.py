@@ -146,7 +146,7 @@ def test_a_name_of_several_hosts_is_refused_with_the_ways_out() -> None:
     (found,) = refusal("check", check(web_1=APPS, web_2=APPS), **FLEET)
     assert found == (
         "tornado_apps.shop.tls.acme: shop.test, www.shop.test leads to web_1, web_2, and the ACME server asks one of them alone; "
-        "give tls a certificate and its key, or let one host have the name"
+        "put balancers in front at which TLS ends, give tls a certificate and its key, or let one host have the name"
     )
     assert act("check", check(web_1=APPS), **FLEET)
     other = planned({"shop": {**SHOP, "processes": 2, "server_names": ["two.test"], "tls": ISSUED}})

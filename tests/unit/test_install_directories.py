@@ -54,6 +54,17 @@ def test_a_check_changes_nothing_and_needs_no_user(tmp_path: Path) -> None:
     assert not (tmp_path / "new").exists()
 
 
+def test_a_file_on_the_way_there_is_named_and_directories_on_it_are_for_all(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("a file")
+    assert install(tmp_path, directory(tmp_path / "file/new"))["msg"].startswith(f"{tmp_path}/file")
+    before = os.umask(0o077)
+    try:
+        install(tmp_path, directory(tmp_path / "on/the/way"))
+    finally:
+        os.umask(before)
+    assert found(tmp_path / "on/the") == (0o755, "root", "root")
+
+
 @pytest.mark.parametrize("kind", ["link", "file"])
 def test_a_link_is_not_followed_and_a_file_stays(tmp_path: Path, kind: str) -> None:
     target, path = tmp_path / "target", tmp_path / "path"

@@ -105,6 +105,17 @@ def test_a_certificate_of_the_host_is_made_once_for_its_names(host: Host) -> Non
     assert ((host.root / PEM).read_text(), (host.root / PEM).stat().st_mode & 0o777) == (second, 0o600)
 
 
+def test_until_one_is_issued_that_of_another_site_holds_its_place_where_it_can(host: Host) -> None:
+    """A site is called after its first app, which may be another one by now."""
+    leaf = authority().leaf("shop.test", "www.shop.test")
+    host.install([{"path": "tornado_app/old.pem", "secret": leaf.pem + leaf.key_pem}])
+    own_certificate(host, "www.shop.test", force=False)
+    assert (host.root / PEM).read_text() == leaf.pem + leaf.key_pem
+    (host.root / PEM).unlink()
+    own_certificate(host, "other.test", force=False)
+    assert (host.root / PEM).read_text() != leaf.pem + leaf.key_pem
+
+
 def test_it_takes_the_place_of_one_that_was_issued_but_only_by_force(host: Host) -> None:
     leaf = authority().leaf("other.test")
     host.install([tls_site(host), issued(leaf)])

@@ -42,7 +42,7 @@ def test_a_request_is_found_in_the_log_of_its_host_by_its_id(fleet: Balanced, ba
 @pytest.mark.parametrize("balancer", BALANCERS)
 def test_haproxy_has_its_limits_and_a_page_for_its_own_machine_alone(fleet: Balanced, balancer: str) -> None:
     host = fleet.balancers[balancer]
-    pid = fleet.haproxy(balancer, "show info").split("Pid: ")[1].split()[0]
+    pid = fleet.process(balancer)
     limit = host.check_output(f"grep 'open files' /proc/{pid}/limits").split()[3]
     assert int(limit) > 2 * 2000
     assert host.check_output(f"stat --format=%U /proc/{pid}") == "haproxy"

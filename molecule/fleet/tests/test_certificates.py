@@ -31,11 +31,6 @@ def shown(fleet: Balanced, balancer: str) -> x509.Certificate:
         return x509.load_der_x509_certificate(over.getpeercert(binary_form=True) or b"")
 
 
-def process(fleet: Balanced, balancer: str) -> str:
-    """The HAProxy that serves; a reload brings another one."""
-    return fleet.haproxy(balancer, "show info").split("Pid: ")[1].split()[0]
-
-
 def test_each_balancer_has_one_issued_and_hosts_have_nothing_to_do_with_it(fleet: Balanced, tls: dict[str, Any]) -> None:
     with fleet.clients():
         fleet.play("--tags", "provision", tls=tls)
@@ -43,21 +38,21 @@ def test_each_balancer_has_one_issued_and_hosts_have_nothing_to_do_with_it(fleet
     assert all(each.issuer.rfc4514_string().startswith("CN=Pebble Intermediate") for each in certificates)
     assert len({each.serial_number for each in certificates}) == 2
     assert not any(host.socket("tcp://0.0.0.0:443").is_listening for host in fleet.hosts.values())
-    before = [process(fleet, balancer) for balancer in BALANCERS]
+    before = [fleet.process(balancer) for balancer in BALANCERS]
     output = fleet.play("--diff", tls=tls)
     assert "Nothing differs on any host" in output
-    assert [process(fleet, balancer) for balancer in BALANCERS] == before
+    assert [fleet.process(balancer) for balancer in BALANCERS] == before
     for balancer in BALANCERS:
         assert f"{balancer}: shop's certificate has 9 days left" in output
 
 
 def test_a_renewal_reloads_nothing(fleet: Balanced) -> None:
-    before = [(shown(fleet, balancer).serial_number, process(fleet, balancer)) for balancer in BALANCERS]
+    before = [(shown(fleet, balancer).serial_number, fleet.process(balancer)) for balancer in BALANCERS]
     with fleet.clients():
         for host in fleet.balancers.values():
             assert host.check_output("systemctl is-active tornado_app-acme.timer") == "active"
             host.check_output("systemctl start tornado_app-acme.service")
-    after = [(shown(fleet, balancer).serial_number, process(fleet, balancer)) for balancer in BALANCERS]
+    after = [(shown(fleet, balancer).serial_number, fleet.process(balancer)) for balancer in BALANCERS]
     assert [one[0] != other[0] and one[1] == other[1] for one, other in zip(before, after, strict=True)] == [True, True]
 
 

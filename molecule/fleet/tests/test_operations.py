@@ -40,7 +40,7 @@ def test_the_balancers_are_reloaded_while_a_host_is_out(fleet: Balanced) -> None
 
 def test_a_run_with_nothing_to_do_changes_no_balancer(fleet: Balanced) -> None:
     fleet.play(playbook="playbooks/balance.yml")
-    before = {name: fleet.haproxy(name, "show info").split("Pid: ")[1].split()[0] for name in fleet.balancers}
+    before = {name: fleet.process(name) for name in fleet.balancers}
     output = fleet.play("--diff", playbook="playbooks/balance.yml")
     assert len(re.findall(r"lb-\d +: ok=\d+ +changed=0", output)) == 2
-    assert {name: fleet.haproxy(name, "show info").split("Pid: ")[1].split()[0] for name in fleet.balancers} == before
+    assert {name: fleet.process(name) for name in fleet.balancers} == before
