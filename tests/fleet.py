@@ -5,6 +5,7 @@ import copy
 import http.client
 import json
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -241,6 +242,11 @@ class Fleet:
         print(traffic.account.summary())
         assert traffic.account.failures() == []
         assert traffic.account.lost() == 0
+
+
+def example_app(folder: Path) -> Path:
+    """A copy of the example app."""
+    return Path(shutil.copytree(ROOT / "files/app", folder, ignore=shutil.ignore_patterns("__pycache__")))
 
 
 def wait_until(condition: Callable[[], bool]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.fleet import ROOT, Fleet
+from tests.fleet import ROOT, Fleet, example_app
 from tests.repository import Repository
 
 SOURCES = ROOT / "molecule/shared/apps"
@@ -21,7 +21,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Directory of `procfile` (a work tree), `procfile.git`, `modes` and `pages`."""
     folder = tmp_path_factory.mktemp("sources")
     for name in ("procfile", "modes"):
-        shutil.copytree(ROOT / "files/app", folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        example_app(folder / name)
     shutil.copytree(SOURCES / "procfile", folder / "procfile", dirs_exist_ok=True)
     shutil.copy(SOURCES / "modes.py", folder / "modes")
     shutil.copytree(SOURCES / "pages", folder / "pages")

@@ -1,12 +1,11 @@
 """The fleet of this scenario."""
 
-import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.balanced import Balanced
-from tests.fleet import ROOT
+from tests.fleet import example_app
 
 INVENTORY = Path(__file__).resolve().parents[1] / "inventory"
 
@@ -14,8 +13,7 @@ INVENTORY = Path(__file__).resolve().parents[1] / "inventory"
 @pytest.fixture(scope="session")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Balanced:
     """Begins with two hosts; the third one, of which the balancers know all the same, comes with the next run, under load."""
-    source = tmp_path_factory.mktemp("source") / "app"
-    shutil.copytree(ROOT / "files/app", source, ignore=shutil.ignore_patterns("__pycache__"))
+    source = example_app(tmp_path_factory.mktemp("source") / "app")
     fleet = Balanced(INVENTORY, source)
     fleet.play("--limit", "all:!web-3")
     fleet.wait_for("web-1", "web-2")

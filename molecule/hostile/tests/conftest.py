@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.fleet import ROOT, Fleet
+from tests.fleet import ROOT, Fleet, example_app
 from tests.hostile import APP, MARKER, VICTIM, Attack
 from tests.traffic import Traffic
 
@@ -54,7 +54,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Directory with a source for each app."""
     folder = tmp_path_factory.mktemp("sources")
     for name, script in ((VICTIM, "modes.py"), ("patient", "patient.py")):
-        shutil.copytree(ROOT / "files/app", folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        example_app(folder / name)
         shutil.copy(SOURCES / script, folder / name)
     shutil.copytree(SOURCES / APP, folder / APP, ignore=shutil.ignore_patterns("__pycache__"))
     return folder

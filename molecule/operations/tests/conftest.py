@@ -1,11 +1,10 @@
 """The fleet of this scenario."""
 
-import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.fleet import ROOT, Fleet
+from tests.fleet import Fleet, example_app
 
 APPS = {"shop": {"command": "{python} app.py --port={port}", "health": {"path": "/healthz", "timeout": 20}}}
 
@@ -13,8 +12,7 @@ APPS = {"shop": {"command": "{python} app.py --port={port}", "health": {"path": 
 @pytest.fixture(scope="session")
 def hosts(tmp_path_factory: pytest.TempPathFactory) -> Fleet:
     """The hosts as they are."""
-    source = tmp_path_factory.mktemp("source") / "app"
-    shutil.copytree(ROOT / "files/app", source, ignore=shutil.ignore_patterns("__pycache__"))
+    source = example_app(tmp_path_factory.mktemp("source") / "app")
     return Fleet(Path(__file__).resolve().parents[1] / "inventory", source, APPS, socket_seconds={"shop": 1})
 
 

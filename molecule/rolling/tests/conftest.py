@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.fleet import ROOT, Fleet
+from tests.fleet import ROOT, Fleet, example_app
 
 HERE = Path(__file__).resolve().parents[1]
 COMMON = {"processes": 2, "health": {"path": "/healthz", "timeout": 30}}
@@ -37,8 +37,7 @@ APPS: dict[str, dict[str, Any]] = {
 @pytest.fixture(scope="session")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Fleet:
     """Begins with all apps live on all hosts."""
-    source = tmp_path_factory.mktemp("source") / "app"
-    shutil.copytree(ROOT / "files/app", source, ignore=shutil.ignore_patterns("__pycache__"))
+    source = example_app(tmp_path_factory.mktemp("source") / "app")
     shutil.copy(ROOT / "molecule/shared/apps/plain.py", source)
     # Those two do not say goodbye to websockets: nothing but their own end may end one.
     fleet = Fleet(HERE / "inventory", source, APPS, socket_seconds={"stubborn": 2, "abrupt": 2})

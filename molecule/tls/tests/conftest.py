@@ -1,7 +1,6 @@
 """The host of this scenario, with an app for each way to a certificate, and an ACME server on the host itself."""
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests import pebble
-from tests.fleet import ROOT, Fleet
+from tests.fleet import Fleet, example_app
 from tests.unit.certified import Authority, authority, written
 
 COMMON: dict[str, Any] = {"processes": 1, "command": "{python} app.py --port={port}", "health": {"path": "/healthz", "timeout": 60}}
@@ -27,9 +26,7 @@ def ca() -> Authority:
 @pytest.fixture(scope="session")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The app."""
-    found = tmp_path_factory.mktemp("source") / "app"
-    shutil.copytree(ROOT / "files/app", found, ignore=shutil.ignore_patterns("__pycache__"))
-    return found
+    return example_app(tmp_path_factory.mktemp("source") / "app")
 
 
 @pytest.fixture(scope="session")
