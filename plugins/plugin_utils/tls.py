@@ -105,10 +105,10 @@ def of_sites(apps: Mapping[str, App]) -> dict[str, Tls]:
 
 
 def planned(tls: Mapping[str, Any], head: str, names: list[str]) -> Tls:
-    """TLS as the plan has it."""
-    way = source(tls)
-    of_plan = {"source": way, "served": served(head) if way else "", "names": names if way else []}
-    return {**tls, **of_plan}  # type: ignore[typeddict-item]  # checked by its spec
+    """TLS as the plan has it; without a certificate nothing is said of it, and nobody is sent there."""
+    if not (way := source(tls)):
+        return {**tls, "source": "", "served": "", "names": [], "redirect": False, "hsts": 0}  # type: ignore[typeddict-item]
+    return {**tls, "source": way, "served": served(head), "names": names}  # type: ignore[typeddict-item]  # checked by its spec
 
 
 def served(app: str) -> str:

@@ -104,6 +104,12 @@ def test_a_certificate_is_for_all_names_of_a_site() -> None:
     assert {name: app["tls"]["names"] for name, app in found.items()} == {"a": names, "b": names, "plain": []}
 
 
+@pytest.mark.parametrize(("tls", "at_balancer"), [({}, False), ({**ACME, "hsts": 60}, True)])
+def test_a_host_without_a_certificate_neither_speaks_of_tls_nor_sends_anybody_there(tls: Any, at_balancer: bool) -> None:
+    app = planned({"shop": {**SHOP, "server_names": ["x.test"], "tls": tls}}, tls_at_balancer=at_balancer)["shop"]
+    assert app["tls"] == {**app["tls"], "source": "", "served": "", "redirect": False, "hsts": 0}
+
+
 @pytest.mark.parametrize(
     ("ports", "said"),
     [
