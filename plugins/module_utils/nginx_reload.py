@@ -7,9 +7,8 @@ import time
 from pathlib import Path
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.nginx import master
-from ansible_collections.tornado_app.deploy.plugins.module_utils.proc import nginx_workers, peers
+from ansible_collections.tornado_app.deploy.plugins.module_utils.proc import nginx_workers, peers, ports_of
 
-PORTS = (80, 443)
 CLOSING = "/run/tornado_app/closing"
 KEEPALIVE = 65.0  # seconds after which an idle connection is over in any case
 TIMEOUT = 15.0  # seconds that new workers may take to appear
@@ -36,18 +35,19 @@ def ask_to_close(closing: Path) -> None:
     closing.touch()
 
 
-def clients() -> set[tuple[int, str]]:
+def clients(ports: set[int]) -> set[tuple[int, str]]:
     """The connections of clients, by port and their other end."""
-    return {(port, peer) for port in PORTS for peer in peers(port)}
+    return {(port, peer) for port in ports for peer in peers(port)}
 
 
 def let_clients_go(timeout: float) -> set[tuple[int, str]]:
     """Wait until no connection is left that was there before clients were asked to open new ones; returns those that are left then."""
-    left = clients()
+    ports = ports_of(master())
+    left = clients(ports)
     deadline = time.monotonic() + timeout
     while left and time.monotonic() < deadline:
         time.sleep(0.05)
-        left &= clients()
+        left &= clients(ports)
     return left
 
 

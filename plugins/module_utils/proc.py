@@ -9,6 +9,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from glob import glob
 from pathlib import Path
 from typing import NamedTuple
@@ -217,6 +218,17 @@ def sockets(state: str, proc: Path = PROC) -> Iterator[Socket]:
                 yield found
 
 
+def links(pid: int, proc: Path = PROC) -> Iterator[str]:
+    """What the descriptors of a process lead to, as far as others may see it."""
+    try:
+        descriptors = os.listdir(proc / str(pid) / "fd")
+    except OSError:
+        return
+    for descriptor in descriptors:
+        with suppress(OSError):
+            yield os.readlink(proc / str(pid) / "fd" / descriptor)
+
+
 def owners(inodes: set[int], proc: Path = PROC) -> dict[int, int]:
     """Socket inode -> id of a process that holds it; of as many as are found in time, since an app may have millions of descriptors."""
     wanted = {f"socket:[{inode}]": inode for inode in inodes}
@@ -225,18 +237,16 @@ def owners(inodes: set[int], proc: Path = PROC) -> dict[int, int]:
     for pid in pids(proc) if wanted else ():
         if len(found) == len(wanted) or time.monotonic() > end:
             break
-        try:
-            descriptors = os.listdir(proc / str(pid) / "fd")
-        except OSError:
-            continue
-        for descriptor in descriptors:
-            try:
-                inode = wanted.get(os.readlink(proc / str(pid) / "fd" / descriptor))
-            except OSError:
-                continue
-            if inode is not None:
-                found.setdefault(inode, pid)
+        for link in links(pid, proc):
+            if link in wanted:
+                found.setdefault(wanted[link], pid)
     return found
+
+
+def ports_of(pid: int, proc: Path = PROC) -> set[int]:
+    """The ports on which a process listens."""
+    held = set(links(pid, proc))
+    return {listener.port for listener in sockets(LISTEN, proc) if f"socket:[{listener.inode}]" in held}
 
 
 def listeners(ports: set[int], proc: Path = PROC, besides: int = -1) -> dict[int, str]:

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.loading import plugin
 from tests.unit.conftest import PATIENCE, process, utils, wait_until
 from tests.unit.nginx_host import Host, host, own, site
 
@@ -37,7 +36,6 @@ def systemd(host: Host, nginx: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
     The process id of its master.
     """
-    monkeypatch.setattr(plugin("module_utils", "nginx_reload"), "PORTS", (host.port,))
     script = host.folder / "bin/systemctl"
     script.parent.mkdir()
     script.write_text(f'#!/bin/sh\n[ "$*" = "reload nginx.service" ] && kill -HUP "$(cat {host.folder}/nginx.pid)"\n')
@@ -72,7 +70,7 @@ def test_reload(host: Host, systemd: int) -> None:
 
 
 def test_reload_waits_for_clients(host: Host, systemd: int) -> None:
-    """Who has a connection is asked to close it, and until then the old workers stay."""
+    """Who has a connection to any of nginx's ports is asked to close it, and until then the old workers stay."""
     asked, before = host.folder / "closing", utils("proc").children(systemd)
     seen: list[tuple[bool, list[int]]] = []
 

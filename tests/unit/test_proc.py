@@ -115,6 +115,10 @@ def test_listeners_leaves_out_a_user(tree: Path) -> None:
     assert set(proc.listeners({8000, 8001}, tree, besides=998)) == {8001}
 
 
+def test_ports_on_which_a_process_listens(tree: Path) -> None:
+    assert [proc.ports_of(pid, tree) for pid in (41, 42, 43)] == [{8001}, set(), set()]
+
+
 def test_children_whatever_they_call_themselves(tree: Path) -> None:
     assert proc.children(40, tree) == [41, 42]
     assert proc.children(41, tree) == []
