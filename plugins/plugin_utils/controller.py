@@ -107,14 +107,13 @@ class CollectionAction(ActionBase):  # type: ignore[misc]  # Ansible carries no 
 
     def nginx_files(self, apps: Apps) -> dict[str, str]:
         """Path in nginx's tree -> content, of all that serves these apps but their upstreams."""
+        whole = list(apps.values())
         found = {
             "nginx.conf": self.render("nginx.conf.j2"),
-            "conf.d/tornado_app.conf": self.render(
-                "nginx_default.conf.j2", apps=list(apps.values()), sites=[together[0] for together in sites(apps)]
-            ),
+            "conf.d/tornado_app.conf": self.render("nginx_default.conf.j2", apps=whole, sites=[together[0] for together in sites(apps)]),
         }
         for together in sites(apps):
-            found[together[0]["site_config"]] = self.render("nginx_site.conf.j2", apps=together)
+            found[together[0]["site_config"]] = self.render("nginx_site.conf.j2", apps=together, all_apps=whole)
         return found
 
     def upstreams(self, slots: Iterable[Slot]) -> dict[str, str]:

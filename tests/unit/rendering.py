@@ -43,14 +43,15 @@ def plan(request: pytest.FixtureRequest) -> Plan:
 def nginx_files(plan: Plan, *, cpus: int = 1, ipv6: bool = True, debian: int = 11, **inputs: Any) -> dict[str, str]:
     """The files of nginx by path, as the actions nginx_files and slot_files write them."""
     common = {"ansible_facts": facts(cpus, ipv6, debian), **inputs}
+    whole = list(plan.values())
     files = {
         "nginx.conf": render("nginx.conf.j2", common),
         "conf.d/tornado_app.conf": render(
-            "nginx_default.conf.j2", {**common, "apps": list(plan.values()), "sites": [apps[0] for apps in sites(cast(Apps, plan))]}
+            "nginx_default.conf.j2", {**common, "apps": whole, "sites": [apps[0] for apps in sites(cast(Apps, plan))]}
         ),
     }
     for apps in sites(cast(Apps, plan)):
-        files[apps[0]["site_config"]] = render("nginx_site.conf.j2", {**common, "apps": apps})
+        files[apps[0]["site_config"]] = render("nginx_site.conf.j2", {**common, "apps": apps, "all_apps": whole})
     for app in plan.values():
         for slot in app["slots"].values():
             files[slot["upstream_config"]] = render("nginx_upstream.conf.j2", {**common, "slot": slot})

@@ -113,4 +113,4 @@ def test_file_exists(page: str, path: str) -> None:  # noqa: ARG001  as above
 
 @pytest.mark.parametrize(("page", "block"), named(r"```nginx\n([^`]*)```"))
 def test_snippet_is_from_a_template(page: str, block: str) -> None:  # noqa: ARG001  as above
-    assert any(block in path.read_text(encoding="utf-8") for path in (docs.ROLE / "templates").glob("nginx*.j2"))
+    assert any(block in path.read_text(encoding="utf-8") for path in (docs.ROLE / "templates").rglob("*.j2"))

@@ -15,12 +15,13 @@ from tests.unit.running_site import Site, site, there
 __all__ = ["site"]  # a fixture
 
 READY = "/.tornado_app/ready"
+STRANGER = "127.0.0.2"
 WANTED, UNWANTED = (200, b"ready\n"), (503, b"not ready\n")
 
 
-def ready(site: Site, path: str = READY, host: str = "shop.example.com") -> tuple[int, bytes]:
+def ready(site: Site, path: str = READY, host: str = "shop.example.com", source: str = STRANGER) -> tuple[int, bytes]:
     """The status, and what nginx says; of an app's own answer only that it is one."""
-    answer, body = site.ask(path, host=host)
+    answer, body = site.ask(path, host=host, source=source)
     return answer.status, WANTED[1] if answer.status == 200 else body
 
 
@@ -74,6 +75,7 @@ def test_what_passes_the_gate_is_ready(
     with with_health(tmp_path_factory.mktemp("r"), nginx, f"/?status={status}", sock="api") as site:
         assert ready(site) == wanted
         assert ready(site, host="192.0.2.99") == wanted
+        assert ready(site, host="192.0.2.1") == wanted  # one of shop's names
 
 
 def test_an_answer_with_large_headers_is_one(tmp_path_factory: pytest.TempPathFactory, nginx: Path) -> None:
@@ -90,6 +92,28 @@ def test_an_app_that_keeps_its_prefix_is_asked_below_it(site: Site) -> None:
 
 def test_by_address_a_host_is_not_ready_where_one_of_its_apps_is_not(site: Site) -> None:
     assert ready(site, host="192.0.2.99") == UNWANTED  # sock
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1", "[2001:db8::1]"])
+def test_by_an_address_that_is_a_name_of_an_app_too(site: Site, address: str) -> None:
+    """But not by the other names of the app, below paths, or for the host itself, which asks for one app after the other."""
+    assert ready(site, host=address) == UNWANTED
+    assert ready(site, host="a.shop.example.com") == ready(site, f"/lab{READY}", address) == WANTED
+    assert ready(site, host=address, source="127.0.0.1") == WANTED
+
+
+def test_a_name_without_an_app_at_its_root_wants_requests_where_all_of_its_apps_do(
+    tmp_path_factory: pytest.TempPathFactory, nginx: Path
+) -> None:
+    with ExitStack() as stack:
+        site = Site(tmp_path_factory.mktemp("r"), nginx, stack, settings={"shop": {"path": "/shop/"}})
+        assert [ready(site, f"{prefix}{READY}") for prefix in ("", "/shop", "/lab")] == [WANTED] * 3
+        assert ready(site, host="192.0.2.1") == UNWANTED  # sock
+        with there(site.plan["lab"]["flag"]):
+            assert [ready(site, f"{prefix}{READY}") for prefix in ("", "/shop", "/lab")] == [UNWANTED, WANTED, UNWANTED]
+        with there(site.drained):
+            assert ready(site) == UNWANTED
+        assert site.ask(f"{READY}/host")[0].status == site.ask(f"{READY}/0")[0].status == site.ask("/")[0].status == 404
 
 
 def test_nobody_asks_for_one_app_of_the_chain_from_outside(site: Site) -> None:
