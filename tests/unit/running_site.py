@@ -53,7 +53,9 @@ class Tell(web.RequestHandler):
         if self.get_argument("hang", ""):
             await asyncio.sleep(3600)
         status = int(self.get_argument("status", "200"))
-        if status == 302:
+        if status in (204, 304):
+            self.set_status(status)
+        elif status == 302:
             self.redirect("http://elsewhere.example.com/there")
         else:
             await self.answer(status)

@@ -20,9 +20,9 @@ WANTED, UNWANTED = (200, b"ready\n"), (503, b"not ready\n")
 
 
 def ready(site: Site, path: str = READY, host: str = "shop.example.com", source: str = STRANGER) -> tuple[int, bytes]:
-    """The status, and what nginx says; of an app's own answer only that it is one."""
+    """The status, and what nginx says: nothing of an app's own answer, which may be for users with a password."""
     answer, body = site.ask(path, host=host, source=source)
-    return answer.status, WANTED[1] if answer.status == 200 else body
+    return answer.status, body
 
 
 @contextmanager
@@ -48,6 +48,13 @@ def test_a_slot_without_processes_wants_none_once_it_is_live(site: Site) -> None
         assert ready(site, host="api.example.com") == UNWANTED
 
 
+def test_an_app_in_maintenance_wants_requests_though_it_is_not_well(site: Site) -> None:
+    """Its page is for them."""
+    with there(site.plan["sock"]["maintenance_flag"]):
+        assert ready(site, host="sock.example.com") == WANTED
+    assert ready(site, host="sock.example.com") == UNWANTED
+
+
 def test_a_host_that_is_drained_wants_none_and_goes_on_to_serve(site: Site) -> None:
     site.drained.touch()
     try:
@@ -66,7 +73,20 @@ def test_the_health_path_is_asked_as_the_gate_asks_it(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "wanted"), [(200, WANTED), (302, WANTED), (404, UNWANTED), (429, UNWANTED), (500, UNWANTED), (503, UNWANTED)]
+    ("status", "wanted"),
+    [
+        (200, WANTED),
+        (201, WANTED),
+        (204, WANTED),
+        (206, WANTED),
+        (302, WANTED),
+        (304, WANTED),
+        (310, WANTED),
+        (404, UNWANTED),
+        (429, UNWANTED),
+        (500, UNWANTED),
+        (503, UNWANTED),
+    ],
 )
 def test_what_passes_the_gate_is_ready(
     tmp_path_factory: pytest.TempPathFactory, nginx: Path, status: int, wanted: tuple[int, bytes]
