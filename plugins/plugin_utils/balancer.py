@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypedDict
 
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.site_settings import asked_name
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.tls import is_address, source
 
 VERSION = re.compile(r"version (\d+)\.(\d+)")
@@ -123,11 +124,6 @@ def served(hosts: Sequence[Host]) -> list[str]:
 
 def has_tls(tls: Tls) -> bool:
     return bool(source(tls))
-
-
-def asked_name(names: Sequence[str]) -> str:
-    """A name by which a host is asked for an app: a whole one, or one that its first wildcard matches."""
-    return next((name for name in names if "*" not in name), names[0].replace("*", "tornado-app"))
 
 
 def server(host: Host) -> Server:

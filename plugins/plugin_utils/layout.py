@@ -18,7 +18,7 @@ from ansible_collections.tornado_app.deploy.plugins.plugin_utils import tls
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import Absent, HostSettings
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.ports import PORTS, SLOTS, slot_ports
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.setting_types import Settings
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.site_settings import of_site
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.site_settings import asked_name, of_site
 
 COOKIE_SECRET = "COOKIE_SECRET"
 RUN = "/run/tornado_app"
@@ -164,11 +164,6 @@ def absent(apps: Mapping[str, Mapping[str, Any]]) -> dict[str, Absent]:
     return found
 
 
-def _host_header(server_names: Sequence[str]) -> str:
-    """The name by which nginx is asked for an app: one that it has, or that its first wildcard matches."""
-    return next((name for name in server_names if "*" not in name), server_names[0].replace("*", "tornado-app"))
-
-
 def _balancing(balance: str, upstream: str) -> str:
     """The line of an upstream by which nginx chooses a process."""
     # Its own ip_hash takes three numbers of an IPv4 address alone: a whole network would go to one process.
@@ -193,7 +188,7 @@ def _slots(name: str, settings: Mapping[str, Any], host: HostSettings, served: s
             workers={},
             listen=settings["listen"],
             processes=settings["processes"],
-            host=_host_header(settings["server_names"]),
+            host=asked_name(settings["server_names"]),
             prefix=prefix,
             certificate=f"{tls.NGINX_ROOT}/{served}" if served else "",
             # What nginx is asked, and what a process is.
@@ -233,7 +228,7 @@ def planned(name: str, settings: Settings, host: HostSettings, own_tls: Tls) -> 
         "unit": f"{name}.service",
         "unit_file": f"/etc/systemd/system/{name}.service",
         "timer": _timer(name),
-        "host": _host_header(settings["server_names"]),
+        "host": asked_name(settings["server_names"]),
         "ready_path": quote(slots["blue"]["health"]["path"], safe=URL_CHARACTERS),
         "nofile": host["nofile"],
         "properties": sandbox.of_app(name, f"{home}/shared", _sockets(name), host["nofile"], settings["processes"], settings["sandbox"]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import permutations
 from typing import Any
 
@@ -45,6 +45,11 @@ CANCELLING = {
 }
 
 App = Mapping[str, Any]
+
+
+def asked_name(names: Sequence[str]) -> str:
+    """A name by which a host is asked for an app: a whole one, or one that its first wildcard matches."""
+    return next((name for name in names if "*" not in name), names[0].replace("*", "tornado-app"))
 
 
 def site_problems(where: str, app: App) -> Iterator[str]:
