@@ -7,7 +7,7 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
@@ -17,8 +17,10 @@ import pytest
 
 from tests.unit.loading import ROOT
 from ansible_collections.tornado_app.deploy.plugins.module_utils import haproxy as own
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils import acme, balancer, balancer_rules
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils import acme, balancer_rules
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.balancer import Given, Host, server, template_variables
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.setting_types import converted
+from tests.unit.certified import issue
 from tests.unit.conftest import PATIENCE, held_ports, process, rendered, run_module, wait_until
 
 UNPACKED = ROOT / ".tools/haproxy"
@@ -78,9 +80,7 @@ asyncio.run(main())
 """
 
 
-def given(
-    *names: str, path: str = "/", timeout: int = 200, tls: Mapping[str, Any] | None = None, others: Sequence[str] = ()
-) -> balancer.Given:
+def given(*names: str, path: str = "/", timeout: int = 200, tls: Mapping[str, Any] | None = None, others: Sequence[str] = ()) -> Given:
     """What the inventory says of an app on a host."""
     return {
         "server_names": list(names),
@@ -91,13 +91,13 @@ def given(
     }
 
 
-def host(number: int, apps: Mapping[str, balancer.Given] | None = None, proxy_port: int = 0, proxy_tls_port: int = 0) -> balancer.Host:
+def host(number: int, apps: Mapping[str, Given] | None = None, proxy_port: int = 0, proxy_tls_port: int = 0) -> Host:
     """The host web-1, web-2 and so on; it has shop, or these apps."""
-    return balancer.Host(f"web-{number}", f"127.0.0.{number + 1}", apps or {"shop": SHOP}, proxy_port, proxy_tls_port)
+    return Host(f"web-{number}", f"127.0.0.{number + 1}", apps or {"shop": SHOP}, proxy_port, proxy_tls_port)
 
 
 def config(
-    *hosts: balancer.Host,
+    *hosts: Host,
     certificates: Sequence[Path] = (),
     tls: str = "terminate",
     version: str = "",
@@ -106,11 +106,17 @@ def config(
 ) -> str:
     """The configuration as the action renders it."""
     assert balancer_rules.problems(hosts, tls) == []
-    issuers = [balancer.server(balancer.Host(name, address, {})) for name, address in (("lb-1", "127.0.0.1"), ("lb-2", "127.0.0.9"))]
-    variables = balancer.template_variables(hosts, tls, [str(path) for path in certificates], version, issuers)
+    issuers = [server(Host(name, address, {})) for name, address in (("lb-1", "127.0.0.1"), ("lb-2", "127.0.0.9"))]
+    variables = template_variables(hosts, tls, [str(path) for path in certificates], version, issuers)
     facts = {"lo": {"ipv6": [{"address": "::1"}]} if ipv6 else {}}
     common = {"maxconn": maxconn, "challenges": acme.CHALLENGES, "state_file": "/run/haproxy/tornado_app.state", "ansible_facts": facts}
     return rendered("haproxy.cfg.j2", {**variables, **common, "ansible_search_path": [str(ROLE)]})
+
+
+def pair(name: str = "shop.example.com") -> str:
+    """A new certificate for a name, with its key."""
+    issued = issue(name, names=[name])
+    return issued.pem + issued.key_pem
 
 
 SHOP = given("shop.example.com")
@@ -257,3 +263,10 @@ def made(root: Path, program: Path, stack: ExitStack, monkeypatch: pytest.Monkey
         monkeypatch.setattr(module, "HAPROXY", str(program))
     monkeypatch.setenv("PATH", f"{found.systemctl.parent}:{os.environ['PATH']}")
     return found
+
+
+@pytest.fixture
+def balancer(tmp_path: Path, haproxy: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Balancer]:
+    """One for a test alone, that does not run yet."""
+    with ExitStack() as stack:
+        yield made(tmp_path, haproxy, stack, monkeypatch)

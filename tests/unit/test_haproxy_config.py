@@ -6,45 +6,17 @@ import json
 import socket
 import ssl
 import stat
-import subprocess
-from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils import haproxy as own
-from tests.unit.haproxy_host import Balancer, config, haproxy, host, made
+from tests.unit.haproxy_host import Balancer, balancer, config, haproxy, host, pair
 
-__all__ = ["haproxy"]  # a fixture
+__all__ = ["balancer", "haproxy"]  # fixtures
 
 ONE = config(host(1))
 TWO = config(host(1), host(2))
-
-
-@pytest.fixture
-def balancer(tmp_path: Path, haproxy: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Balancer]:
-    with ExitStack() as stack:
-        yield made(tmp_path, haproxy, stack, monkeypatch)
-
-
-@pytest.fixture(scope="module")
-def pairs(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Two certificates with their keys."""
-    folder = tmp_path_factory.mktemp("pairs")
-    found = []
-    for number in range(2):
-        files = [folder / f"{number}.{kind}" for kind in ("certificate", "key")]
-        subprocess.run(
-            [
-                *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30"),
-                *("-subj", "/CN=shop.example.com", "-addext", "subjectAltName=DNS:shop.example.com", "-out", files[0], "-keyout", files[1]),
-            ],
-            check=True,
-            capture_output=True,
-        )
-        found.append("".join(file.read_text() for file in files))
-    return found
 
 
 def everything(balancer: Balancer) -> dict[str, bytes]:
@@ -140,7 +112,8 @@ def test_a_host_that_was_down_is_down_after_a_reload_and_no_port_comes_with_it(b
     assert balancer.tell()["address"] == "127.0.0.3"
 
 
-def test_certificates_are_roots_alone_and_the_last_ones_go(balancer: Balancer, pairs: list[str]) -> None:
+def test_certificates_are_roots_alone_and_the_last_ones_go(balancer: Balancer) -> None:
+    pairs = [pair(), pair()]
     first, second = (balancer.directory / f"shop.{number}.pem" for number in range(2))
     results = [balancer.install(config(host(1), certificates=[first]), secrets={first: pairs[0]})]
     assert stat.S_IMODE(balancer.directory.stat().st_mode) == 0o700
@@ -155,7 +128,7 @@ def test_certificates_are_roots_alone_and_the_last_ones_go(balancer: Balancer, p
     results.append(balancer.install(without_key, secrets={first: pairs[0].partition("-----BEGIN PRIVATE")[0]}))
     assert str(balancer.directory) in results[-1]["msg"]
     assert list(balancer.directory.iterdir()) == [second]
-    assert not any(key_of(pair) in json.dumps(result) for pair in pairs for result in results)
+    assert not any(key_of(each) in json.dumps(result) for each in pairs for result in results)
 
 
 def test_the_balancer_makes_a_certificate_itself_and_keeps_it(balancer: Balancer) -> None:
@@ -176,9 +149,9 @@ def test_the_balancer_makes_a_certificate_itself_and_keeps_it(balancer: Balancer
     assert key_of(second) not in json.dumps(result)
 
 
-def key_of(pair: str) -> str:
+def key_of(secret: str) -> str:
     """A line of the key of a pair."""
-    return pair.partition("PRIVATE KEY-----\n")[2].splitlines()[0]
+    return secret.partition("PRIVATE KEY-----\n")[2].splitlines()[0]
 
 
 def test_servers_are_told_from_each_other_by_their_backend() -> None:

@@ -9,24 +9,15 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
-from pathlib import Path
-
-import pytest
+from contextlib import closing, contextmanager
 
 from tests.unit.conftest import PATIENCE, wait_until
-from tests.unit.haproxy_host import Balancer, config, haproxy, host, made
+from tests.unit.haproxy_host import Balancer, balancer, config, haproxy, host
 
-__all__ = ["haproxy"]  # a fixture
+__all__ = ["balancer", "haproxy"]  # fixtures
 
 TWO = config(host(1), host(2))
 CLIENTS = 6
-
-
-@pytest.fixture
-def balancer(tmp_path: Path, haproxy: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Balancer]:
-    with ExitStack() as stack:
-        yield made(tmp_path, haproxy, stack, monkeypatch)
 
 
 class Load:

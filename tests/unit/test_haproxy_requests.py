@@ -61,13 +61,14 @@ def test_an_app_with_a_prefix_is_one_of_its_own(balancer: Balancer) -> None:
     """Where it alone has no host left, the other app of its name goes on."""
     try:
         for number in (1, 2):
-            balancer.mark(number, "drained")
+            balancer.mark(number, "admin.drained")
         balancer.wait_for(backend="admin")
         answers = {path: balancer.ask(path)[0].status for path in ("/admin/v2.0", "/admin/v2.0/", "/admin/v2.0/x")}
         assert answers == dict.fromkeys(answers, 503)
+        assert balancer.ask("/admin/v2.0x")[0].status == 200
     finally:
         for number in (1, 2):
-            balancer.mark(number, "drained", there=False)
+            balancer.mark(number, "admin.drained", there=False)
     balancer.wait_for(1, 2, backend="admin")
 
 

@@ -8,16 +8,16 @@ import socket
 import ssl
 import struct
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
 
 from tests.unit.conftest import PATIENCE, utils
-from tests.unit.haproxy_host import Balancer, config, given, haproxy, host, made
+from tests.unit.haproxy_host import Balancer, balancer, config, given, haproxy, host, made, pair
 
-__all__ = ["haproxy"]  # a fixture
+__all__ = ["balancer", "haproxy"]  # fixtures
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"  # of the PROXY protocol's second version
 TLS = {"certificate": "c.pem", "key": "k.pem", "hsts": 600}
@@ -28,37 +28,16 @@ PLAIN = given("plain.example.com")
 
 
 @pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
-    """A function that makes a certificate for a name, with its key."""
-    folder = tmp_path_factory.mktemp("pairs")
-
-    def make(name: str) -> str:
-        files = [folder / f"{name}.{kind}" for kind in ("certificate", "key")]
-        new = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30"]
-        named: list[str | Path] = ["-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}", "-out", files[0], "-keyout", files[1]]
-        subprocess.run([*new, *named], check=True, capture_output=True)
-        return "".join(file.read_text() for file in files)
-
-    return make
-
-
-@pytest.fixture
-def balancer(tmp_path: Path, haproxy: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Balancer]:
-    with ExitStack() as stack:
-        yield made(tmp_path, haproxy, stack, monkeypatch)
-
-
-@pytest.fixture(scope="module")
-def ending(tmp_path_factory: pytest.TempPathFactory, haproxy: Path, pair: Callable[[str], str]) -> Iterator[Balancer]:
+def ending(tmp_path_factory: pytest.TempPathFactory, haproxy: Path) -> Iterator[Balancer]:
     """A balancer at which TLS ends."""
     with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
-        yield started(made(tmp_path_factory.mktemp("t"), haproxy, stack, patch), pair)
+        yield started(made(tmp_path_factory.mktemp("t"), haproxy, stack, patch))
 
 
-def started(balancer: Balancer, pair: Callable[[str], str]) -> Balancer:
+def started(balancer: Balancer) -> Balancer:
     path = balancer.directory / "shop.0123456789ab.pem"
     balancer.start_hosts(1)
-    balancer.start(config(host(1, {"shop": SHOP, "plain": PLAIN}), certificates=[path]), secrets={path: pair("shop.example.com")})
+    balancer.start(config(host(1, {"shop": SHOP, "plain": PLAIN}), certificates=[path]), secrets={path: pair()})
     balancer.wait_for(1)
     balancer.wait_for(1, backend="plain")
     return balancer
@@ -111,7 +90,7 @@ def test_a_name_without_a_certificate_gets_none(ending: Balancer) -> None:
         connected(ending, "plain.example.com")
 
 
-def test_who_comes_by_an_address_gets_the_certificate_of_its_site(balancer: Balancer, pair: Callable[[str], str]) -> None:
+def test_who_comes_by_an_address_gets_the_certificate_of_its_site(balancer: Balancer) -> None:
     other = given("other.example.com", tls=TLS)
     by_address = given("127.0.0.1", tls={"self_signed": True})
     paths = [balancer.directory / f"{name}.pem" for name in ("near", "other")]
@@ -173,6 +152,6 @@ def test_a_drained_app_takes_its_whole_site_from_a_host(balancer: Balancer) -> N
     hosts = [host(number, BOTH, proxy_port=1, proxy_tls_port=443) for number in (1, 2)]
     balancer.start(config(*hosts, tls="pass"))
     balancer.wait_for(1, 2, backend="shop.tls")
-    (balancer.root / "127.0.0.3.admin.drained").touch()
+    balancer.mark(2, "admin.drained")
     balancer.wait_for(1, backend="shop.tls")
     balancer.wait_for(1, 2, backend="shop")
