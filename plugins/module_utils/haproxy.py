@@ -14,7 +14,8 @@ SOCKET = "/run/haproxy/admin.sock"
 TIMEOUT = 10.0  # seconds for an answer
 DESCRIPTION = re.compile(r"^description: (.*)$", re.MULTILINE | re.IGNORECASE)
 PROCESS = re.compile(r"^Pid: (.*)$", re.MULTILINE)
-BIND = re.compile(r"^\s+bind (\S*):(\d+)(?:\s|$)", re.MULTILINE)
+BIND = re.compile(r"^\s+bind (\S+)", re.MULTILINE)
+ADDRESS = re.compile(r"([^,]*):(\d+)(?:,|$)")
 SECTION = re.compile(r"^(backend|frontend|listen)\s+(\S+)", re.MULTILINE)
 SERVER = re.compile(r"^\s+server\s+(\S+)\s+\S+:(\d+)(?:\s|$)", re.MULTILINE)
 # Of the lines of `show servers state`, whose first two are their version and their names.
@@ -75,13 +76,15 @@ def replace_certificate(socket_path: Path, certificate: Path, content: str) -> s
 
 def addresses(config: str) -> set[tuple[str, int]]:
     """Host and port of all that a configuration listens on."""
-    return {(host, int(port)) for host, port in BIND.findall(config)}
+    return {(host, int(port)) for given in BIND.findall(config) for host, port in ADDRESS.findall(given)}
 
 
 def unavailable(host: str, port: int) -> str:
     """Why nobody can listen there; empty when one can."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if probe.family == socket.AF_INET6:  # without it, :: would be that of IPv4 too
+            probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         try:
             probe.bind((host, port))
         except OSError as problem:

@@ -101,7 +101,7 @@ def config(
     certificates: Sequence[Path] = (),
     tls: str = "terminate",
     version: str = "",
-    ipv6: bool = True,
+    ipv6: bool = False,
     maxconn: int = 200,
 ) -> str:
     """The configuration as the action renders it."""
@@ -149,8 +149,8 @@ class Balancer:
             "log /dev/log local0": f"log {self.root}/log local0",
             "/run/haproxy/admin.sock": str(self.socket),
             "/run/haproxy/tornado_app.state": str(self.state_file),
-            "bind :::80 v4v6": f"bind 127.0.0.1:{self.port}",
-            "bind :::443 v4v6": f"bind 127.0.0.1:{self.tls}",
+            "bind :80\n": f"bind 127.0.0.1:{self.port}\n",
+            "bind :443": f"bind 127.0.0.1:{self.tls}",
             "127.0.0.1:8404": f"127.0.0.1:{self.statistics}",
             f":{acme.CHALLENGES}\n": f":{self.challenges}\n",
             "http-check connect port 80": f"http-check connect port {self.hosts_port}",

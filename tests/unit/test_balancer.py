@@ -189,7 +189,7 @@ SHAPES: dict[str, dict[str, Any]] = {
         "tls": "pass",
     },
     "names that HAProxy has for itself": {"hosts": [host(1, {"clients": SHOP, "http": given("h.test"), "nobody": given("n.test")})]},
-    "without IPv6": {"hosts": [host(1, {"shop": SHOP})], "ipv6": False},
+    "IPv6": {"hosts": [host(1, {"shop": SECURE}, proxy_port=81, proxy_tls_port=443)], "tls": "pass", "ipv6": True},
 }
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import socket
 import ssl
 import stat
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils import haproxy as own
+from tests.unit.conftest import PATIENCE
 from tests.unit.haproxy_host import Balancer, balancer, config, haproxy, host, pair
 
 __all__ = ["balancer", "haproxy"]  # fixtures
@@ -90,9 +93,26 @@ def test_a_port_that_somebody_else_has_is_refused(balancer: Balancer) -> None:
     balancer.start(ONE)
     before = everything(balancer)
     with socket.create_server(("127.0.0.1", balancer.tls)):
-        result = balancer.install(TWO.replace("    bind :::80 v4v6\n", "    bind :::80 v4v6\n    bind :::443 v4v6\n"))
+        result = balancer.install(TWO.replace("    bind :80\n", "    bind :80\n    bind :443\n"))
     assert f"HAProxy cannot listen on 127.0.0.1:{balancer.tls} (Address already in use)" in result["msg"]
     assert everything(balancer) == before
+
+
+def test_ipv6_comes_beside_ipv4_and_each_client_has_an_address_of_its_family(balancer: Balancer, has_ipv6: bool) -> None:
+    if not has_ipv6:
+        pytest.skip("no IPv6 here")
+
+    def anywhere(ipv6: bool) -> str:
+        return config(host(1), ipv6=ipv6).replace(":80", f":{balancer.port}", 2 if ipv6 else 1)
+
+    balancer.start_hosts(1)
+    balancer.start(anywhere(ipv6=False))
+    assert balancer.install(anywhere(ipv6=True)).get("reloaded")
+    balancer.wait_for(1)
+    for address in ("127.0.0.1", "::1"):
+        with closing(http.client.HTTPConnection(address, balancer.port, timeout=PATIENCE)) as connection:
+            connection.request("GET", "/", headers={"Host": "shop.example.com"})
+            assert json.load(connection.getresponse())["headers"]["X-Forwarded-For"] == address
 
 
 def test_a_host_that_was_down_is_down_after_a_reload_and_no_port_comes_with_it(balancer: Balancer) -> None:

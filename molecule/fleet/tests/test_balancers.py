@@ -14,6 +14,7 @@ def test_the_app_sees_the_client_and_believes_nobody_else(fleet: Balanced, balan
     found = fleet.told(balancer, **forged)
     plain = fleet.told(balancer)
     assert found["remote_ip"] == plain["remote_ip"]
+    assert ":" not in found["remote_ip"]  # as ::ffff:192.0.2.7 has
     assert found["remote_ip"] not in {"192.0.2.66", "127.0.0.1", *fleet.entrances.values(), *fleet.addresses.values()}
     assert found["scheme"] == "http"
 
