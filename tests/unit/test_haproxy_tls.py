@@ -108,8 +108,9 @@ def test_who_comes_by_an_address_gets_the_certificate_of_its_site(balancer: Bala
         )
 
 
-def test_who_comes_without_tls_is_sent_to_it_where_there_is_a_certificate(ending: Balancer) -> None:
-    answer, _ = ending.ask("/x?y=1")
+@pytest.mark.parametrize("name", ["shop.example.com", "SHOP.example.com.:80"])
+def test_who_comes_without_tls_is_sent_to_it_where_there_is_a_certificate(ending: Balancer, name: str) -> None:
+    answer, _ = ending.ask("/x?y=1", host=name)
     assert (answer.status, answer.headers["Location"]) == (308, "https://shop.example.com/x?y=1")
     assert ending.tell(host="plain.example.com")["headers"]["X-Forwarded-Proto"] == "http"
 
