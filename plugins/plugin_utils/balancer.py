@@ -5,6 +5,7 @@ It knows what the inventory says of the apps of all hosts, and nothing of what a
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypedDict
@@ -37,6 +38,7 @@ class Given(TypedDict):
     path: str
     proxy_read_timeout: int
     tls: Tls
+    balance: str
 
 
 class Host(NamedTuple):
@@ -50,9 +52,13 @@ class Host(NamedTuple):
 
 
 class Server(TypedDict):
-    """A host as a backend has it. With ``proxied`` its ``port`` takes the PROXY protocol, and nginx believes nothing else of the client."""
+    """A host as a backend has it. With ``proxied`` its ``port`` takes the PROXY protocol, and nginx believes nothing else of the client.
+
+    ``cookie`` is its name in cookies, which tells nobody how it is called inside.
+    """
 
     name: str
+    cookie: str
     address: str
     port: int
     proxied: bool
@@ -72,6 +78,7 @@ class Backend(TypedDict):
     prefix: str
     timeout: int
     tls: Tls
+    balance: str
     servers: list[Server]
 
 
@@ -91,6 +98,7 @@ class Site(TypedDict):
     names: list[str]
     tls: Tls
     asked: list[tuple[str, str]]  # host and prefix of each app
+    sticky: bool
     servers: list[Server]
 
 
@@ -131,6 +139,7 @@ def server(host: Host) -> Server:
     address = f"[{host.address}]" if ":" in host.address else host.address
     return {
         "name": re.sub(r"[^A-Za-z0-9_.:-]", "_", host.name),
+        "cookie": hashlib.sha256(host.name.encode()).hexdigest()[:12],
         "address": address,
         "port": host.proxy_port or HTTP,
         "proxied": bool(host.proxy_port),
@@ -153,6 +162,7 @@ def backends(hosts: Sequence[Host]) -> list[Backend]:
                 prefix=given["path"].rstrip("/"),
                 timeout=max(host.apps[app]["proxy_read_timeout"] for host in members) + MARGIN,
                 tls=given["tls"],
+                balance=given["balance"],
                 servers=[server(host) for host in members],
             )
         )
@@ -189,6 +199,7 @@ def sites(found: Sequence[Backend]) -> list[Site]:
             names=list(dict.fromkeys(name for member in members for name in (*members[0]["names"], *member["other_names"]))),
             tls=members[0]["tls"],
             asked=[(member["host"], member["prefix"]) for member in members],
+            sticky=any(member["balance"] != "least_conn" for member in members),
             servers=[one for one in members[0]["servers"] if all(one in member["servers"] for member in members)],
         )
         for members in together.values()

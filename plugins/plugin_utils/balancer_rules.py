@@ -44,7 +44,7 @@ def app_problems(hosts: Sequence[Host]) -> Iterator[str]:
         named = ", ".join(host.name for host in members)
         if not common_names(hosts, app):
             yield f"{where}.server_names: no name is on all of {named}; the balancer needs one that each of them answers for"
-        for setting in ("path", "tls"):
+        for setting in ("path", "tls", "balance"):
             if any(host.apps[app][setting] != members[0].apps[app][setting] for host in members):
                 yield f"{where}.{setting} is not the same on all of {named}, as behind a balancer it has to be"
     for one, other in combinations(served(hosts), 2):

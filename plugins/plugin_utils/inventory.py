@@ -19,7 +19,7 @@ PORTS = """[
     tornado_app_proxy_tls_port | default(0) | int,
 ]"""
 APPS = "tornado_apps | default({}) | list"
-SETTINGS = ("server_names", "redirect_names", "path", "proxy_read_timeout", "tls")
+SETTINGS = ("server_names", "redirect_names", "path", "proxy_read_timeout", "tls", "balance")
 DEFAULTS = {key: APP_OPTIONS[key].get("default", []) for key in SETTINGS}
 OWN, GIVEN = (f"[{', '.join(f'{which}.{key} | default(none)' for key in SETTINGS)}]" for which in ("tornado_apps[app]", "defaults"))
 APP = f"[tornado_apps[app].state | default('present', true), {OWN}, {GIVEN}]"

@@ -80,7 +80,14 @@ asyncio.run(main())
 """
 
 
-def given(*names: str, path: str = "/", timeout: int = 200, tls: Mapping[str, Any] | None = None, others: Sequence[str] = ()) -> Given:
+def given(
+    *names: str,
+    path: str = "/",
+    timeout: int = 200,
+    tls: Mapping[str, Any] | None = None,
+    others: Sequence[str] = (),
+    balance: str = "least_conn",
+) -> Given:
     """What the inventory says of an app on a host."""
     return {
         "server_names": list(names),
@@ -88,6 +95,7 @@ def given(*names: str, path: str = "/", timeout: int = 200, tls: Mapping[str, An
         "path": path,
         "proxy_read_timeout": timeout,
         "tls": converted("", {"tls": tls or {}})[0]["tls"],
+        "balance": balance,
     }
 
 
@@ -225,10 +233,16 @@ class Balancer:
         wait_until(lambda: {name for name, state in self.states(backend).items() if state == "up"} == wanted, f"{wanted} to be up")
 
     def ask(
-        self, path: str = "/", host: str = "shop.example.com", method: str = "GET", body: bytes | None = None, **headers: str
+        self,
+        path: str = "/",
+        host: str = "shop.example.com",
+        method: str = "GET",
+        body: bytes | None = None,
+        source: str = "127.0.0.1",
+        **headers: str,
     ) -> tuple[http.client.HTTPResponse, bytes]:
         """One request on a connection of its own."""
-        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)) as connection:
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, PATIENCE, (source, 0))) as connection:
             named = {key.replace("_", "-"): value for key, value in headers.items()}
             connection.request(method, path, body=body, headers={"Host": host, **named})
             answer = connection.getresponse()

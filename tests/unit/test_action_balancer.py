@@ -117,13 +117,14 @@ def test_a_name_may_be_what_the_inventory_says_of_another_host() -> None:
 
 
 def test_defaults_of_the_inventory_count() -> None:
-    defaults = {"path": "/x/", "proxy_read_timeout": 300, "server_names": ["none"], "tls": {"self_signed": True}}
+    defaults = {"path": "/x/", "proxy_read_timeout": 300, "server_names": ["none"], "tls": {"self_signed": True}, "balance": "ip_hash"}
     shop = {**SHOP, "tls": {"hsts": 600}}  # keys of dictionaries are taken one by one
     handed = act({"web-1": {"tornado_app_defaults": defaults, "tornado_apps": {"shop": shop, "tool": {"source": "x"}}}})
     assert handed["result"]["unnamed"] == ["tool"]
     assert "max-age=600" in handed["config"]
     assert [file["path"] for file in handed["certificates"]] == ["/etc/haproxy/tornado_app/shop.self_signed.pem"]
     assert "uri /x/.tornado_app/ready" in handed["config"]
+    assert "balance source" in handed["config"]
     assert "timeout server 310s" in handed["config"]
 
 

@@ -126,6 +126,11 @@ def test_apps_without_a_name_are_left_out() -> None:
             "tornado_apps.shop.tls is not the same on all of web-1, web-2",
         ),
         (
+            [host(1, {"shop": SHOP}), host(2, {"shop": given("shop.test", balance="cookie")})],
+            "terminate",
+            "tornado_apps.shop.balance is not the same on all of web-1, web-2",
+        ),
+        (
             [host(1, {"shop": SHOP}), host(2, {"other": given("x.test", "SHOP.test")})],
             "terminate",
             "tornado_apps.other.server_names: shop.test/ is shop's already; ",
@@ -181,6 +186,9 @@ SHAPES: dict[str, dict[str, Any]] = {
     "two hundred hosts": {"hosts": [Host(f"web-{number}", f"192.0.2.{number}", {"shop": SHOP}) for number in range(200)]},
     "apps of one name": {
         "hosts": [host(1, {"shop": given("shop.test", others=["www.test", "*.old.test"]), "admin": given("shop.test", path="/a.b~c_d-e/")})]
+    },
+    "clients that come back": {
+        "hosts": [host(1, {"shop": given("shop.test", balance="cookie"), "api": given("api.test", path="/a.b~c/", balance="ip_hash")})]
     },
     "an IPv6 address": {"hosts": [Host("web-1", "2001:db8::1", {"shop": SHOP})]},
     "the PROXY protocol": {"hosts": [host(1, {"shop": SHOP}, proxy_port=8081)]},

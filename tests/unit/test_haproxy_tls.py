@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import select
 import socket
 import ssl
 import struct
@@ -21,7 +22,7 @@ __all__ = ["balancer", "haproxy"]  # fixtures
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"  # of the PROXY protocol's second version
 TLS = {"certificate": "c.pem", "key": "k.pem", "hsts": 600}
-SHOP = given("shop.example.com", tls=TLS)
+SHOP = given("shop.example.com", tls=TLS, balance="cookie")
 ADMIN = given("shop.example.com", path="/admin/", tls=TLS)
 BOTH = {"shop": SHOP, "admin": ADMIN}
 PLAIN = given("plain.example.com")
@@ -74,6 +75,7 @@ def test_tls_ends_at_the_balancer_and_hosts_are_told(ending: Balancer) -> None:
     headers = json.loads(body)["headers"]
     assert (headers["X-Forwarded-Proto"], headers["X-Forwarded-For"]) == ("https", "127.0.0.1")
     assert answer.headers["Strict-Transport-Security"] == "max-age=600"
+    assert "; Secure;" in answer.headers["Set-Cookie"]
 
 
 def test_clients_may_speak_http_2_and_no_old_tls(ending: Balancer) -> None:
@@ -133,6 +135,27 @@ def test_a_connection_over_tls_is_passed_with_the_clients_address(balancer: Bala
                 source, _, source_port, _ = struct.unpack("!4s4sHH", stream.read(length)[:12])
                 assert (socket.inet_ntoa(source), source_port) == here
                 assert stream.read(len(sent)) == sent
+
+
+def test_connections_over_tls_of_one_address_are_passed_to_one_host(balancer: Balancer) -> None:
+    """Where an app wants its clients to come back; no cookie can be seen."""
+    balancer.start_hosts(1, 2)
+    with ExitStack() as stack:
+        first = stack.enter_context(socket.create_server(("127.0.0.2", 0)))
+        port = first.getsockname()[1]
+        listening = [first, stack.enter_context(socket.create_server(("127.0.0.3", port)))]
+        balancer.start(config(*(host(number, BOTH, proxy_port=1, proxy_tls_port=port) for number in (1, 2)), tls="pass"))
+        balancer.wait_for(1, 2, backend="shop.tls")
+        met: set[tuple[str, str]] = set()
+        for client in [f"127.0.1.{number}" for number in range(1, 18)] * 2:
+            with socket.create_connection(("127.0.0.1", balancer.tls), PATIENCE, (client, 0)) as connection:
+                connection.sendall(hello("shop.example.com"))
+                (ready, *_), _, _ = select.select(listening, [], [], PATIENCE)
+                met.add((client, ready.getsockname()[0]))
+                with ready.accept()[0] as accepted:
+                    assert accepted.recv(1)  # who closes before that is taken for one that does not come about
+    assert len(met) == 17
+    assert {address for _, address in met} == {"127.0.0.2", "127.0.0.3"}
 
 
 @pytest.mark.parametrize("name", ["other.example.com", None, "plain HTTP"])
