@@ -25,7 +25,6 @@ MEANINGS = {
     "{{ [inventory_hostname, ansible_facts['fqdn']] + ansible_facts['all_ipv4_addresses'] }}": (
         "the host's inventory name, its fully qualified name and its IPv4 addresses"
     ),
-    "{{ query('tornado_app.deploy.addresses', *(groups['balancer'] | default([]))) }}": ("the addresses of the group `balancer`"),
 }
 
 HEAD = """\

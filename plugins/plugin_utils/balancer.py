@@ -42,13 +42,17 @@ class Given(TypedDict):
 
 
 class Host(NamedTuple):
-    """A host of the fleet, where the balancer reaches it, its apps, and the ports on which nginx takes the PROXY protocol, 0 for none."""
+    """A host of the fleet, where the balancer reaches it, its apps, and the ports on which nginx takes the PROXY protocol, 0 for none.
+
+    ``trusted`` are the proxies that it believes beside the balancers.
+    """
 
     name: str
     address: str
     apps: Mapping[str, Given]
     proxy_port: int = 0
     proxy_tls_port: int = 0
+    trusted: Sequence[str] = ()
 
 
 class Server(TypedDict):
@@ -231,6 +235,7 @@ def template_variables(
     issued = [site for site in sites(found) if ends_here and source(site["tls"]) == "acme"]
     return {
         "version": version(said),
+        "trusted": list(dict.fromkeys(network for host in hosts for network in host.trusted)),
         "backends": found,
         "routes": in_order(
             [*((one["app"], one["names"], one["prefix"]) for one in found), *((one["app"], one["other_names"], "") for one in found)]

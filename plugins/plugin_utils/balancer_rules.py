@@ -8,7 +8,7 @@ from itertools import combinations
 
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.balancer import Host, common_names, has_tls, of_app, served
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.setting_rules import PREFIX
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.settings import name_problem
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.settings import name_problem, trusted_problems
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.site_settings import SERVER_NAME
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.tls import acme_problems, source, unprovable
 
@@ -25,6 +25,7 @@ def host_problems(hosts: Iterable[Host]) -> Iterator[str]:
                 f"tornado_app_proxy_port of {host.name} is 0, and with tornado_app_proxy_tls_port its nginx knows clients by the PROXY "
                 "protocol alone: give it that port, too"
             )
+        yield from trusted_problems(f"tornado_app_trusted_proxies of {host.name}", host.trusted)
         for app, given in host.apps.items():
             where = f"tornado_apps.{app}"
             if problem := name_problem(app):

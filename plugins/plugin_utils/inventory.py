@@ -14,9 +14,10 @@ from ansible_collections.tornado_app.deploy.plugins.plugin_utils.setting_types i
 
 # What is asked of a host's variables. Of an app these settings alone: others may need facts, which a host that is left out has not.
 ADDRESS = "load_balancer_address | default(ansible_host | default(inventory_hostname), true)"
-PORTS = """[
+INPUTS = """[
     tornado_app_proxy_port | default(0) | int,
     tornado_app_proxy_tls_port | default(0) | int,
+    [tornado_app_trusted_proxies | default([])] | flatten,
 ]"""
 APPS = "tornado_apps | default({}) | list"
 SETTINGS = ("server_names", "redirect_names", "path", "proxy_read_timeout", "tls", "balance")
@@ -51,7 +52,7 @@ class InventoryAction(CollectionAction):
     def host(self, name: str) -> balancer.Host:
         """What the inventory says of a host, whether or not this run has been there."""
         variables = self.inventory(name)
-        ports = self.said(PORTS, f"the ports of {name}", variables)
+        inputs = self.said(INPUTS, f"the ports or trusted proxies of {name}", variables)
         apps: dict[str, balancer.Given] = {}
         for app in self.said(APPS, f"tornado_apps of {name}", variables):
             known = {**variables, "app": app, "defaults": variables.get("tornado_app_defaults", {})}
@@ -60,7 +61,7 @@ class InventoryAction(CollectionAction):
                 settings, problems = converted(f"tornado_apps.{app}", dict(zip(SETTINGS, map(given, SETTINGS, own, defaults), strict=True)))
                 self.refuse(f"{problem}, on {name}" for problem in problems)
                 apps[str(app)] = cast(balancer.Given, settings)
-        return balancer.Host(name, self.address(name), apps, *ports)
+        return balancer.Host(name, self.address(name), apps, *inputs)
 
     def said(self, expression: str, what: str, variables: Mapping[str, Any]) -> Any:
         """The value of an expression among variables of a host."""

@@ -6,7 +6,7 @@ import ipaddress
 import re
 import shlex
 import string
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +146,16 @@ def is_network(text: Any) -> bool:
     return True
 
 
+def trusted_problems(where: str, networks: Iterable[Any]) -> Iterator[str]:
+    """Who cannot be trusted as a proxy."""
+    for network in networks:
+        if not is_network(network):
+            yield (
+                f"{where}: {network!r} is neither an address nor a network like 10.0.0.0/24; "
+                "a name would have to be resolved, and could become somebody else's"
+            )
+
+
 def host_problems(host: HostSettings) -> Iterator[str]:
     """What is wrong with the inputs of a host."""
     yield from input_problems(host.get("inputs", {}))
@@ -160,12 +170,7 @@ def host_problems(host: HostSettings) -> Iterator[str]:
         )
     if host["bake"] < 0:
         yield f"tornado_app_bake is {host['bake']}: a number of seconds is needed, 0 for none"
-    for network in host["trusted_proxies"]:
-        if not is_network(network):
-            yield (
-                f"tornado_app_trusted_proxies: {network!r} is neither an address nor a network like 10.0.0.0/24; "
-                "a name would have to be resolved, and could become somebody else's"
-            )
+    yield from trusted_problems("tornado_app_trusted_proxies", host["trusted_proxies"])
     for setting, other, example in (("proxy_port", 0, 8081), ("proxy_tls_port", host["proxy_port"], 8444)):
         port = host[setting]  # type: ignore[literal-required]
         if port not in range(65536) or (port and port in (80, 443, other)):

@@ -53,7 +53,7 @@ class Tell(Ready):
         await self.finish(json.dumps({
             "address": self.address,
             "uri": self.request.uri,
-            "headers": dict(self.request.headers.get_all()),
+            "headers": dict(self.request.headers),
             "peer": self.request.connection.context.address[1],
         }))
     get = post = answer
@@ -99,9 +99,15 @@ def given(
     }
 
 
-def host(number: int, apps: Mapping[str, Given] | None = None, proxy_port: int = 0, proxy_tls_port: int = 0) -> Host:
+def host(
+    number: int,
+    apps: Mapping[str, Given] | None = None,
+    proxy_port: int = 0,
+    proxy_tls_port: int = 0,
+    trusted: Sequence[str] = (),
+) -> Host:
     """The host web-1, web-2 and so on; it has shop, or these apps."""
-    return Host(f"web-{number}", f"127.0.0.{number + 1}", apps or {"shop": SHOP}, proxy_port, proxy_tls_port)
+    return Host(f"web-{number}", f"127.0.0.{number + 1}", apps or {"shop": SHOP}, proxy_port, proxy_tls_port, trusted)
 
 
 def config(

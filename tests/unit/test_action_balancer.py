@@ -133,6 +133,16 @@ def test_a_port_for_the_proxy_protocol_is_used() -> None:
     assert servers(handed["config"]) == ["server web-1 web-1:8081 check port 80 send-proxy-v2"]
 
 
+def test_the_proxies_that_any_host_trusts_are_believed() -> None:
+    shop = {"tornado_apps": {"shop": SHOP}}
+    hosts = {"web-1": shop, "web-2": {**shop, "tornado_app_trusted_proxies": "192.0.2.9"}}
+    config = act({**hosts, "web-3": {**shop, "tornado_app_trusted_proxies": ["10.0.7.0/24", "192.0.2.9"]}})["config"]
+    assert [line.strip() for line in config.splitlines() if "acl trusted" in line] == [
+        "acl trusted src 192.0.2.9",
+        "acl trusted src 10.0.7.0/24",
+    ]
+
+
 def test_a_setting_that_needs_facts_is_named() -> None:
     hosts = {"web-1": {"tornado_apps": {"shop": {"source": "x", "server_names": ["{{ ansible_facts['fqdn'] }}"]}}}}
     assert refusal(hosts).startswith("tornado_apps.shop of web-1 cannot be told without having been there: ")

@@ -1,4 +1,4 @@
-"""The addresses by which hosts are known: of the inventory, resolved where it has names; by default the hosts believe their balancers."""
+"""The addresses by which hosts are known: of the inventory, resolved where it has names; the hosts believe their balancers."""
 
 from __future__ import annotations
 
@@ -38,7 +38,15 @@ def test_a_name_that_nobody_knows_is_an_error_with_a_way_out() -> None:
         addresses("lb-5")
 
 
-@pytest.mark.parametrize(("groups", "trusted"), [({}, []), ({"balancer": ["lb-1", "lb-2"]}, ["10.0.0.2", "192.0.2.1"])])
-def test_the_hosts_believe_the_group_balancer_and_nobody_else(groups: dict[str, list[str]], trusted: list[str]) -> None:
-    found = templar({"groups": groups, "hostvars": HOSTS}).template(trust_as_template("{{ __tornado_app_trusted_proxies }}"))
+@pytest.mark.parametrize(
+    ("given", "trusted"),
+    [
+        ({}, []),
+        ({"groups": {"balancer": ["lb-1", "lb-2"]}}, ["10.0.0.2", "192.0.2.1"]),
+        ({"groups": {"balancer": ["lb-1"]}, "tornado_app_trusted_proxies": "10.0.7.0/24"}, ["192.0.2.1", "10.0.7.0/24"]),
+        ({"tornado_app_trusted_proxies": ["10.0.7.0/24"]}, ["10.0.7.0/24"]),
+    ],
+)
+def test_the_hosts_believe_the_group_balancer_and_who_is_named(given: dict[str, Any], trusted: list[str]) -> None:
+    found = templar({"hostvars": HOSTS, **given}).template(trust_as_template("{{ __tornado_app_trusted_proxies }}"))
     assert found == trusted

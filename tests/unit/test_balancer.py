@@ -108,6 +108,7 @@ def test_apps_without_a_name_are_left_out() -> None:
         ([], "terminate", "there is no host to balance: the group tornado of the inventory is empty"),
         ([host(1, {"shop": given()})], "terminate", "no app has server_names: "),
         ([Host("web-1", "web 1", {"shop": SHOP})], "terminate", "web-1 has the address 'web 1': give it a load_balancer_address"),
+        ([host(1, trusted=["cdn.test"])], "pass", "tornado_app_trusted_proxies of web-1: 'cdn.test' is neither an address nor a network "),
         ([host(1, {"shop": given("a b")})], "terminate", "tornado_apps.shop.server_names: 'a b' on web-1 is not a valid host name"),
         ([host(1, {"shop": given("a.test", path="x")})], "terminate", "tornado_apps.shop.path 'x' on web-1 is no valid prefix"),
         (
@@ -189,6 +190,9 @@ SHAPES: dict[str, dict[str, Any]] = {
     },
     "clients that come back": {
         "hosts": [host(1, {"shop": given("shop.test", balance="cookie"), "api": given("api.test", path="/a.b~c/", balance="ip_hash")})]
+    },
+    "proxies in front": {
+        "hosts": [host(1, {"shop": given("shop.test", balance="ip_hash")}, trusted=[f"10.{net}.0.0/16" for net in range(200)] + ["::1"])]
     },
     "an IPv6 address": {"hosts": [Host("web-1", "2001:db8::1", {"shop": SHOP})]},
     "the PROXY protocol": {"hosts": [host(1, {"shop": SHOP}, proxy_port=8081)]},
