@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -88,15 +88,25 @@ def test_the_slot_is_told_to_nobody_behind_a_proxy(behind: Site) -> None:
     assert behind.ask("/.tornado_app/slot", source=PROXY, X_Forwarded_For="127.0.0.1")[0].status == 404
 
 
-def by_proxy_protocol(site: Site, source: str, client: str) -> dict[str, Any]:
-    """What the app gets of a connection that a balancer passes on."""
-    with socket.create_connection(("127.0.0.1", site.proxy_port), timeout=60, source_address=(source, 0)) as connection:
-        head = f"PROXY TCP4 {client} 192.0.2.1 4711 80\r\n"
-        said = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in SAID.items())
-        connection.sendall(f"{head}GET / HTTP/1.1\r\nHost: shop.example.com\r\n{said}Connection: close\r\n\r\n".encode())
+def asked(port: int, source: str, before: str, said: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """What the app gets of a request with these headers, and with a line before it."""
+    with socket.create_connection(("127.0.0.1", port), timeout=60, source_address=(source, 0)) as connection:
+        headers = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in said)
+        connection.sendall(f"{before}GET / HTTP/1.1\r\nHost: shop.example.com\r\n{headers}Connection: close\r\n\r\n".encode())
         answer = b"".join(iter(lambda: connection.recv(65536), b""))
     assert answer.startswith(b"HTTP/1.1 200")
     return dict(json.loads(answer.partition(b"\r\n\r\n")[2]))
+
+
+def by_proxy_protocol(site: Site, source: str, client: str) -> dict[str, Any]:
+    """What the app gets of a connection that a balancer passes on."""
+    return asked(site.proxy_port, source, f"PROXY TCP4 {client} 192.0.2.1 4711 80\r\n", [*SAID.items()])
+
+
+def test_a_proxy_may_add_a_header_instead_of_a_value(behind: Site) -> None:
+    """As HAProxy does."""
+    said = [("X_Forwarded_For", address) for address in ("203.0.113.1", "198.51.100.7", "2001:db8::5")]
+    assert told(asked(behind.port, PROXY, "", said))[0] == "198.51.100.7"
 
 
 def test_a_connection_that_is_passed_on_says_its_client(passed_on: Site) -> None:
