@@ -15,14 +15,15 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils import haproxy as own
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils import acme, balancer
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils import acme
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.balancer import Site
 from tests.unit.certified import KEY, Issued, authority
 from tests.unit.conftest import PATIENCE, PYTHON
-from tests.unit.haproxy_host import ROLE, Balancer, config, given, haproxy, host, made
+from tests.unit.haproxy_host import ROLE, Balancer, balancer, config, given, haproxy, host
 from tests.unit.test_acme import CERTBOT
 from tests.unit.test_haproxy_tls import connected
 
-__all__ = ["haproxy"]  # a fixture
+__all__ = ["balancer", "haproxy"]  # fixtures
 
 NAMES = ["shop.example.com", "www.example.com"]
 SHOP = given(NAMES[0], others=[NAMES[1]], tls={"acme": {"email": "ops@example.com"}})
@@ -30,29 +31,27 @@ CHALLENGE = "/.well-known/acme-challenge/x"
 
 
 @pytest.fixture
-def issued(tmp_path: Path, haproxy: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Balancer]:
+def issued(balancer: Balancer, tmp_path: Path) -> Balancer:
     """A balancer that runs, with what the role brings for certificates of an ACME server."""
-    with ExitStack() as stack:
-        found = made(tmp_path, haproxy, stack, monkeypatch)
-        path = found.directory / "shop.acme.pem"
-        apps = {"shop": SHOP, "plain": given("plain.example.com")}
-        found.start_hosts(1)
-        found.start(config(host(1, apps), certificates=[path]), placeholders={path: NAMES})
-        found.wait_for(1)
-        found.wait_for(1, backend="plain")
-        for file, content in acme.code(str(tmp_path / "opt"), (ROLE / "files/acme.py").read_text(), acme.OF_BALANCERS).items():
-            Path(file).parent.mkdir(parents=True, exist_ok=True)
-            Path(file).write_text(content)
-        site = balancer.Site(name="shop", names=NAMES, tls=SHOP["tls"], asked=[], servers=[])
-        settings = json.loads(acme.settings_of_balancer({str(path): site}))
-        folders = {"command": "bin/certbot", "certbot": "certbot", "record": "acme.json", "socket": "admin.sock"}
-        assert set(folders) == set(settings) - {"apps", "challenge"}
-        settings |= {key: str(tmp_path / folder) for key, folder in folders.items()}
-        (tmp_path / "opt/acme.json").write_text(json.dumps(settings))
-        (tmp_path / "certbot").mkdir()
-        (tmp_path / "bin/certbot").write_text(CERTBOT.replace("pathlib.Path(__file__).parent", f"pathlib.Path({str(tmp_path)!r})"))
-        (tmp_path / "bin/certbot").chmod(0o755)
-        yield found
+    path = balancer.directory / "shop.acme.pem"
+    apps = {"shop": SHOP, "plain": given("plain.example.com")}
+    balancer.start_hosts(1)
+    balancer.start(config(host(1, apps), certificates=[path]), placeholders={path: NAMES})
+    balancer.wait_for(1)
+    balancer.wait_for(1, backend="plain")
+    for file, content in acme.code(str(tmp_path / "opt"), (ROLE / "files/acme.py").read_text(), acme.OF_BALANCERS).items():
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+        Path(file).write_text(content)
+    site = Site(name="shop", names=NAMES, tls=SHOP["tls"], asked=[], sticky=False, servers=[])
+    settings = json.loads(acme.settings_of_balancer({str(path): site}))
+    folders = {"command": "bin/certbot", "certbot": "certbot", "record": "acme.json", "socket": "admin.sock"}
+    assert set(folders) == set(settings) - {"apps", "challenge"}
+    settings |= {key: str(tmp_path / folder) for key, folder in folders.items()}
+    (tmp_path / "opt/acme.json").write_text(json.dumps(settings))
+    (tmp_path / "certbot").mkdir()
+    (tmp_path / "bin/certbot").write_text(CERTBOT.replace("pathlib.Path(__file__).parent", f"pathlib.Path({str(tmp_path)!r})"))
+    (tmp_path / "bin/certbot").chmod(0o755)
+    return balancer
 
 
 def renew(found: Balancer, leaf: Issued, key: Issued | None = None) -> subprocess.CompletedProcess[str]:

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.unit.certified import authority
 from tests.unit.conftest import run_module
-from tests.unit.haproxy_host import Balancer, config, haproxy, host, made
+from tests.unit.haproxy_host import Balancer, balancer, config, haproxy, host
 
-__all__ = ["haproxy"]  # a fixture
-
-
-@pytest.fixture
-def balancer(tmp_path: Path, haproxy: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Balancer]:
-    with ExitStack() as stack:
-        yield made(tmp_path, haproxy, stack, monkeypatch)
+__all__ = ["balancer", "haproxy"]  # fixtures
 
 
 def look(balancer: Balancer, **arguments: Any) -> dict[str, Any]:
