@@ -21,11 +21,21 @@ PAUSE = 0.3
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory, nginx: Path) -> Iterator[Site]:
-    """The usual one, with less patience."""
+    """The usual one, with less patience, on a host whose other sites have limits of their own."""
     usual = {"client_header_timeout": 15, "client_body_timeout": 30}
     limits = {f"{name} {seconds}s;": f"{name} {LIMIT}s;" for name, seconds in usual.items()}
     with ExitStack() as stack:
-        yield Site(tmp_path_factory.mktemp("site"), nginx, stack, limits)
+        yield Site(tmp_path_factory.mktemp("site"), nginx, stack, limits, own=OTHERS)
+
+
+# The limits of an operator for other sites.
+OTHERS = """
+client_header_timeout 50s;
+client_body_timeout 50s;
+send_timeout 50s;
+large_client_header_buffers 2 1k;
+reset_timedout_connection off;
+"""
 
 
 def seconds_until_cut(site: Site, begin: bytes, *, bytewise: bool) -> float:
