@@ -61,10 +61,15 @@ def addresses(text: str) -> set[str]:
     return {f"0.0.0.0:{address}" if address.isdigit() else address for address in found}
 
 
+def parts(dump: str) -> dict[str, str]:
+    """Path -> what the file says, of all that nginx has dumped, in its order."""
+    found = FILE.split(dump)[1:]
+    return dict(zip(found[::2], found[1::2]))
+
+
 def shared_names(dump: str, complaints: str, sites: Mapping[str, str]) -> list[str]:
     """Which names of the apps somebody else's site has too, out of what nginx says of the whole; ``sites`` is path -> app."""
-    parts = FILE.split(dump)[1:]
-    texts = dict(zip(parts[::2], parts[1::2]))
+    texts = parts(dump)
     found: dict[tuple[str, str], list[str]] = {}
     for path, app in sites.items():
         listening = addresses(texts.get(path, ""))

@@ -16,6 +16,8 @@ description:
     refused for the names of a file with O(files[].app), whichever of the two would win.
   - A F(nginx.conf) that is not the role's own is kept beside it. What it has and the new one has not goes on in files that the new one
     includes, C(conf.d/00-from-nginx-conf.conf) and C(modules-enabled/90-from-nginx-conf.conf); a warning names what cannot.
+  - Where the files listen newly, a warning names other sites there that lose their C(ssl_protocols), or requests for unknown names.
+  - C(sites-enabled/default) in O(absent) is refused when it is not as the distribution has brought it.
   - Include directives of the files should be relative, so that the copy includes its own files.
   - One after the other on a host, since what a killed controller has started goes on to its end.
 options:
@@ -107,11 +109,13 @@ from ansible_collections.tornado_app.deploy.plugins.module_utils.nginx import (
     NGINX,
     OWN_FILES,
     RefusedError,
+    addresses,
     loaded_digest,
     master,
     shared_names,
 )
 from ansible_collections.tornado_app.deploy.plugins.module_utils.nginx_main import MAIN_FILE, UnreadableError, is_foreign, successors
+from ansible_collections.tornado_app.deploy.plugins.module_utils.nginx_others import DEFAULT_SITE, is_operators, lost
 from ansible_collections.tornado_app.deploy.plugins.module_utils.nginx_reload import NotReloadedError, reload
 from ansible_collections.tornado_app.deploy.plugins.module_utils.nginx_tree import copy_with
 from ansible_collections.tornado_app.deploy.plugins.module_utils.own_lines import blamed
@@ -128,8 +132,8 @@ def refuse_shared_names(module: QuietModule, dump: str, complaints: str, sites: 
         module.fail_json(msg=valid(f"the present configuration of nginx stays in place: {'; '.join(problems)}"))
 
 
-def judge(module: QuietModule, root: Path, wanted: Wanted, sites: Mapping[str, str]) -> None:
-    """Let nginx itself judge the tree as it would be."""
+def judge(module: QuietModule, root: Path, wanted: Wanted, sites: Mapping[str, str], taken: set[str]) -> None:
+    """Let nginx itself judge the tree as it would be, and say what others lose on addresses that are newly ``taken``."""
     with tempfile.TemporaryDirectory(prefix="nginx-candidate-") as folder:
         candidate = Path(folder) / "nginx"
         copy_with(root, wanted, candidate)
@@ -137,8 +141,13 @@ def judge(module: QuietModule, root: Path, wanted: Wanted, sites: Mapping[str, s
         if code:
             message = valid(errors).replace(str(candidate), str(root)).strip()
             message = blamed(message, {str(root / path): content for path, content in wanted.items()})
+            if "a duplicate default server" in message:
+                message += "; the role has the default server there: take default_server out of the other site"
             module.fail_json(msg=f"nginx refuses the new configuration, the present one stays in place: {message}")
-        refuse_shared_names(module, dump.replace(str(candidate), str(root)), errors, sites)
+        dump = dump.replace(str(candidate), str(root))
+        refuse_shared_names(module, dump, errors, sites)
+    for line in lost(dump, root, {str(root / file["path"]) for file in module.params["files"]}, taken):
+        module.warn(valid(line))
 
 
 def told(module: QuietModule, root: Path) -> tuple[int, str, str]:
@@ -227,6 +236,11 @@ def configure(module: QuietModule) -> None:
     files = {file["path"]: file for file in module.params["files"]}
     wanted: Wanted = {path: content for path, file in files.items() if (content := content_of(file, root / path)) is not None}
     wanted.update(dict.fromkeys(module.params["absent"]))
+    if DEFAULT_SITE in wanted and is_operators(root / DEFAULT_SITE):
+        module.fail_json(
+            msg=f"nothing is changed: {root / DEFAULT_SITE} is not the distribution's own, and it would be removed; if it is to stay, "
+            f"rename it, for instance to {root}/sites-enabled/own.conf, otherwise remove it"
+        )
     if MAIN_FILE in wanted and is_foreign(text(root / MAIN_FILE), state_file):
         wanted = {**keep(module, root, wanted[MAIN_FILE]), **wanted}  # in this order: a run that is killed in between loses nothing
     before = {path: text(root / path) for path in wanted}
@@ -241,7 +255,8 @@ def configure(module: QuietModule) -> None:
         module.fail_json(msg=f"{NGINX} is not there: install nginx first")
     sites = {str(root / file["path"]): file["app"] for file in module.params["files"] if file["app"]}
     if differing and installed:
-        judge(module, root, differing, sites)
+        had, has = (addresses("\n".join(texts.get(path) or "" for path in files if path != MAIN_FILE)) for texts in (before, wanted))
+        judge(module, root, differing, sites, has - had)
     elif installed and sites:
         _, dump, errors = told(module, root)
         refuse_shared_names(module, dump, errors, sites)
