@@ -77,7 +77,7 @@ class Balanced(Fleet):
     def up(self, balancer: str) -> set[str]:
         """The hosts to which a balancer sends requests."""
         lines = [line.split() for line in self.haproxy(balancer, "show servers state").splitlines()[2:] if line]
-        return {fields[3] for fields in lines if fields[5] == "2"}
+        return {fields[3] for fields in lines if fields[1] == "shop" and fields[5] == "2"}
 
     def wait_for(self, *hosts: str) -> None:
         """Wait until the balancers send requests to these hosts, and to no others."""
