@@ -226,8 +226,6 @@ def main() -> None:
         if module.check_mode:  # it comes with the packages, so that nothing can be judged yet
             module.exit_json(changed=True, reloaded=False, diff=[])
         module.fail_json(msg=f"nothing is changed: {problem}")
-    except NotReloadedError as problem:
-        module.fail_json(msg=str(problem))
 
 
 def configure(module: QuietModule) -> None:
@@ -273,7 +271,12 @@ def configure(module: QuietModule) -> None:
             module.fail_json(msg=f"nginx refuses the configuration on disk: {problem}")
         if text(state_file) != digest:
             if master():
-                reload(Path(module.params["closing"]), module.params["keepalive_timeout"], module.params["timeout"])
+                try:
+                    reload(Path(module.params["closing"]), module.params["keepalive_timeout"], module.params["timeout"])
+                except NotReloadedError as problem:  # as for a port that is taken: its next start has to find what it runs
+                    for path in differing:
+                        install(root / path, before[path], SECRET if has_key(path) else PUBLIC)
+                    module.fail_json(msg=f"{problem}; the former configuration is back on disk")
                 result["reloaded"] = result["changed"] = True
             state_file.parent.mkdir(parents=True, exist_ok=True)
             install(state_file, digest)

@@ -16,6 +16,7 @@ from ansible_collections.tornado_app.deploy.plugins.plugin_utils.tls import is_a
 VERSION = re.compile(r"version (\d+)\.(\d+)")
 NEWEST = [99, 0]
 HTTP = 80
+ISSUERS = "acme."  # the backend with the balancers, in one word that names no app
 MARGIN = 10  # seconds for which the balancer waits longer than nginx does, so that it is nginx who says that an app is late
 
 
@@ -232,7 +233,7 @@ def template_variables(
     found = backends(hosts)
     ends_here = mode == "terminate"
     passed = [] if ends_here else sites(found)
-    issued = [site for site in sites(found) if ends_here and source(site["tls"]) == "acme"]
+    issued = [site for site in sites(found) if source(site["tls"]) == "acme"]
     return {
         "version": version(said),
         "trusted": list(dict.fromkeys(network for host in hosts for network in host.trusted)),
@@ -242,8 +243,8 @@ def template_variables(
         ),
         "secure": [one["app"] for one in found if ends_here and has_tls(one["tls"])],
         "certificates": certificates,
-        "issued_names": [name for site in issued for name in site["names"]],
-        "issuers": issuers if issued else [],
+        "proved_by": {name: ISSUERS if ends_here else site["name"] for site in issued for name in site["names"]},
+        "issuers": issuers if issued and ends_here else [],
         "strict": not any(map(has_address, sites(found))),
         "passed": passed,
         "routes_of_sites": in_order((one["name"], one["names"], "") for one in passed),

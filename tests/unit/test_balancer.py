@@ -66,6 +66,13 @@ def test_connections_for_such_names_are_passed_to_the_site() -> None:
     assert route["names"] == ["shop.test", "www.test", "old.test"]
 
 
+@pytest.mark.parametrize(("tls", "backend"), [("terminate", "acme."), ("pass", "shop")])
+def test_what_an_acme_server_asks_goes_to_who_wants_the_certificate_whatever_the_path_of_an_app(tls: str, backend: str) -> None:
+    apps = {"shop": given("shop.test", others=["www.test"], path="/shop/", tls=ISSUED), "api": given("api.test", tls=FILES)}
+    variables = balancer.template_variables([host(1, apps, proxy_port=81, proxy_tls_port=444)], tls, [], "", [])
+    assert variables["proved_by"] == {"shop.test": backend, "www.test": backend}
+
+
 def test_an_app_has_the_hosts_that_have_it_by_the_names_that_all_of_them_have() -> None:
     hosts = [
         host(1, {"shop": given("Shop.test", "web-1.test")}),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.conftest import PATIENCE, process, utils, wait_until
+from tests.unit.conftest import PATIENCE, process, run_module, utils, wait_until
 from tests.unit.nginx_host import Host, host, own, site
 
 __all__ = ["host"]  # a fixture
@@ -67,6 +67,33 @@ def test_reload(host: Host, systemd: int) -> None:
     wait_until(lambda: status(host.port) == 205, "what somebody else wrote")
     assert not host.run(closing=str(host.folder / "run/closing"))["changed"]
     assert not (host.folder / "run/closing").exists()
+
+
+@pytest.mark.usefixtures("systemd")
+def test_what_nginx_cannot_listen_on_is_taken_back(host: Host) -> None:
+    """It judges no port before it listens; and its next start would fail."""
+    before = (host.root / "conf.d/site.conf").read_text()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        wanted = {"conf.d/site.conf": site(204, host.port), "conf.d/more.conf": site(204, taken.getsockname()[1])}
+        result = host.run(wanted, closing=str(host.folder / "run/closing"), timeout=2)
+    assert result["msg"].endswith("; the former configuration is back on disk")
+    assert (host.root / "conf.d/site.conf").read_text() == before
+    assert not (host.root / "conf.d/more.conf").exists()
+    assert status(host.port) == 200
+
+
+@pytest.mark.usefixtures("systemd")
+def test_clients_are_asked_to_go_and_waited_for(host: Host) -> None:
+    """Those that are there at the beginning; a deadline that passes is no failure."""
+    asked = host.folder / "closing"
+    with socket.create_connection(("127.0.0.1", host.port), timeout=PATIENCE) as connection:
+        wait_until(lambda: utils("proc").peers(host.port), "the connection")
+        assert run_module("let_clients_go", check=True, timeout=PATIENCE, closing=str(asked))["left"] == 0
+        assert not asked.exists()
+        assert run_module("let_clients_go", timeout=0.1, closing=str(asked))["left"] == 1
+        assert asked.exists()
+        threading.Timer(0.5, connection.close).start()
+        assert run_module("let_clients_go", timeout=PATIENCE, closing=str(asked))["left"] == 0
 
 
 def test_reload_waits_for_clients(host: Host, systemd: int) -> None:

@@ -157,8 +157,14 @@ def test_shared_site(plan: Plan) -> None:
     assert maps["$tornado_app_outside"] == {"default": "1", '"127.0.0.1 127.0.0.1"': '""', '"::1 ::1"': '""'}
 
 
-def test_timeouts_and_buffers_of_clients() -> None:
-    found = directives(render("nginx.conf.j2", {}))
+def test_timeouts_and_buffers_of_clients_are_those_of_the_roles_own_servers() -> None:
+    """Other sites keep nginx's."""
+    files = nginx_files(make_plan({"shop": SHOP}))
+    wanted = directives(render("nginx_site/clients.conf.j2", {}))
+    assert "client_body_timeout 30s;" in wanted
+    for path in ("conf.d/tornado_app.conf", "conf.d/shop.conf"):
+        assert set(wanted) <= set(directives(files[path]))
+    assert not set(wanted) & set(directives(files["nginx.conf"]))
 
 
 @pytest.mark.parametrize(("debian", "count"), [(11, 0), (12, 4), (13, 4)])
