@@ -15,7 +15,7 @@ from tests.unit.builders import DEFAULTS, HOST
 SWITCHING = ["Begin", "Fill the idle slots", "Switch", "Finish", "End"]
 # What each operation is made of.
 OPERATIONS = {
-    "provision": ["Begin", "Provision", "End", "Balance"],
+    "provision": ["Begin", "Provision", "End", "Balance", "Have certificates issued"],
     "deploy": SWITCHING,
     "restart": SWITCHING,
     "rollback": SWITCHING,
@@ -69,7 +69,7 @@ def test_every_operation_is_a_tag_that_selects_its_plays(operation: str) -> None
 
 
 def test_a_bare_run_provisions_deploys_and_verifies_and_stops_nothing() -> None:
-    assert plays() == ["Begin", "Provision", *SWITCHING[1:], "Balance", "Verify the balancers"]
+    assert plays() == ["Begin", "Provision", *SWITCHING[1:], "Balance", "Have certificates issued", "Verify the balancers"]
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
