@@ -35,7 +35,13 @@ def every_file(**variables: Any) -> dict[str, str]:
     """All templates, rendered."""
     app = make_plan({"shop": {**SHOP, "processes": 1}})["shop"]
     more = {"app": app, "apps": [app], "all_apps": [app], "sites": [app], "slot": {**app["slots"]["blue"], "workers": WORKERS}, **variables}
-    more |= {"properties": ["User=%i"], "logs": ["/var/log/shop/8000.log"], "max_bytes": 7_000_000}
+    more |= {
+        "root": "/opt/tornado_app",
+        "server": "nginx",
+        "properties": ["User=%i"],
+        "logs": ["/var/log/shop/8000.log"],
+        "max_bytes": 7_000_000,
+    }
     return {path.name: render(path.name, more) for path in sorted((ROLE / "templates").glob("*.j2"))}
 
 
