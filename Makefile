@@ -59,7 +59,7 @@ unit: setup ## Unit tests of plugins, templates and the example app
 	@$(PYTHON) tools/bootstrap.py --with-nginx
 	$(TIMED) unit pytest --numprocesses=auto --dist=loadfile tests/unit files/app/tests
 
-molecule: setup ## Every Molecule scenario, or those in SCENARIOS="default ..."
+molecule: setup ## The Molecule scenarios but fleet, or those in SCENARIOS="default ..."
 	@python -m tools.scenarios $(SCENARIOS)
 
 LOCK := uv pip compile --quiet --upgrade --universal --python-version 3.11 --fork-strategy requires-python \

@@ -1,4 +1,4 @@
-"""Run every Molecule scenario but the longest, two at a time; leave no host, network or image behind, also on Ctrl-C.
+"""Run the Molecule scenarios but those that are asked for, two at a time; leave no host, network or image behind, also on Ctrl-C.
 
 `python -m tools.scenarios [NAME...]`
 """

@@ -7,14 +7,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ansible_collections.tornado_app.deploy.plugins.module_utils.haproxy import HAPROXY
+from ansible_collections.tornado_app.deploy.plugins.module_utils.haproxy import CERTIFICATES, HAPROXY, STATE_FILE
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils import acme, balancer
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.controller import Arguments, Result, Spec
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.inventory import InventoryAction
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.tls import source
 
-DIRECTORY = "/etc/haproxy/tornado_app"
-STATE_FILE = "/run/haproxy/tornado_app.state"
 ROOT = "/opt/tornado_app"
 TEMPLATES = Path(__file__).parents[2] / "roles/tornado_app/templates"  # of both roles
 
@@ -45,8 +43,6 @@ class ActionModule(InventoryAction):
             "haproxy_config",
             config=config,
             certificates=certificates,
-            directory=DIRECTORY,
-            state_file=STATE_FILE,
             files=self.files(issued),
             unneeded=[] if issued else acme.left(ROOT),
         )
@@ -70,6 +66,6 @@ class ActionModule(InventoryAction):
         """The certificate of a site, as the module takes it. The name of one from files changes with it, and with its key."""
         way = source(site["tls"])
         if way != "files":
-            return {"path": f"{DIRECTORY}/{site['name']}.{way}.pem", "self_signed": site["names"], "force": way == "self_signed"}
+            return {"path": f"{CERTIFICATES}/{site['name']}.{way}.pem", "self_signed": site["names"], "force": way == "self_signed"}
         content = self.pair(site["name"], site["tls"]).file()
-        return {"path": f"{DIRECTORY}/{site['name']}.{hashlib.sha256(content.encode()).hexdigest()[:12]}.pem", "secret": content}
+        return {"path": f"{CERTIFICATES}/{site['name']}.{hashlib.sha256(content.encode()).hexdigest()[:12]}.pem", "secret": content}

@@ -192,9 +192,9 @@ def self_signed(names: Iterable[str]) -> str:
 
 
 def is_address(name: str) -> bool:
-    """Whether a name is an address."""
+    """Whether a name is an address; nginx has brackets around one of IPv6."""
     try:
-        ipaddress.ip_address(name)
+        ipaddress.ip_address(name.strip("[]"))
     except ValueError:
         return False
     return True

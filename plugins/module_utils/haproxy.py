@@ -11,6 +11,8 @@ from ansible_collections.tornado_app.deploy.plugins.module_utils.text import sho
 
 HAPROXY = "/usr/sbin/haproxy"
 SOCKET = "/run/haproxy/admin.sock"
+STATE_FILE = "/run/haproxy/tornado_app.state"
+CERTIFICATES = "/etc/haproxy/tornado_app"
 TIMEOUT = 10.0  # seconds for an answer
 DESCRIPTION = re.compile(r"^description: (.*)$", re.MULTILINE | re.IGNORECASE)
 PROCESS = re.compile(r"^Pid: (.*)$", re.MULTILINE)

@@ -119,7 +119,15 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.certificates import NoOpensslError, held_or_made, issued_problem
-from ansible_collections.tornado_app.deploy.plugins.module_utils.haproxy import HAPROXY, SOCKET, addresses, loaded, unavailable
+from ansible_collections.tornado_app.deploy.plugins.module_utils.haproxy import (
+    CERTIFICATES,
+    HAPROXY,
+    SOCKET,
+    STATE_FILE,
+    addresses,
+    loaded,
+    unavailable,
+)
 from ansible_collections.tornado_app.deploy.plugins.module_utils.haproxy_reload import reload, runs
 from ansible_collections.tornado_app.deploy.plugins.module_utils.quiet import QuietModule
 from ansible_collections.tornado_app.deploy.plugins.module_utils.root_file import PUBLIC, SECRET, install, is_own, text
@@ -177,9 +185,11 @@ class Configuration:
     def refuse_taken_ports(self) -> None:
         """Fail where somebody else listens. HAProxy would find that out as it loads: it stops and resumes the former process, which is
         deaf then (2.6)."""
-        own = addresses(self.before or "") if runs(self.module) else set()
+        own = {port for _, port in addresses(self.before or "")} if runs(self.module) else set()  # however it writes their addresses
         problems = [
-            f"{host or '*'}:{port} ({why})" for host, port in sorted(addresses(self.config) - own) if (why := unavailable(host, port))
+            f"{host or '*'}:{port} ({why})"
+            for host, port in sorted(addresses(self.config))
+            if port not in own and (why := unavailable(host, port))
         ]
         if problems:
             self.module.fail_json(msg=f"HAProxy cannot listen on {', '.join(problems)}; the present configuration stays in place")
@@ -242,9 +252,9 @@ def main() -> None:
             "files": {"type": "dict", "default": {}},
             "unneeded": {"type": "list", "elements": "path", "default": []},
             "path": {"type": "path", "default": "/etc/haproxy/haproxy.cfg"},
-            "directory": {"type": "path", "default": "/etc/haproxy/tornado_app"},
+            "directory": {"type": "path", "default": CERTIFICATES},
             "socket": {"type": "path", "default": SOCKET},
-            "state_file": {"type": "path", "default": "/run/haproxy/tornado_app.state"},
+            "state_file": {"type": "path", "default": STATE_FILE},
             "timeout": {"type": "float", "default": 30},
         },
         supports_check_mode=True,

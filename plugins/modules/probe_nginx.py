@@ -136,7 +136,7 @@ def names_slot(sites: Path, app: str, path: str) -> bool:
 
 def certificate_problem(request: Request, served: str) -> str:
     """Whether nginx serves another certificate than the one on disk; who names no host, as for an address, gets that of another app."""
-    if not request.certificate or is_address(request.host.strip("[]")) or served == fingerprint(Path(request.certificate)):
+    if not request.certificate or is_address(request.host) or served == fingerprint(Path(request.certificate)):
         return ""
     return f"nginx serves another certificate than that of {request.certificate}; systemctl reload nginx takes the file"
 

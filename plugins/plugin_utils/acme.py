@@ -78,7 +78,7 @@ def settings_of_balancer(issued: Mapping[str, Site]) -> str:
 
 
 def left(root: str) -> list[str]:
-    """What goes from a host of which no app has a certificate issued any more, the keys among it; the unit last."""
+    """What goes from a host of which no app has a certificate issued any more, the keys among it; the timer last."""
     return [CERTBOT, WEBROOT, ACME_RECORD, f"{root}/lib", f"{root}/acme.py", f"{root}/acme.json", *UNITS.values()]
 
 

@@ -10,8 +10,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypedDict
 
+from ansible_collections.tornado_app.deploy.plugins.module_utils.certificates import is_address
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.site_settings import asked_name
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.tls import is_address, source
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.tls import source
 
 VERSION = re.compile(r"version (\d+)\.(\d+)")
 NEWEST = [99, 0]

@@ -83,7 +83,7 @@ def tls_problems(hosts: Sequence[Host], mode: str) -> Iterator[str]:
 def problems(hosts: Sequence[Host], mode: str) -> list[str]:
     """All that stands against a balancer for these hosts; empty when there is nothing."""
     if not hosts:
-        return ["there is no host to balance: the group tornado of the inventory is empty"]
+        return ["there is no host to balance: the group of tornado_app_group is empty in the inventory"]
     found = list(host_problems(hosts))
     if not served(hosts):
         found.append("no app has server_names: clients of a balancer ask for a name that each host of the app answers for")

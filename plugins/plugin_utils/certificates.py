@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import ssl
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,8 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from ansible_collections.tornado_app.deploy.plugins.module_utils.certificates import is_address, normal
 
 # Where systems keep the certificates that they trust; the first is where Python's own OpenSSL looks, or SSL_CERT_FILE says.
 STORES = (ssl.get_default_verify_paths().openssl_cafile, "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
@@ -106,12 +107,8 @@ def covered_names(certificate: x509.Certificate) -> set[str]:
 
 def covers(certificate: x509.Certificate, name: str) -> bool:
     """Whether a certificate is for a server name; a wildcard of it stands for one part of a name."""
-    try:
-        wanted = str(ipaddress.ip_address(name.strip("[]")))
-    except ValueError:
-        wanted = name.lower()
-        return bool({wanted, f"*.{wanted.partition('.')[2]}"} & covered_names(certificate))
-    return wanted in covered_names(certificate)
+    wanted, covered = normal(name), covered_names(certificate)
+    return wanted in covered or (not is_address(name) and f"*.{wanted.partition('.')[2]}" in covered)
 
 
 def chain_problems(where: str, chain: Sequence[x509.Certificate]) -> Iterator[str]:

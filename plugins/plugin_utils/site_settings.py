@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import permutations
 from typing import Any
 
+from ansible_collections.tornado_app.deploy.plugins.module_utils.certificates import is_address
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.setting_rules import RELATIVE_PATH
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.setting_types import kind_of
 
@@ -48,8 +49,12 @@ App = Mapping[str, Any]
 
 
 def asked_name(names: Sequence[str]) -> str:
-    """A name by which a host is asked for an app: a whole one, or one that its first wildcard matches."""
-    return next((name for name in names if "*" not in name), names[0].replace("*", "tornado-app"))
+    """A name by which a host is asked for an app: a whole one, or one that its first wildcard matches.
+
+    An address is the last choice: by it a host answers for all of its apps.
+    """
+    whole = sorted((name for name in names if "*" not in name), key=is_address)
+    return whole[0] if whole else names[0].replace("*", "tornado-app")
 
 
 def site_problems(where: str, app: App) -> Iterator[str]:

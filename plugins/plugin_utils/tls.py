@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.app import Tls
+from ansible_collections.tornado_app.deploy.plugins.module_utils.certificates import is_address
 from ansible_collections.tornado_app.deploy.plugins.module_utils.nginx import OWN_FILES
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import HostSettings
 
@@ -26,15 +26,6 @@ def source(tls: Mapping[str, Any]) -> str:
         "self_signed": tls["self_signed"],
     }
     return next((way for way, is_given in given.items() if is_given), "")
-
-
-def is_address(name: str) -> bool:
-    """Whether a server name is an address; nginx has brackets around one of IPv6."""
-    try:
-        ipaddress.ip_address(name.strip("[]"))
-    except ValueError:
-        return False
-    return True
 
 
 def setting_problems(where: str, app: App, host: HostSettings) -> Iterator[str]:

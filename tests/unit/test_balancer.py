@@ -89,8 +89,13 @@ def test_the_longest_patience_of_an_app_counts() -> None:
 
 
 def test_a_host_is_asked_by_a_name_that_it_has() -> None:
-    (shop,) = balancer.backends([host(1, {"shop": given("*.shop.test")})])
-    assert shop["host"] == "tornado-app.shop.test"
+    for names, asked in (
+        (("*.shop.test",), "tornado-app.shop.test"),
+        (("192.0.2.1", "[2001:db8::1]", "*.shop.test", "shop.test"), "shop.test"),  # by an address a host answers for all of its apps
+        (("[2001:db8::1]", "192.0.2.1"), "[2001:db8::1]"),
+    ):
+        (shop,) = balancer.backends([host(1, {"shop": given(*names)})])
+        assert shop["host"] == asked
 
 
 @pytest.mark.parametrize(
@@ -112,7 +117,7 @@ def test_apps_without_a_name_are_left_out() -> None:
 @pytest.mark.parametrize(
     ("hosts", "mode", "problem"),
     [
-        ([], "terminate", "there is no host to balance: the group tornado of the inventory is empty"),
+        ([], "terminate", "there is no host to balance: the group of tornado_app_group is empty in the inventory"),
         ([host(1, {"shop": given()})], "terminate", "no app has server_names: "),
         ([Host("web-1", "web 1", {"shop": SHOP})], "terminate", "web-1 has the address 'web 1': give it a load_balancer_address"),
         ([host(1, trusted=["cdn.test"])], "pass", "tornado_app_trusted_proxies of web-1: 'cdn.test' is neither an address nor a network "),
