@@ -45,6 +45,7 @@ ACCEPTED = {
     *(("try_files_is_evil_too", f"@{kind}_{app}") for kind in ("files", "closing_static", "closing_files") for app in APPS),
     *(("try_files_is_evil_too", f"= /.tornado_app/ready{way}") for way in ("", "/host")),
     *(("try_files_is_evil_too", f"= /.tornado_app/ready{way}/{index}") for way in ("", "/host") for index in range(len(APPS))),
+    *(("try_files_is_evil_too", f"= {prefix}/.tornado_app/ready{end}") for prefix in ("/admin/v2.0", "/pages") for end in ("", "/0")),
     # The check takes the path behind the name of an upstream for a part of a host's name.
     *(
         ("missing_resolver", block)

@@ -25,7 +25,7 @@ echo 'deb [trusted=yes] file:/srv/packages ./' >/etc/apt/sources.list.d/packages
 dpkg --install upgraded_1.deb
 """
 # What an upgrade may do to the way by which hosts are reached.
-DEAF = "APT::Update::Pre-Invoke { 'systemctl stop ssh.service ssh.socket; pkill -KILL sshd'; };"
+DEAF = 'APT::Update::Pre-Invoke { "systemctl stop ssh.service ssh.socket; pkill -KILL sshd"; };'
 
 
 def test_all_hosts_are_rebooted_one_after_the_other(fleet: Balanced) -> None:
@@ -73,7 +73,7 @@ def test_the_first_host_that_does_not_come_back_is_the_last_to_go(fleet: Balance
 def test_no_other_host_goes_down_after_one_that_cannot_be_reached(fleet: Balanced) -> None:
     """And the next run begins with it, though all others have to be well."""
     host, hook = fleet.hosts["web-1"], "/etc/apt/apt.conf.d/99deaf"
-    host.check_output(f'echo "{DEAF}" >{hook}')
+    host.check_output(f"echo '{DEAF}' >{hook}")
     with fleet.clients():
         done = fleet.run(playbook="playbooks/upgrade.yml")
         assert done.returncode != 0
