@@ -78,7 +78,6 @@ def test_no_other_host_goes_down_after_one_that_cannot_be_reached(fleet: Balance
         done = fleet.run(playbook="playbooks/upgrade.yml")
         assert done.returncode != 0
         assert "unreachable=1" in done.stdout
-        assert "web-1 has not come back; mend it before other hosts go down" in " ".join(done.stdout.split())
         assert done.stdout.count("Take out | Tell balancers to send nothing]") == 1
         run_inside(fleet.addresses["web-1"], f"rm {hook}; systemctl start ssh.service")
         wait_until(lambda: host.run("true").rc == 0)
