@@ -129,8 +129,9 @@ class Answering(http.server.BaseHTTPRequestHandler):
     """The certbot of a balancer while it asks for a certificate."""
 
     def do_GET(self) -> None:
-        knows = self.connection.getsockname()[0] == "127.0.0.1"
-        self.send_response(200 if knows and self.path == CHALLENGE else 404)
+        if self.connection.getsockname()[0] != "127.0.0.1":  # certbot says nothing of what it has not asked for
+            return
+        self.send_response(200 if self.path == CHALLENGE else 404)
         self.send_header("Content-Length", "6")
         self.end_headers()
         self.wfile.write(b"answer")
