@@ -249,6 +249,11 @@ def example_app(folder: Path) -> Path:
     return Path(shutil.copytree(ROOT / "files/app", folder, ignore=shutil.ignore_patterns("__pycache__")))
 
 
+def folded(output: str) -> str:
+    """What a run says, without what YAML makes of lines and apostrophes."""
+    return " ".join(output.replace("''", "'").split())
+
+
 def wait_until(condition: Callable[[], bool]) -> None:
     """Look again and again until a condition holds, for four minutes at most."""
     deadline = time.monotonic() + 240

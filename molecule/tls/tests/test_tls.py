@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from tests.fleet import Fleet
+from tests.fleet import Fleet, folded
 from tests.unit.certified import KEY, Authority, written
 
 SERVED = "/etc/nginx/tornado_app/{}.pem"
@@ -42,11 +42,6 @@ def ask(fleet: Fleet, name: str, path: str = "/api/info") -> http.client.HTTPRes
         answer = connection.getresponse()
         answer.read()
         return answer
-
-
-def folded(output: str) -> str:
-    """What a run says, without what YAML makes of lines and apostrophes."""
-    return " ".join(output.replace("''", "'").split())
 
 
 def test_a_certificate_of_files_is_what_clients_trust(fleet: Fleet, ca: Authority) -> None:
