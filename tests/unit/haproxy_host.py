@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 import os
 import socket
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,8 +18,9 @@ from ansible_collections.tornado_app.deploy.plugins.module_utils import haproxy 
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils import acme, balancer_rules
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.balancer import Given, Host, server, template_variables
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.setting_types import converted
+from tests.unit.asked import Asked
 from tests.unit.certified import issue
-from tests.unit.conftest import PATIENCE, held_ports, process, rendered, run_module, wait_until
+from tests.unit.conftest import held_ports, process, rendered, run_module, wait_until
 
 UNPACKED = ROOT / ".tools/haproxy"
 ROLE = ROOT / "roles/load_balancer"
@@ -136,7 +135,7 @@ def pair(name: str = "shop.example.com") -> str:
 SHOP = given("shop.example.com")
 
 
-class Balancer:
+class Balancer(Asked):
     """An HAProxy and its files, and a client."""
 
     def __init__(self, root: Path, program: Path, stack: ExitStack) -> None:
@@ -237,29 +236,6 @@ class Balancer:
         """Wait until these hosts are up, and no others."""
         wanted = {f"web-{number}" for number in up}
         wait_until(lambda: {name for name, state in self.states(backend).items() if state == "up"} == wanted, f"{wanted} to be up")
-
-    def ask(
-        self,
-        path: str = "/",
-        host: str = "shop.example.com",
-        method: str = "GET",
-        body: bytes | None = None,
-        source: str = "127.0.0.1",
-        **headers: str,
-    ) -> tuple[http.client.HTTPResponse, bytes]:
-        """One request on a connection of its own."""
-        with closing(http.client.HTTPConnection("127.0.0.1", self.port, PATIENCE, (source, 0))) as connection:
-            named = {key.replace("_", "-"): value for key, value in headers.items()}
-            connection.request(method, path, body=body, headers={"Host": host, **named})
-            answer = connection.getresponse()
-            return answer, answer.read()
-
-    def tell(self, path: str = "/", **arguments: Any) -> dict[str, Any]:
-        """What the host that got the request tells of it."""
-        answer, body = self.ask(path, **arguments)
-        assert answer.status == 200
-        found: dict[str, Any] = json.loads(body)
-        return found
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.unit.asked import Asked
 from tests.unit.conftest import PATIENCE, held_ports, listens, make_plan, process, relocated, run_module, wait_until
 from tests.unit.nginx_trees import nginx_tree
 from tests.unit.rendering import API, SHOP, nginx_files
@@ -129,7 +130,7 @@ def there(flag: str | Path) -> Iterator[None]:
         path.unlink()
 
 
-class Site:
+class Site(Asked):
     """A running nginx with the files of two apps, a Tornado process for each port of theirs but one, and a client.
 
     `changed` is text of nginx's files, and what is there instead; `settings` are more ones of apps; `brotli` is nginx's module.
@@ -216,29 +217,6 @@ class Site:
         lock = self.closing.with_name("run.lock")
         run_module("run_lock", path=str(lock), run="r-test")
         assert not run_module("static_files", apps=self.plan, run="r-test", lock=str(lock)).get("failed")
-
-    def ask(
-        self,
-        path: str = "/",
-        method: str = "GET",
-        host: str = "shop.example.com",
-        body: bytes | None = None,
-        source: str = "127.0.0.1",
-        **headers: str,
-    ) -> tuple[http.client.HTTPResponse, bytes]:
-        """One request on a connection of its own."""
-        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE, source_address=(source, 0))) as connection:
-            named = {key.replace("_", "-"): value for key, value in headers.items()}
-            connection.request(method, path, body=body, headers={"Host": host, **named})
-            answer = connection.getresponse()
-            return answer, answer.read()
-
-    def tell(self, path: str = "/", **arguments: Any) -> dict[str, Any]:
-        """What the process that got the request tells of it."""
-        answer, body = self.ask(path, **arguments)
-        assert answer.status == 200
-        found: dict[str, Any] = json.loads(body)
-        return found
 
     def raw(self, sent: bytes) -> bytes:
         """All that comes back for these bytes until nginx closes the connection."""
