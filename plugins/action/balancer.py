@@ -7,8 +7,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+from ansible.errors import AnsibleActionFail
+
 from ansible_collections.tornado_app.deploy.plugins.module_utils.haproxy import CERTIFICATES, HAPROXY, STATE_FILE
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils import acme, balancer
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.certificates import UnusableError
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.controller import Arguments, Result, Spec
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.inventory import InventoryAction
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.tls import source
@@ -67,5 +70,8 @@ class ActionModule(InventoryAction):
         way = source(site["tls"])
         if way != "files":
             return {"path": f"{CERTIFICATES}/{site['name']}.{way}.pem", "self_signed": site["names"], "force": way == "self_signed"}
-        content = self.pair(site["name"], site["tls"]).file()
+        try:
+            content = self.pair(site["name"], site["tls"]).file()
+        except UnusableError as problem:
+            raise AnsibleActionFail(str(problem)) from None
         return {"path": f"{CERTIFICATES}/{site['name']}.{hashlib.sha256(content.encode()).hexdigest()[:12]}.pem", "secret": content}

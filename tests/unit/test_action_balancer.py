@@ -208,9 +208,10 @@ def test_with_tls_passed_no_key_leaves_the_controller() -> None:
     assert "server web-1 web-1:8444 send-proxy-v2 check" in servers(handed["config"])
 
 
-def test_a_file_that_cannot_be_read_is_named(project: Path) -> None:
+@pytest.mark.parametrize("action", ["balancer", "balancer_shortfalls"])
+def test_a_file_that_cannot_be_read_is_named(project: Path, action: str) -> None:
     hosts = {"web-1": {"tornado_apps": {"shop": {**SHOP, "tls": {**PAIR, "certificate": "none.pem"}}}}}
-    assert refusal(hosts, None, project) == "tornado_apps.shop.tls.certificate none.pem is not there, on the controller"
+    assert refusal(hosts, None, project, action=action) == "tornado_apps.shop.tls.certificate none.pem is not there, on the controller"
 
 
 def test_a_certificate_that_no_client_would_take_is_refused_before_anything_changes(project: Path, loader: DataLoader) -> None:
