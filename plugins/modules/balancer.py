@@ -12,16 +12,6 @@ description:
   - Of an app only those names count that it has on each of its hosts. An app without C(server_names) is left out.
   - Fails with everything that cannot work, one line each, before anything of the host is touched.
 options:
-  hosts:
-    description: The hosts of the fleet.
-    type: list
-    elements: str
-    required: true
-  tls:
-    description: Where TLS ends, at the balancer (V(terminate)) or at the hosts (V(pass)).
-    type: str
-    choices: [terminate, pass]
-    default: terminate
   maxconn:
     description: Connections of clients at the same time.
     type: int
@@ -31,6 +21,7 @@ options:
     type: list
     elements: str
     default: []
+extends_documentation_fragment: [tornado_app.deploy.balanced]
 attributes:
   check_mode:
     description: Validates too where HAProxy is installed.

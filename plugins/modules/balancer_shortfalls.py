@@ -8,17 +8,7 @@ short_description: Look at what a balancer does not deliver
 description:
   - Asks the running HAProxy for all apps of the inventory, and looks at their certificates, with M(tornado_app.deploy.haproxy_info).
   - Changes nothing. Takes the options of M(tornado_app.deploy.balancer) that it needs.
-options:
-  hosts:
-    description: The hosts of the fleet.
-    type: list
-    elements: str
-    required: true
-  tls:
-    description: Where TLS ends, at the balancer (V(terminate)) or at the hosts (V(pass)).
-    type: str
-    choices: [terminate, pass]
-    default: terminate
+extends_documentation_fragment: [tornado_app.deploy.balanced]
 attributes:
   check_mode:
     support: full
