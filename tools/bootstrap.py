@@ -22,11 +22,18 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 TOOLS = ROOT / ".tools"
 # For the unit tests: package -> its program.
-UNPACKED = {"nginx": "usr/sbin/nginx", "logrotate": "usr/sbin/logrotate", "haproxy": "usr/sbin/haproxy"}
+UNPACKED = {
+    "nginx": "usr/sbin/nginx",
+    "logrotate": "usr/sbin/logrotate",
+    "haproxy": "usr/sbin/haproxy",
+    "redis-tools": "usr/bin/redis-check-rdb",  # called redis-server it is the server
+}
 LOAD = {"wrk": "usr/bin/wrk"}  # for a benchmark
 BROTLI = {"brotli": "usr/bin/brotli", "libnginx-mod-http-brotli-static": "usr/lib/nginx/modules/ngx_http_brotli_static_module.so"}
 # Theirs, which few machines have.
-LIBRARIES = re.compile(r"libpopt\w*|libbrotli\w*|libluajit-[\d.]+-\d|libjemalloc\w*|liblua[\d.]+-\d|libopentracing[\w-]*\d\w*")
+LIBRARIES = re.compile(
+    r"libpopt\w*|libbrotli\w*|libluajit-[\d.]+-\d|libjemalloc\w*|liblua[\d.]+-\d|libopentracing[\w-]*\d\w*|liblzf\w*|libatomic1"
+)
 # Which Debian packages this script installed here, for the farewell of `make demo-down`.
 INSTALLED = TOOLS / "debian-packages"
 REQUIREMENTS = ROOT / "requirements.txt"
