@@ -1,7 +1,8 @@
 """Requests a second and bytes, through nginx as Tornado's guide configures it and as the role does, with ports and with sockets.
 
 `make bench-http` starts a process for each CPU and nginx beside it, on this machine and without root. wrk asks each configuration in
-turn, several rounds of it; the table has the medians, and how many times as many requests as with the guide's configuration.
+turn, several rounds of it; the table has the medians, and how many times as many requests as with the guide's configuration. What
+the processes give when they are asked without nginx bounds the ratio: the client, nginx and they share the same processors.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class Page(web.RequestHandler):
 async def main():
     server = HTTPServer(web.Application([("/healthz", Health), ("/page", Page)], log_function=lambda handler: None))
     for place in sys.argv[1:]:
-        server.add_socket(netutil.bind_unix_socket(place)) if "/" in place else server.listen(int(place), "127.0.0.1")
+        server.add_socket(netutil.bind_unix_socket(place)) if "/" in place else server.listen(int(place), "127.0.0.1", reuse_port=True)
     await asyncio.Event().wait()
 
 asyncio.run(main())
@@ -97,6 +98,7 @@ http {{
 }}
 """
 WAYS = ("guide", "ports", "sockets")
+DIRECT = "no nginx"
 
 
 class Sample(NamedTuple):
@@ -149,8 +151,8 @@ def report(samples: Mapping[tuple[str, str], Sequence[Sample]]) -> str:
 def started(folder: Path, stack: ExitStack) -> dict[str, int]:
     """Start processes and nginx; the port of each way."""
     cpus = len(os.sched_getaffinity(0))
-    held = stack.enter_context(held_ports(cpus + len(WAYS)))
-    fronts = dict(zip(WAYS, held[cpus:], strict=True))
+    held = stack.enter_context(held_ports(cpus + len(WAYS) + 1))
+    fronts = dict(zip((*WAYS, DIRECT), held[cpus:], strict=True))
     settings = {"source": "app", "command": "{python} app.py {port}", "server_names": ["shop.example.com"], "processes": cpus}
     trees = {}
     for way in WAYS[1:]:
@@ -176,7 +178,7 @@ def started(folder: Path, stack: ExitStack) -> dict[str, int]:
     program = folder / "program.py"
     program.write_text(PROGRAM)
     for index in range(cpus):
-        stack.enter_context(process(sys.executable, program, str(held[index]), folder / f"{index}.sock"))
+        stack.enter_context(process(sys.executable, program, str(held[index]), str(fronts[DIRECT]), folder / f"{index}.sock"))
     for way, files in trees.items():
         (folder / way).mkdir(exist_ok=True)
         config = nginx_tree(folder / way, files, fronts[way])
@@ -189,8 +191,11 @@ def started(folder: Path, stack: ExitStack) -> dict[str, int]:
 def main() -> None:
     interruptible()
     version = sha512(SCRIPT.encode()).hexdigest()
-    urls = ("/healthz", "/page", *(f"/static/{name}?v={version}" for name in FILES))
-    samples: dict[tuple[str, str], list[Sample]] = {case: [] for case in product(urls, WAYS)}
+    cases = [
+        *product(("/healthz", "/page"), (*WAYS, DIRECT)),
+        *product((f"/static/{name}?v={version}" for name in FILES), WAYS),
+    ]
+    samples: dict[tuple[str, str], list[Sample]] = {case: [] for case in cases}
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         fronts = started(Path(name), stack)
         for _, (url, way) in product(range(ROUNDS), samples):

@@ -121,6 +121,19 @@ def test_a_host_that_dies_costs_what_was_in_flight_on_it_and_nothing_is_sent_twi
     assert len(found.failures) + wrong <= CLIENTS
 
 
+def test_a_host_that_refuses_connections_is_out_before_the_next_check(balancer: Balancer) -> None:
+    balancer.start_hosts(1)
+    dying = balancer.start_hosts(2)
+    balancer.start(TWO.replace("inter 1s fastinter 500ms", "inter 1h fastinter 1h"))
+    balancer.wait_for(1, 2)
+    dying.send_signal(signal.SIGKILL)
+    dying.wait()
+    with load(balancer) as found:
+        balancer.wait_for(1)
+    assert set(found.answers) == {("127.0.0.2", 200)}
+    assert found.failures == []
+
+
 def test_a_reload_costs_no_request_whatever_a_drained_host_would_answer(balancer: Balancer) -> None:
     """Clients keep their connections. The host is bad, so one request to it would show."""
     balancer.start_hosts(1, 2)
