@@ -52,7 +52,8 @@ options:
         required: true
         suboptions:
           timeout: {description: Seconds that open connections have., type: int, required: true}
-      stop_timeout: {description: Seconds between SIGTERM and SIGKILL., type: int, required: true}
+          signal: {description: "What tells processes to say goodbye, such as V(TERM); empty for a wait.", type: str, required: true}
+      stop_timeout: {description: Seconds between the signal that ends a process and SIGKILL., type: int, required: true}
       access_log: {description: nginx's log of the app., type: path, required: true}
       logs: {description: Directory of its processes' logs; empty when they are in the journal., type: str, required: true}
       cwd: {description: The link to its release., type: path, required: true}

@@ -14,15 +14,20 @@ class Health(TypedDict):
 
 
 class Drain(TypedDict):
-    """How a slot that is not live any more ends: ``timeout`` is seconds."""
+    """How a slot that is not live any more ends: ``timeout`` is seconds.
+
+    ``signal`` is what its processes are told by to say goodbye, such as TERM; empty when their connections are waited for.
+    """
 
     timeout: int
+    signal: str
 
 
 class Slot(TypedDict):
     """One of the two slots of an app. Paths are absolute but ``upstream_config``, which is relative to nginx's tree.
 
     ``logs`` is the directory of what its processes write; empty when the journal has it. ``logrotate`` says how large it grows.
+    ``stop_timeout`` is seconds between the signal that ends a process and SIGKILL.
     ``certificate`` is the file with which nginx serves its app over TLS; empty when it does not.
     """
 
@@ -83,7 +88,7 @@ SLOT: dict[str, dict[str, Any]] = {
     "health_url": _STR,
     "certificate": _STR,
     "health": {"type": "dict", "required": True, "options": {"path": _STR, "timeout": _INT}},
-    "drain": {"type": "dict", "required": True, "options": {"timeout": _INT}},
+    "drain": {"type": "dict", "required": True, "options": {"timeout": _INT, "signal": _STR}},
     "stop_timeout": _INT,
     "access_log": _PATH,
     "logs": _STR,

@@ -185,6 +185,7 @@ def record(app: App, slot: Slot, release: Release) -> dict[str, Any]:
         "python": f"{environment}/bin/python",
         "secrets": slot["secrets"],
         "addresses": slot["addresses"],
+        **({"goodbye": slot["drain"]["signal"]} if slot["drain"]["signal"] else {}),
         "environment": {
             "HOME": app["shared"],
             "LANG": "C.UTF-8",

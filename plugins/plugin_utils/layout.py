@@ -195,7 +195,7 @@ def _slots(name: str, settings: Mapping[str, Any], host: HostSettings, served: s
             health_url=prefix + health_path,
             health={"path": health_path if settings["strip_path"] else prefix + health_path, "timeout": settings["health"]["timeout"]},
             drain=settings["drain"],
-            stop_timeout=settings["stop_timeout"],
+            stop_timeout=settings["drain"]["timeout"] if settings["drain"]["signal"] else settings["stop_timeout"],
             access_log=f"/var/log/nginx/{name}.access.log",
             logs="" if settings["logs"] == "journal" else f"/var/log/{name}",
             cwd=f"{home}/slots/{slot}",

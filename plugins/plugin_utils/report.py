@@ -160,5 +160,7 @@ def summary(
 def _drain(drain: Mapping[str, Any] | None) -> str:
     if drain is None:
         return "-"
+    if drain["signal"]:
+        return f"by SIG{drain['signal']}"
     left = sum(drain["connections"].values())
     return f"{drain['elapsed']:.1f} s" + (f", {left} connections left" if left else "")

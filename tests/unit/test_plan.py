@@ -124,7 +124,7 @@ def test_an_apps_own_values_go_before_the_defaults_key_by_key() -> None:
     app = plan.plan({"shop": {**SHOP, "health": {"path": "/healthz"}, "stop_timeout": 3}}, DEFAULTS, HOST)["shop"]
     assert app["health"] == {"path": "/healthz", "timeout": 60}
     assert app["stop_timeout"] == 3
-    assert app["drain"] == {"timeout": 60}
+    assert app["drain"] == {"timeout": 60, "signal": ""}
 
 
 def test_types_are_converted() -> None:

@@ -128,8 +128,9 @@ def test_what_nginx_answers_wrongly_is_named(error: str) -> None:
 
 # What a run has made live
 
-DRAINED = {"drained": True, "connections": {}, "elapsed": 2.249}
-LEFT = {"drained": False, "connections": {"8000": 1, "8001": 2}, "elapsed": 60.0}
+DRAINED = {"drained": True, "connections": {}, "elapsed": 2.249, "signal": ""}
+LEFT = {"drained": False, "connections": {"8000": 1, "8001": 2}, "elapsed": 60.0, "signal": ""}
+TOLD = {"drained": False, "connections": {"8000": 9}, "elapsed": 0.0, "signal": "TERM"}
 Told = tuple[State, float | None, dict[str, Any] | None]
 
 
@@ -156,6 +157,11 @@ def test_a_summary_says_what_was_switched_when_and_how_it_drained() -> None:
         "web-22  shop  aaaaaaaaaaaa -> bbbbbbbbbbbb  2          0.3 s  03:04:06.373    60.0 s, 3 connections left",
         "shop: 1.25 s between the first and the last switch",
     ]
+
+
+def test_a_slot_that_was_told_has_no_connections_left_behind() -> None:
+    (_, row, _) = summary(web_1=(whole(), 1767323045.1239, TOLD))
+    assert row.endswith("  03:04:05.123    by SIGTERM")
 
 
 def test_the_first_release_comes_after_nothing_and_drains_nothing() -> None:

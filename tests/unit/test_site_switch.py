@@ -86,9 +86,8 @@ def test_drained_slot_has_no_connection(site: Site) -> None:
         site.tell()
 
     def drained(timeout: int) -> bool:
-        (shop,) = run_module("wait_for_drain", slots=[{**site.shop["slots"]["blue"], "drain": {"timeout": timeout}, "user": OWN["user"]}])[
-            "apps"
-        ]
+        blue = {**site.shop["slots"]["blue"], "drain": {"timeout": timeout, "signal": ""}, "user": OWN["user"]}
+        (shop,) = run_module("wait_for_drain", slots=[blue])["apps"]
         return bool(shop["drained"])
 
     assert not drained(0)

@@ -95,6 +95,17 @@ def test_slot_of_supervisord(plan: Plan) -> None:
             assert program["stdout_logfile_maxbytes"] == "0"
 
 
+def test_a_signal_says_goodbye_to_web_processes_alone() -> None:
+    """They have the time of a drain then; workers end as ever."""
+    shop = {"source": "app", "command": "{python} app.py {port}", "drain": {"timeout": 45, "signal": "USR1"}, "stop_timeout": 7}
+    app = make_plan({"shop": shop})["shop"]
+    slot = app["slots"]["blue"]
+    files = supervisord_files(app, WORKERS)
+    parser = sections(files[slot["config"]])
+    web, worker = (parser[f"program:{slot['group']}{kind}"] for kind in ("", "-worker"))
+    assert (web["stopsignal"], web["stopwaitsecs"], worker["stopsignal"], worker["stopwaitsecs"]) == ("USR1", "45", "TERM", "7")
+
+
 def test_workers_are_of_the_slots_own_group(plan: Plan) -> None:
     for app in plan.values():
         for slot in app["slots"].values():

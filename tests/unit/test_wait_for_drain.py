@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -45,7 +47,7 @@ def server(request: pytest.FixtureRequest, has_ipv6: bool) -> Iterator[Server]:
 
 def slot(*addresses: str, app: str = "shop", timeout: int = 0) -> dict[str, Any]:
     """A slot that listens there, with so many seconds for its connections."""
-    return make_slot(app, addresses=list(addresses), drain={"timeout": timeout}, user=OWN["user"])
+    return make_slot(app, addresses=list(addresses), drain={"timeout": timeout, "signal": ""}, user=OWN["user"])
 
 
 def drained(*addresses: str, timeout: int = 0, **options: Any) -> dict[str, Any]:
@@ -72,6 +74,21 @@ def test_deadline_passes(server: Server) -> None:
     server.connect()
     result = drained(server.address, "localhost:1", timeout=1, interval=0.05)
     assert (result["drained"], result["connections"]) == (False, {server.address: 2})
+
+
+def test_who_says_goodbye_on_a_signal_is_not_waited_for(server: Server, tmp_path: Path) -> None:
+    """As its processes were started, whatever the plan wants by now."""
+    server.connect()
+    record = tmp_path / "blue.json"
+    told = {**slot(server.address, timeout=int(PATIENCE)), "record": str(record)}
+    record.write_text(json.dumps({"goodbye": "TERM"}))
+    (found,) = run_module("wait_for_drain", slots=[told])["apps"]
+    assert (found["drained"], found["connections"], found["signal"]) == (False, {server.address: 1}, "TERM")
+    record.write_text(json.dumps({}))
+    wanted = {**told, "drain": {"timeout": 1, "signal": "TERM"}}
+    (found,) = run_module("wait_for_drain", slots=[wanted])["apps"]
+    assert (found["drained"], found["signal"]) == (False, "")
+    assert found["elapsed"] >= 1
 
 
 def test_a_connection_of_somebody_else_keeps_no_slot(server: Server) -> None:
