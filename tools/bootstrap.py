@@ -28,6 +28,7 @@ UNPACKED = {
     "haproxy": "usr/sbin/haproxy",
     "redis-tools": "usr/bin/redis-check-rdb",  # called redis-server it is the server
 }
+BROWSER = ["chromium", "fonts-dejavu-core"]
 LOAD = {"wrk": "usr/bin/wrk"}  # for a benchmark
 BROTLI = {"brotli": "usr/bin/brotli", "libnginx-mod-http-brotli-static": "usr/lib/nginx/modules/ngx_http_brotli_static_module.so"}
 # Theirs, which few machines have.
@@ -43,6 +44,7 @@ OLDEST_PYTHON = (3, 11)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--with-nginx", action="store_true", help="also unpack nginx and what else the unit tests run")
+    parser.add_argument("--with-browser", action="store_true", help="also install Chromium, which the tests drive")
     parser.add_argument("--with-wrk", action="store_true", help="also unpack wrk, which asks nginx in a benchmark")
     arguments = parser.parse_args()
     if sys.version_info < OLDEST_PYTHON:
@@ -53,7 +55,7 @@ def main() -> None:
     # Two runs may start side by side in one clone: the second waits, then finds all in place.
     with (TOOLS / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        install_debian_packages()
+        install_debian_packages([*needed_packages(), *(BROWSER if arguments.with_browser else [])])
         make_virtualenv()
         wanted = (UNPACKED | BROTLI if arguments.with_nginx else {}) | (LOAD if arguments.with_wrk else {})
         for package, program in wanted.items():
@@ -82,14 +84,14 @@ def needed_packages() -> list[str]:
     return packages
 
 
-def install_debian_packages() -> None:
+def install_debian_packages(needed: list[str]) -> None:
     listed = subprocess.run(
         ["dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\n"],
         check=True,
         capture_output=True,
         text=True,
     ).stdout.splitlines()
-    missing = [name for name in needed_packages() if f"{name} installed" not in listed]
+    missing = [name for name in needed if f"{name} installed" not in listed]
     if not missing:
         return
     say(f"Installing Debian packages: {' '.join(missing)}")

@@ -1,0 +1,44 @@
+"""Debian's Chromium, driven by Playwright: a visitor's own eyes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+CHROMIUM = "/usr/bin/chromium"
+# It looks for nobody's servers but the one of a page.
+QUIET = [
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """A browser without a window. As root, Chromium has no sandbox; it sees pages of this project alone."""
+    with sync_playwright() as playwright:
+        arguments = [*QUIET, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+class Window:
+    """A window of a visitor of their own, at a page; ``problems`` are what its console and its scripts complained of."""
+
+    def __init__(self, browser: Browser, url: str, **options: object) -> None:
+        self.problems: list[str] = []
+        context = browser.new_context(ignore_https_errors=True, **options)  # type: ignore[arg-type]
+        self.page: Page = context.new_page()
+        self.page.on("console", lambda message: self.problems.append(message.text) if message.type == "error" else None)
+        self.page.on("pageerror", lambda error: self.problems.append(str(error)))
+        self.page.goto(url)
