@@ -68,7 +68,11 @@ class ActionModule(CollectionAction):
                 problems += checks.supervisord_problems(host.apps, host.state, host.apps, host.name, "provision")
         self.refuse(problems)
         hosts = {host.name: self.installed(host, artifacts[host.name]) for host in fleet}
-        return {"any": any(own["new"] or own["environments"] for own in hosts.values()), "hosts": hosts}
+        return {
+            "any": any(own["new"] or own["environments"] for own in hosts.values()),
+            "hosts": hosts,
+            "warnings": releases.apart(fleet, artifacts),
+        }
 
     def installed(self, host: Host, artifacts: Mapping[str, Any]) -> Result:
         """What a host is to have of the releases that it shall run."""

@@ -11,6 +11,13 @@ import tomllib
 from ansible_collections.tornado_app.deploy.plugins.module_utils.procfile import Line, ProcfileError, processes
 from ansible_collections.tornado_app.deploy.plugins.module_utils.tree import Entry, SourceError
 
+WEBSOCKETS = re.compile(rb"\bWebSocketHandler\b")
+# Clients of what processes share: Redis and other brokers, databases that notify, and what is built on them.
+SHARED = re.compile(
+    rb"^\s*(from|import)\s+(aio_?pika|aiokafka|aiomqtt|aioredis|asyncpg|celery|confluent_kafka|coredis|kafka|kombu|nats|paho|pika|psycopg\d?"
+    rb"|pymongo|redis|socketio|valkey|zmq)\b",
+    re.MULTILINE,
+)
 RUNTIME = re.compile(r"python-(\d+\.\d+)(\.\d+)?")
 
 
@@ -44,6 +51,16 @@ def python(packed: Iterable[Entry]) -> str:
     if text and not match:
         raise SourceError(f"runtime.txt says {text!r}; it has the form python-3.12")
     return match[1] if match else ""
+
+
+def alone(packed: Iterable[Entry]) -> str:
+    """The file of Python that handles websockets, where no file imports what processes could share these by; else empty.
+
+    Visitors of different processes do not see each other then, unless the app needs nothing of the kind.
+    """
+    python_files = [entry for entry in packed if entry.path.endswith(".py") and not entry.target]
+    handlers = [entry.path for entry in python_files if WEBSOCKETS.search(entry.content)]
+    return "" if any(SHARED.search(entry.content) for entry in python_files) else min(handlers, default="")
 
 
 def dependencies(packed: Iterable[Entry]) -> list[str]:

@@ -105,6 +105,12 @@ commit:
   description: The commit that the source is at; empty when git does not know it.
   type: str
   returned: success
+alone:
+  description: A file that handles websockets, where no file of Python imports a client of Redis, another broker or a database by which
+    processes could share what their visitors say; empty otherwise.
+  type: str
+  returned: success
+  sample: chat.py
 """
 
 import hashlib
@@ -120,7 +126,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.archive import archive_entries
 from ansible_collections.tornado_app.deploy.plugins.module_utils.cache import CacheError, private
-from ansible_collections.tornado_app.deploy.plugins.module_utils.declared import dependencies, followed, procfile, python
+from ansible_collections.tornado_app.deploy.plugins.module_utils.declared import alone, dependencies, followed, procfile, python
 from ansible_collections.tornado_app.deploy.plugins.module_utils.text import valid
 from ansible_collections.tornado_app.deploy.plugins.module_utils.tree import Entry, SourceError, directory_entries
 
@@ -215,7 +221,12 @@ def main() -> None:
             raise SourceError(f"source {source} is empty: no file is left to deploy")
         release = release_id(packed)
         digest = requirements_digest(packed, module.params["requirements"], release)
-        says = {"processes": procfile(packed), "python": python(packed), "dependencies": [] if digest else dependencies(packed)}
+        says = {
+            "processes": procfile(packed),
+            "python": python(packed),
+            "dependencies": [] if digest else dependencies(packed),
+            "alone": alone(packed),
+        }
         private(dest, make=not module.check_mode)
         archive = dest / f"{release}.tar"
         changed = not archive.exists()

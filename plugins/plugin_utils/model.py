@@ -79,6 +79,7 @@ class Artifact(TypedDict):
     python: str
     version: str
     commit: str
+    alone: str
 
 
 class Change(TypedDict):

@@ -67,6 +67,22 @@ def artifacts_of(apps: Apps, results: Iterable[Mapping[str, Any]], root: str) ->
     return {name: built[source, version or "HEAD", requirements] for name, (source, version, requirements) in keys.items()}
 
 
+def apart(fleet: Fleet, artifacts: Mapping[str, Mapping[str, Artifact]]) -> list[str]:
+    """What an operator should hear of apps that get a new release, and whose visitors may not see each other: a sentence each."""
+    found: dict[str, str] = {}
+    for host in fleet:
+        for name, artifact in artifacts[host.name].items():
+            app, new = host.apps[name], artifact["release"] not in host.state["apps"][name]["releases"]
+            counts = [other.apps[name]["processes"] for other in fleet if name in other.apps]
+            if new and artifact["alone"] and sum(counts) > 1 and app["balance"] == "least_conn":
+                found[name] = (
+                    f"tornado_apps.{name}: {artifact['alone']} handles websockets, nothing imports a client of Redis or the like, and it "
+                    f"has {sum(counts)} processes in all. Visitors of one do not see those of another. If they should, share it by "
+                    "Redis, or give it processes: 1 on one host; balance: cookie keeps a client at its process; see docs/realtime.md"
+                )
+    return list(found.values())
+
+
 def wanted_releases(apps: Apps, artifacts: Mapping[str, Artifact], python: str) -> dict[str, Release]:
     """App -> the release that a deploy wants. ``python`` is the version of the host, for apps that name none."""
     found: dict[str, Release] = {}

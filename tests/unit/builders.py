@@ -85,7 +85,7 @@ OLD, WANTED = {"shop": release(A)}, {"shop": release(B)}
 def artifact(name: str = A, **given: Any) -> Artifact:
     """What build_artifact says of a source."""
     common = {"path": f"/cache/{name}.tar.gz", "size": 1000, "requirements_digest": "", "dependencies": [], "processes": {}}
-    return cast(Artifact, {"release": name, **common, "python": "", "version": "", "commit": "", **given})
+    return cast(Artifact, {"release": name, **common, "python": "", "version": "", "commit": "", "alone": "", **given})
 
 
 def line(*variables: str, mentions: tuple[str, ...] = (), problem: str = "") -> dict[str, Any]:

@@ -117,3 +117,19 @@ def test_local_paths_make_it_depend_on_the_release(source: Path, tmp_path: Path,
     before = requirements_digest(source, tmp_path)
     write(source, {"libs/mine/mine.py": "changed\n"})
     assert (requirements_digest(source, tmp_path) != before) == local
+
+
+@pytest.mark.parametrize(
+    ("files", "alone"),
+    [
+        ({"app.py": b"class Chat(WebSocketHandler): ..."}, "app.py"),
+        ({"b/chat.py": b"from tornado.websocket import WebSocketHandler", "app.py": b"import chat"}, "b/chat.py"),
+        ({"app.py": b"class Chat(WebSocketHandler): ...", "store.py": b"import os\nfrom redis.asyncio import Redis"}, ""),
+        ({"app.py": b"# rediscover\nclass Chat(WebSocketHandler): ..."}, "app.py"),
+        ({"app.py": b"import redis"}, ""),
+        ({"notes.md": b"a WebSocketHandler is what you need"}, ""),
+    ],
+)
+def test_websockets_that_no_other_process_hears_of_are_named(source: Path, tmp_path: Path, files: dict[str, bytes], alone: str) -> None:
+    write(source, {name: (content, False) for name, content in files.items()})
+    assert build(source, tmp_path / "dest")["alone"] == alone

@@ -1,6 +1,7 @@
 """What a fleet is built from, and what of it a host has already."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from tests.unit.builders import OLD, PLAN, SHOP_PLAN, WANTED, A, B, C, artifact,
 REQUIRING = {"shop": release(B, environment="f" * 12)}  # an environment that is not there
 
 
-def shop(**changed: str) -> App:
+def shop(**changed: Any) -> App:
     """The plan of shop with other settings."""
     return {**SHOP_PLAN, **changed}  # type: ignore[typeddict-item]  # a test gives settings that there are
 
@@ -92,6 +93,32 @@ def test_a_release_knows_its_python_and_the_lines_of_its_procfile() -> None:
     assert wanted["environment"] == releases.environment_digest("abc", "3.12")
     assert releases.wanted_releases({"shop": shop(python="3.13")}, {"shop": built}, "3.11")["shop"]["python"] == "3.13"
     assert releases.wanted_releases(PLAN, {"shop": {**built, "python": ""}}, "3.11")["shop"]["python"] == "3.11"
+
+
+@pytest.mark.parametrize(
+    ("app", "built", "told"),
+    [
+        ({}, {"alone": "chat.py"}, True),
+        ({"balance": "cookie"}, {"alone": "chat.py"}, False),
+        ({"processes": 1}, {"alone": "chat.py"}, False),
+        ({}, {"alone": ""}, False),
+        ({}, {"alone": "chat.py", "release": A}, False),
+    ],
+    ids=["apart", "sticky", "one process", "shared, or no websockets", "not new"],
+)
+def test_an_operator_hears_that_visitors_of_two_processes_do_not_see_each_other(
+    app: dict[str, Any], built: dict[str, Any], told: bool
+) -> None:
+    found = host(state(), apps={"shop": shop(**app)})
+    texts = releases.apart([found], {found.name: {"shop": artifact(B, **built)}})
+    assert [text.partition(":")[0] for text in texts] == ["tornado_apps.shop"] * told
+    assert all("chat.py handles websockets" in text and "processes: 1" in text for text in texts)
+
+
+def test_one_process_on_each_of_two_hosts_are_two() -> None:
+    fleet = [host(state(), name=name, apps={"shop": shop(processes=1)}) for name in ("web-1", "web-2")]
+    artifacts = {one.name: {"shop": artifact(B, alone="chat.py")} for one in fleet}
+    assert len(releases.apart(fleet, artifacts)) == 1
 
 
 def test_only_releases_that_are_missing_are_installed() -> None:
