@@ -1,6 +1,6 @@
 PYTHON ?= python3
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test parts test-crash test-rolling test-faults lint unit molecule lock docs bench-converge bench-fleet bench-switch bench-http bench-logs release clean setup
+.PHONY: help demo demo-down test parts test-crash test-rolling test-faults lint unit molecule lock docs bench-converge bench-fleet bench-switch bench-http bench-logs bench-sockets release clean setup
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Molecule keeps its state here: two clones of one name share none. Sockets stay where their paths are short.
@@ -57,6 +57,7 @@ unit: setup ## Unit tests of plugins, templates and the example app
 	$(TIMED) unit pytest --numprocesses=auto --dist=loadfile tests/unit files/app/tests
 
 molecule: setup ## The Molecule scenarios, or those in SCENARIOS="default ..."
+	@$(PYTHON) tools/bootstrap.py --with-browser
 	@python -m tools.scenarios $(SCENARIOS)
 
 LOCK := uv pip compile --quiet --upgrade --universal --python-version 3.11 --fork-strategy requires-python \
@@ -87,6 +88,12 @@ bench-http: setup ## Compare requests a second and bytes with the configuration 
 
 bench-logs: setup ## Compare requests a second with logs through supervisord and opened by the launcher; takes two minutes
 	@python -m bench.logs
+
+bench-sockets: setup ## Move ten thousand websockets by a deploy, and by a restart of the guide's configuration; takes ten minutes
+	@$(PYTHON) tools/bootstrap.py --with-nginx
+	@python -m pip install --quiet --require-hashes --no-deps --disable-pip-version-check --requirement bench/requirements.txt
+	@python -m bench.sockets
+	@python -m bench.sockets_plot
 
 release: setup ## Build the archive of the collection; version, tag and changelog have to agree
 	@python -m tools.release
