@@ -13,7 +13,6 @@ import random
 import secrets
 import signal
 import socket
-from collections.abc import Coroutine
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
@@ -24,6 +23,7 @@ from tornado.iostream import IOStream
 from tornado.options import define, options
 from tornado.websocket import WebSocketHandler
 
+from background import Background
 from base import CONTENT_SECURITY_POLICY, Base, NotFound, connection
 from board import BoardSocket, Home, Message, Messages, Name, Poll, Reactions
 from feed import Feed
@@ -65,7 +65,7 @@ class App(web.Application):
         self.redis = RedisStore(url, self.feed) if url else None
         self.store: Store = self.redis or MemoryStore(self.feed)
         self.changed = asyncio.Event()
-        self.tasks: list[asyncio.Task[None]] = []
+        self.background = Background()
         super().__init__(
             [
                 ("/", Home),
@@ -97,30 +97,24 @@ class App(web.Application):
 
     async def start(self) -> None:
         """Join the fleet, and follow the board where processes share one."""
-        self.begin(self.announce())
+        self.background.begin(self.announce())
         if self.redis:
-            self.begin(self.redis.run())
-            self.begin(keep_tally(self.redis, f"{self.identity['host']}:{self.identity['port']}"))
+            self.background.begin(self.redis.run())
+            self.background.begin(keep_tally(self.redis, f"{self.identity['host']}:{self.identity['port']}"))
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.redis.ready.wait(), FIRST_LOOK)
-
-    def begin(self, work: Coroutine[None, None, None]) -> None:
-        """Do something beside the requests, until this process leaves."""
-        task = asyncio.create_task(work)
-        task.add_done_callback(log_failure)
-        self.tasks.append(task)
+                async with asyncio.timeout(FIRST_LOOK):
+                    await self.redis.ready.wait()
 
     async def announce(self) -> None:
-        """Be on the map of the fleet, and show it to readers as it changes."""
-        shown: list[Event] = []
+        """Be on the map of the fleet, and take off who is silent."""
         while True:
+            self.feed.take(self.sign())
             with contextlib.suppress(UnavailableError):
                 await self.store.tell(self.sign())
-            if (processes := self.fleet()) != shown:
-                shown = processes
-                self.feed.take({"kind": "fleet", "processes": processes})
+            self.feed.show_fleet()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.changed.wait(), BEAT)
+                async with asyncio.timeout(BEAT):
+                    await self.changed.wait()
             self.changed.clear()
             await asyncio.sleep(BEAT / 10)  # many sockets may come and go in a moment
 
@@ -130,7 +124,7 @@ class App(web.Application):
 
     def fleet(self) -> list[Event]:
         """Return the processes of the fleet, this one as it is now."""
-        self.feed.fleet.take(self.sign())
+        self.feed.take(self.sign())
         return self.feed.fleet.processes()
 
     def hello(self) -> Event:
@@ -180,10 +174,7 @@ class App(web.Application):
 
     async def part(self) -> None:
         """Leave the fleet."""
-        for task in self.tasks:
-            task.cancel()
-        if self.tasks:
-            await asyncio.wait(self.tasks)
+        await self.background.end()
         with contextlib.suppress(UnavailableError):
             await self.store.tell(self.sign(gone=True))
         if self.redis:
@@ -231,12 +222,6 @@ class Static(web.StaticFileHandler):
     def set_default_headers(self) -> None:
         """Make browsers trust the content type."""
         self.set_header("X-Content-Type-Options", "nosniff")
-
-
-def log_failure(task: "asyncio.Task[None]") -> None:
-    """Log what ended a task that should not have ended."""
-    if not task.cancelled() and (error := task.exception()):
-        logging.error("a background task failed", exc_info=error)
 
 
 async def main() -> None:

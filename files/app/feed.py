@@ -73,6 +73,7 @@ class Feed:
         self.events: deque[Event] = deque(maxlen=LENGTH)
         self.last = START
         self.fleet = Fleet()
+        self.shown: list[Event] = []  # of the fleet, to readers
         self.state = "process"  # or redis; or away, while it is out of reach
         self.tally: Event = {}
         self.readers: set[Reader] = set()
@@ -82,7 +83,8 @@ class Feed:
         """Pass an event on, unless it was here before."""
         kind = event["kind"]
         if kind == "process":
-            self.fleet.take(event)
+            if self.fleet.take(event):
+                self.show_fleet()
             return
         if kind == "tally":
             self.tally = event
@@ -96,6 +98,12 @@ class Feed:
             self.wake()
         for reader in tuple(self.readers):
             reader.take(event)
+
+    def show_fleet(self) -> None:
+        """Show readers who is there, if that has changed."""
+        if (processes := self.fleet.processes()) != self.shown:
+            self.shown = processes
+            self.take({"kind": "fleet", "processes": processes})
 
     def become(self, state: str) -> None:
         """Tell readers where the board is kept now, if that has changed."""

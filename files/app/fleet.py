@@ -46,13 +46,13 @@ class Fleet:
         """Know nobody."""
         self.seen: dict[tuple[str, int], tuple[float, Event]] = {}
 
-    def take(self, event: Event) -> None:
-        """Hear a sign of life."""
+    def take(self, event: Event) -> bool:
+        """Hear a sign of life; tell whether it is news."""
         key = event["host"], event["pid"]
-        if event["gone"]:
-            self.seen.pop(key, None)
-        else:
+        _, before = self.seen.pop(key, (0, None))
+        if not event["gone"]:
             self.seen[key] = time.monotonic(), event
+        return event != before
 
     def processes(self) -> list[Event]:
         """List those that are alive, in an order that stays: by host, workers last."""

@@ -12,6 +12,7 @@ import socket
 
 from tornado.options import options
 
+from background import Background
 from feed import Feed
 from fleet import BEAT, identity, sign_of_life
 from jobs import TRIES, Jobs
@@ -34,21 +35,17 @@ async def work(jobs: Jobs, stop: asyncio.Event) -> None:
             if not failures:
                 logging.warning("Redis is out of reach: %s", problem)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), backoff(failures))
+                async with asyncio.timeout(backoff(failures)):
+                    await stop.wait()
             failures += 1
 
 
-async def show(store: RedisStore) -> None:
-    """Be on the map of the fleet, for as long as this runs."""
-    me = identity(socket.gethostname(), port=0)
-    try:
-        while True:
-            with contextlib.suppress(UnavailableError):
-                await store.tell(sign_of_life(me, "worker"))
-            await asyncio.sleep(BEAT)
-    finally:
+async def show(store: RedisStore, me: dict[str, object]) -> None:
+    """Be on the map of the fleet."""
+    while True:
         with contextlib.suppress(UnavailableError):
-            await store.tell(sign_of_life(me, "worker", gone=True))
+            await store.tell(sign_of_life(me, "worker"))
+        await asyncio.sleep(BEAT)
 
 
 async def main() -> None:
@@ -61,12 +58,13 @@ async def main() -> None:
         logging.warning("REDIS_URL is not set: there are no jobs; waiting for the end")
         await stop.wait()
         return
-    store = RedisStore(url, Feed())
-    shown = asyncio.create_task(show(store))
+    store, background, me = RedisStore(url, Feed()), Background(), identity(socket.gethostname(), port=0)
+    background.begin(show(store, me))
     logging.info("waiting for jobs, process %d", os.getpid())
     await work(Jobs(store), stop)
-    shown.cancel()
-    await asyncio.wait([shown])
+    await background.end()
+    with contextlib.suppress(UnavailableError):
+        await store.tell(sign_of_life(me, "worker", gone=True))
     await store.client.aclose()
     logging.info("stopped")
 

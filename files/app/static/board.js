@@ -89,7 +89,7 @@ function showWorkers(workers) {
 }
 
 function showTally({ visitors, by, at }) {
-  $("tally").textContent = `${plural(visitors, "visitor")} today, counted by ${by} at ${clock(at)}.`;
+  $("tally").textContent = !visitors ? "" : `${plural(visitors, "visitor")} today, counted by ${by} at ${clock(at)}.`;
 }
 
 /* Cursors, where others point. */
