@@ -10,6 +10,7 @@ import pytest
 
 import fleet
 import jobs
+from background import Background
 from feed import Feed
 from store import RedisStore
 from tally import once, tally
