@@ -154,7 +154,7 @@ class BoardSocket(WebSocketHandler):
         except ValueError:
             self.close(1008, "after is not the id of an event")
             return
-        self.visitor, self.cursor_at = known_visitor(self), 0.0
+        self.visitor, self.pointed, self.points = known_visitor(self), 0.0, False
         self.reader = Reader(events, after, self.too_slow)
         for moment in (self.application.hello(), {"kind": "fleet", "processes": self.application.fleet()}, feed.tally):
             if moment:
@@ -187,8 +187,8 @@ class BoardSocket(WebSocketHandler):
             valid = False
         if not valid:
             self.close(1008, "a list of two numbers from 0 to 1, or null, is what this takes")
-        elif self.visitor and (place is None or time.monotonic() > self.cursor_at + CURSOR_PAUSE):
-            self.cursor_at = time.monotonic()
+        elif self.visitor and (self.points if place is None else time.monotonic() > self.pointed + CURSOR_PAUSE):
+            self.pointed, self.points = time.monotonic(), place is not None
             with contextlib.suppress(UnavailableError):
                 await self.application.store.tell({"kind": "cursor", **self.visitor, "place": place})
 

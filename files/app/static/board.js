@@ -115,6 +115,7 @@ function showCursor({ who, name, place }) {
 let pointed = 0;
 
 function point(event) {
+  if (event.type === "pointerleave" && event.pointerType === "touch") return; // a finger leaves with each tap
   const now = performance.now();
   if (event.type === "pointermove" && now - pointed < CURSOR_MS.pause) return;
   pointed = now;

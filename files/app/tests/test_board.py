@@ -112,8 +112,9 @@ class BoardTest(AsyncHTTPTestCase):
         while len(application.feed.readers) < 2:
             await asyncio.sleep(0.01)
         numbers: list[int] = []
-        for number in range(1, 3000):
-            application.feed.take(message(number, "x" * 50_000))
+        for number in range(20, 3000, 20):
+            for one in range(number - 19, number + 1):
+                application.feed.take(message(one, "x" * 50_000))
             while len(numbers) < number:
                 heard = json.loads(await fast.read_message())
                 numbers += [order(event["id"])[0] for event in heard if "id" in event]
