@@ -29,9 +29,11 @@ def answers(port: int, *options: str) -> bool:
 @contextmanager
 def redis_server(folder: Path, port: int, *options: str) -> Iterator[subprocess.Popen[bytes]]:
     """Run a server on a port of loopback, with more options such as `--requirepass x`; its data is in a folder."""
+    program = TOOLS / "bin/redis-check-rdb"
+    assert program.exists(), f"{program} is missing: run `python3 tools/bootstrap.py --with-nginx`, which unpacks it"
     command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", "", *options]
     # The package has it under one name, and it goes by the name that it is called by.
-    server = subprocess.Popen(command, executable=TOOLS / "bin/redis-check-rdb", env=environment(), stdout=subprocess.DEVNULL)
+    server = subprocess.Popen(command, executable=program, env=environment(), stdout=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + PATIENCE
         while not answers(port):

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from tests.unit.loading import ROOT
+from ansible_collections.tornado_app.deploy.plugins.module_utils.procfile import processes
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils import plan, setting_types
 from tests.unit.builders import DEFAULTS, HOST
 
@@ -98,3 +99,13 @@ def test_upkeep_looks_at_all_hosts_before_the_first_one_goes_down(operation: str
 
 def test_a_mistyped_inventory_is_an_error() -> None:
     assert run("ansible-playbook", "site.yml", "-i", "prd", "--list-hosts").returncode != 0
+
+
+def test_inventories_start_the_example_app_as_its_procfile_does() -> None:
+    """Whoever copies it to a platform that reads the Procfile gets the same processes."""
+    started = processes((ROOT / "files/app/Procfile").read_text(encoding="utf-8"))
+    assert list(started) == ["web", "worker"]
+    files = [path for path in ROOT.glob("*/**/group_vars/tornado/main.yml") if not path.relative_to(ROOT).parts[0].startswith(".")]
+    apps = [app for path in files for app in (yaml.safe_load(path.read_text(encoding="utf-8")).get("tornado_apps") or {}).values()]
+    commands = {app["command"] for app in apps if app["source"] == "files/app"}
+    assert {command.format(python="python", port="$PORT") for command in commands} == {started["web"]["command"]}

@@ -1,118 +1,107 @@
 "use strict";
 
-const POLL_MS = 2000; // between two questions to /api/info
-const ROWS = 8; // answers listed
-const REMEMBERED = 60; // answers counted
-const LINES = 8; // messages shown
-const RETRY_MS = { first: 500, longest: 30000 }; // before the websocket is opened again
+/* The connection: a websocket that comes back, later each time, and never at the same moment as all the others; else long polls. */
 
-const $ = (id) => document.getElementById(id);
-const clock = (date) => date.toLocaleTimeString([], { timeStyle: "medium", hourCycle: "h23" });
+const RETRY_MS = { first: 500, longest: 15000, moved: 800 };
+const POLL_AFTER = 2; // failures in a row after which polls take over, between two attempts
+const POLL_MS = 40000; // a poll waits for 25 s
+const GOING_AWAY = 1001;
+
+const NOTICES = {
+  process: "There is no Redis: this board is that of one process, and ends with it.",
+  away: "Redis is out of reach: this is the board as this process last knew it, and nothing can be posted for the moment.",
+};
+
+let socket = null;
+let failures = 0;
+let me = {};
+
 const day = (date) => date.toLocaleString([], { dateStyle: "medium", timeStyle: "short", hourCycle: "h23" });
-
-/* The live panel: which process answers, again and again. */
-
-const answers = []; // newest first
-let release = null; // of the last answer
-
-async function ask() {
-  const at = new Date();
-  const begin = performance.now();
-  try {
-    const response = await fetch("/api/info", { cache: "no-store", signal: AbortSignal.timeout(10000) });
-    if (!response.ok) throw new Error(`status ${response.status}`);
-    const info = await response.json();
-    return { at, info, slot: info.slot || "none", ms: Math.round(performance.now() - begin) };
-  } catch (error) {
-    return { at, slot: "error", error: error.message };
-  }
-}
-
-function row({ at, info, slot, ms, error }) {
-  const tr = document.createElement("tr");
-  tr.dataset.slot = slot;
-  const cells = error ? [clock(at), "no answer", error, ""] : [clock(at), `:${info.port}`, info.release, `${ms} ms`];
-  for (const text of cells) tr.insertCell().textContent = text;
-  tr.cells[1].title = error ? "" : `process ${info.pid} on ${info.host}, slot ${slot}`;
-  tr.cells[2].title = cells[2];
-  return tr;
-}
 
 function say(text) {
   if ($("state").textContent !== text) $("state").textContent = text; // a status is read aloud when it changes
 }
 
-function show(answer) {
-  answers.unshift(answer);
-  answers.length = Math.min(answers.length, REMEMBERED);
-  $("answers").prepend(row(answer));
-  while ($("answers").rows.length > ROWS) $("answers").deleteRow(-1);
-  [...$("whirl").children].forEach((band, n) => {
-    if (!answers[n]) return;
-    band.dataset.slot = answers[n].slot;
-    band.dataset.shade = answers[n].info ? answers[n].info.port % 4 : 0; // neighbours differ
-  });
-  document.body.dataset.slot = answer.slot;
-  if (answer.error) return say("No answer, still trying");
-
-  const { info } = answer;
-  if (release && release !== info.release) say(`New release at ${clock(answer.at)}`);
-  else if (!$("state").textContent.startsWith("New release")) say("Serving");
-  release = info.release;
-  for (const element of document.querySelectorAll("[data-info]")) {
-    const value = info[element.dataset.info];
-    element.textContent = element.tagName === "TIME" ? day(new Date(value)) : value || "none";
+function showProcess(process) {
+  me = process;
+  document.body.dataset.slot = process.slot || "none";
+  for (const shown of document.querySelectorAll("[data-info]")) {
+    const value = process[shown.dataset.info];
+    shown.textContent = shown.tagName === "TIME" ? day(new Date(value)) : value || "none";
   }
-  const good = answers.filter((one) => one.info);
-  const processes = new Set(good.map((one) => `${one.info.host}:${one.info.port}`)).size;
-  $("share").textContent =
-    `${good.length} of ${answers.length} questions answered, by ${processes} process${processes === 1 ? "" : "es"}.`;
+}
+
+function showStore(store) {
+  $("notice").dataset.store = store;
+  $("notice").textContent = NOTICES[store] ?? "";
+}
+
+function take(event) {
+  if (event.id) takeEvent(event);
+  else if (event.kind === "hello") {
+    showProcess(event.process);
+    showStore(event.store);
+  } else if (event.kind === "store") showStore(event.state);
+  else if (event.kind === "fleet") showWorkers(showFleet(event.processes, me));
+  else if (event.kind === "tally") showTally(event);
+  else if (event.kind === "cursor") showCursor(event);
+}
+
+/* `hello` first: the fleet's map shows which process it came from. */
+function takeAll(events) {
+  for (const event of events.filter((one) => one.kind === "hello")) take(event);
+  for (const event of events.filter((one) => one.kind !== "hello")) take(event);
+}
+
+const after = () => (state.last ? `?after=${state.last}` : "");
+const served = (how) => say(`${how} ${me.host}:${me.port}`);
+
+function connect() {
+  socket = new WebSocket(`${location.origin.replace(/^http/, "ws")}/board${after()}`);
+  socket.onopen = () => {
+    failures = 0;
+  };
+  socket.onmessage = ({ data }) => {
+    takeAll(JSON.parse(data));
+    served("Live from");
+  };
+  socket.onclose = ({ code }) => {
+    failures += code === GOING_AWAY ? 0 : 1;
+    document.body.dataset.slot = code === GOING_AWAY ? document.body.dataset.slot : "error";
+    if (failures > POLL_AFTER) poll();
+    else if (code === GOING_AWAY) retry(Math.random() * RETRY_MS.moved, "Moving to another process");
+    else retry(delay(), "Connection lost, trying again");
+  };
+}
+
+const delay = () => (0.5 + Math.random() / 2) * Math.min(RETRY_MS.longest, RETRY_MS.first * 2 ** failures);
+
+function retry(ms, text) {
+  say(text);
+  setTimeout(connect, ms);
 }
 
 async function poll() {
-  if (!document.hidden) show(await ask());
-  setTimeout(poll, POLL_MS);
+  try {
+    const response = await fetch(`/api/poll${after()}`, { cache: "no-store", signal: AbortSignal.timeout(POLL_MS) });
+    if (!response.ok) throw new Error(`status ${response.status}`);
+    takeAll((await response.json()).events);
+    served("By long polls from");
+    setTimeout(connect, RETRY_MS.first); // perhaps a websocket opens now; if not, the next poll follows at once
+  } catch {
+    retry(delay(), "No answer, still trying");
+  }
 }
 
-/* The echo: a websocket that comes back, later each time, and never at the same moment as all the others. */
-
-let socket = null;
-let failures = 0;
-
-function connect() {
-  socket = new WebSocket(`${location.origin.replace(/^http/, "ws")}/ws`);
-  socket.onopen = () => {
-    failures = 0;
-    status("Connected. What you send comes back.", true);
-  };
-  socket.onmessage = ({ data }) => note("in", data);
-  socket.onclose = ({ code }) => {
-    const delay = (0.5 + Math.random() / 2) * Math.min(RETRY_MS.longest, RETRY_MS.first * 2 ** failures++);
-    status(`Closed (${code}), trying again in ${(delay / 1000).toFixed(1)} s.`, false);
-    setTimeout(connect, delay);
-  };
+function sendPlace(place) {
+  if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(place));
 }
 
-function status(text, open) {
-  $("socket").textContent = text;
-  $("echo").querySelector("button").disabled = !open;
+/* Opens another socket at once. */
+function again() {
+  socket.onclose = null;
+  socket.close();
+  connect();
 }
 
-function note(direction, text) {
-  const line = document.createElement("li");
-  line.className = direction;
-  line.textContent = text;
-  $("log").append(line);
-  while ($("log").children.length > LINES) $("log").firstChild.remove();
-}
-
-$("echo").addEventListener("submit", (event) => {
-  event.preventDefault();
-  if (socket.readyState !== WebSocket.OPEN) return;
-  note("out", $("message").value);
-  socket.send($("message").value);
-  $("message").value = "";
-});
-
-poll();
 connect();

@@ -16,12 +16,13 @@ from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import app
 import pytest
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 from tornado.httpserver import HTTPServer
 from tornado.testing import AsyncHTTPTestCase, bind_unused_port, gen_test
 from tornado.websocket import WebSocketClientConnection, websocket_connect
+
+import app
 
 HERE = Path(__file__).resolve().parents[1]
 PATIENCE = 30.0

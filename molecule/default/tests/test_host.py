@@ -32,7 +32,7 @@ def test_one_server_for_each_cpu_in_both_upstreams(root: Root, cpus: int) -> Non
 def test_supervisorctl_names_the_ports(root: Root, cpus: int) -> None:
     lines = root(f"{SANDBOXED} supervisorctl status").splitlines()
     web = [[f"shop-blue:{8000 + index}", "RUNNING"] for index in range(cpus)]
-    assert [line.split()[:2] for line in lines] == [*web, ["watchdog:watchdog.1", "RUNNING"]]
+    assert [line.split()[:2] for line in lines] == [*web, ["shop-blue:worker.1", "RUNNING"], ["watchdog:watchdog.1", "RUNNING"]]
 
 
 def test_live_processes_have_the_limit(root: Root, processes: Processes, nofile: int) -> None:

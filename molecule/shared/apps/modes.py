@@ -3,11 +3,12 @@
 import asyncio
 import socket
 
-from app import BODY_LIMIT, App
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets, bind_unix_socket
 from tornado.options import define, options
 from tornado.process import fork_processes
+
+from app import BODY_LIMIT, App
 
 define("mode", help="sockets, shared or fork")
 define("socket", default="", help="path of a unix socket")

@@ -12,8 +12,9 @@ from pathlib import Path
 if (Path.home() / "away").exists():
     sys.exit("the database is away")
 
-import app
 from tornado.options import options
+
+import app
 
 LEAKED: list[bytes] = []
 

@@ -6,9 +6,10 @@ On SIGTERM it dies at once, or goes on as if nothing had happened until it is ki
 import asyncio
 import signal
 
-from app import BODY_LIMIT, App
 from tornado.httpserver import HTTPServer
 from tornado.options import define, options
+
+from app import BODY_LIMIT, App
 
 define("on_sigterm", default="die", help="ignore or die")
 

@@ -1,0 +1,79 @@
+"""Redis is away: before a process starts, while it runs, and for a moment only."""
+
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.redis_server import redis_server
+from tests.running import Visitor, free_port, get, heard, redis_url, texts, wait_until, web
+
+
+@pytest.fixture
+def port_of_redis() -> int:
+    """Where it will be."""
+    return free_port()
+
+
+@pytest.fixture
+def ports(port_of_redis: int) -> Iterator[list[int]]:
+    """The ports of two processes, which have started without it."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(web(REDIS_URL=redis_url(port_of_redis)))[1] for _ in range(2)]
+
+
+def restarted(stack: ExitStack, folder: Path, port: int) -> "subprocess.Popen[bytes]":
+    """Run a Redis that keeps what it has confirmed."""
+    return stack.enter_context(redis_server(folder, port, "--appendonly", "yes", "--appendfsync", "always"))
+
+
+def connected(ports: list[int]) -> bool:
+    """Tell whether all processes have Redis."""
+    return all(get(port, "/healthz") == {"status": "ok", "redis": "connected"} for port in ports)
+
+
+def test_nothing_is_lost_or_doubled(ports: list[int], port_of_redis: int, tmp_path: Path) -> None:
+    """A process serves without Redis what it can, finds it by itself, and goes on over a restart with what was taken."""
+    ana, ben = (Visitor(port) for port in ports)
+    assert "Redis is out of reach" in ana.page
+    assert get(ports[0], "/healthz") == {"status": "ok", "redis": "out of reach"}
+    status, answer = ana.post("/api/board", text="too early", key="early")
+    assert status == 503
+    assert "was not taken" in answer["error"]
+    with ExitStack() as stack, ben.listen() as socket:
+        server = restarted(stack, tmp_path, port_of_redis)
+        wait_until(lambda: connected(ports))
+        taken = [str(number) for number in range(20)]
+        for number in taken[:10]:
+            ana.say(number, key=number)
+        server.send_signal(signal.SIGKILL)
+        server.wait()
+        assert ana.post("/api/board", text=taken[10], key=taken[10])[0] == 503
+        wait_until(lambda: get(ports[1], "/healthz")["redis"] == "out of reach")
+        assert texts(get(ports[1], "/api/board")["messages"]) == taken[:10]
+        restarted(stack, tmp_path, port_of_redis)
+        wait_until(lambda: connected(ports[:1]))
+        for number in taken[9:]:  # one of them again, for who has not heard that it was taken
+            ana.say(number, key=number)
+        events = heard(socket, lambda events: taken[-1] in texts(events))
+    assert texts(events) == taken
+    states = [event["state"] for event in events if event["kind"] == "store"]
+    assert states[-2:] == ["away", "redis"]
+
+
+def test_one_that_hangs_is_away(ports: list[int], port_of_redis: int, tmp_path: Path) -> None:
+    """A visitor gets an answer soon, and the page says what is wrong."""
+    with redis_server(tmp_path, port_of_redis) as server:
+        wait_until(lambda: connected(ports))
+        ana = Visitor(ports[0])
+        server.send_signal(signal.SIGSTOP)
+        try:
+            assert ana.post("/api/board", text="hello")[0] == 503
+            wait_until(lambda: get(ports[0], "/healthz")["redis"] == "out of reach")
+        finally:
+            server.send_signal(signal.SIGCONT)
+        wait_until(lambda: connected(ports))
+        ana.say("hello")
