@@ -29,6 +29,8 @@ POLL_SECONDS = 25.0
 """Seconds that a poll waits for news."""
 PAUSE = 0.05
 """Seconds between two messages to a socket, each with all that came meanwhile."""
+RATE = 4000
+"""Messages a second to all sockets of a process: the more there are, the more each message brings."""
 CURSOR_PAUSE = 0.1
 """Seconds between two positions of a visitor's cursor; what comes faster is left out."""
 LINK = re.compile(r"https?://[^\s<>\"']+")
@@ -171,7 +173,7 @@ class BoardSocket(WebSocketHandler):
         with contextlib.suppress(WebSocketClosedError):
             while True:
                 await self.write_message(json.dumps(await self.reader.batch()))
-                await asyncio.sleep(PAUSE)
+                await asyncio.sleep(max(PAUSE, len(self.application.feed.readers) / RATE))
 
     def too_slow(self) -> None:
         """Leave a reader behind for whom too much waits; it comes back with the last event that it has got."""
