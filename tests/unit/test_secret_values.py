@@ -22,17 +22,17 @@ def test_the_plan_has_the_names_alone() -> None:
 
 def test_each_app_gets_its_own_values_and_the_cookie_secret() -> None:
     apps = {"shop": {"secrets": {"TOKEN": "hunter2", "PIN": 42}}}
-    assert values.secret_values(planned(**apps["shop"]), apps, DEFAULTS, {"shop": "c"}) == {
+    assert values.secret_values(planned(**apps["shop"]), apps, DEFAULTS, {"shop": "c"}, {}) == {
         "shop": {"TOKEN": "hunter2", "PIN": "42", "COOKIE_SECRET": "c"}
     }
-    assert values.secret_values(planned(), {"shop": {}}, DEFAULTS, {"shop": "c"}) == {"shop": {"COOKIE_SECRET": "c"}}
+    assert values.secret_values(planned(), {"shop": {}}, DEFAULTS, {"shop": "c"}, {}) == {"shop": {"COOKIE_SECRET": "c"}}
 
 
 def test_defaults_are_for_all_apps() -> None:
     defaults = {**DEFAULTS, "secrets": {"TOKEN": "all"}}
     found = plan({"shop": SHOP, "api": {**SHOP, "port": 8500, "server_names": ["api.test"], "secrets": {"PIN": "1"}}}, defaults, HOST)
     given: dict[str, Any] = {"shop": {}, "api": {"secrets": {"PIN": "1"}}}
-    assert values.secret_values(found, given, defaults, {"shop": "c", "api": "c"}) == {
+    assert values.secret_values(found, given, defaults, {"shop": "c", "api": "c"}, {}) == {
         "shop": {"TOKEN": "all", "COOKIE_SECRET": "c"},
         "api": {"TOKEN": "all", "PIN": "1", "COOKIE_SECRET": "c"},
     }
@@ -40,9 +40,9 @@ def test_defaults_are_for_all_apps() -> None:
 
 def test_a_cookie_secret_of_the_operators_own_is_taken() -> None:
     mine = {"secrets": {"COOKIE_SECRET": "mine"}}
-    assert values.secret_values(planned(**mine), {"shop": mine}, DEFAULTS, {"shop": "c"}) == {"shop": {"COOKIE_SECRET": "mine"}}
+    assert values.secret_values(planned(**mine), {"shop": mine}, DEFAULTS, {"shop": "c"}, {}) == {"shop": {"COOKIE_SECRET": "mine"}}
     public = {"environment": {"COOKIE_SECRET": "mine"}}
-    assert values.secret_values(planned(**public), {"shop": public}, DEFAULTS, {"shop": "c"}) == {"shop": {}}
+    assert values.secret_values(planned(**public), {"shop": public}, DEFAULTS, {"shop": "c"}, {}) == {"shop": {}}
 
 
 def test_a_fleet_keeps_the_cookie_secret_that_it_has() -> None:
