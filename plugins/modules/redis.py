@@ -28,11 +28,13 @@ options:
     default: []
   maxmemory:
     description: Memory for data, a number of bytes or a size like C(512M).
-    type: raw
+    type: bytes
     required: true
   maxmemory_policy:
     description: What happens when that is used up, in the words of Redis.
     type: str
+    choices:
+      [noeviction, allkeys-lru, allkeys-lfu, allkeys-random, volatile-lru, volatile-lfu, volatile-random, volatile-ttl]
     default: noeviction
   maxclients:
     description: Connections at the same time.

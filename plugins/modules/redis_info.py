@@ -25,7 +25,7 @@ author: The tornado_app authors
 
 EXAMPLES = r"""
 - name: Ask Redis
-  tornado_app.deploy.redis_info:
+  tornado_app.deploy.redis_info: {}
   register: __redis_found
 """
 

@@ -23,7 +23,7 @@ author: The tornado_app authors
 
 EXAMPLES = r"""
 - name: Ask for the secret of Redis
-  tornado_app.deploy.redis_secret:
+  tornado_app.deploy.redis_secret: {}
   delegate_to: redis-1
   register: __tornado_app_redis_secret
   no_log: true

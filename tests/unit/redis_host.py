@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
+import grp
 import os
-import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -51,27 +50,17 @@ class RedisHost:
         more = {"directory": str(self.directory), "maxclients": 100, "maxmemory": 100_000_000, "maxmemory_policy": "noeviction"}
         return rendered("redis.conf.j2", **{**common, **more, **changed})
 
-    def configure(
-        self,
-        apps: Mapping[str, list[str]],
-        *,
-        absent: tuple[str, ...] = (),
-        pem: str = "",
-        pem_file: str = "c.pem",
-        unit: str = "[Service]\n",
-        **given: Any,
-    ) -> dict[str, Any]:
+    def configure(self, apps: Mapping[str, list[str]], *, absent: tuple[str, ...] = (), pem: str = "", **given: Any) -> dict[str, Any]:
         """Run the module for these apps; what is left of ``given`` goes to the template."""
-        options = {name: given.pop(name) for name in ("check", "addresses", "secret") if name in given}
-        certificate = {"certificate": str(self.directory / pem_file), "pem": pem} if pem else {}
+        options: dict[str, Any] = {name: given.pop(name) for name in ("check", "addresses", "secret", "unit") if name in given}
+        certificate: dict[str, Any] = {}
         if pem:
-            given["certificate"] = certificate["certificate"]
-        paths = {name: str(getattr(self, name)) for name in ("directory", "secret_file", "unit_file", "data", "program")}
-        common = {"server": "redis", "config": self.config(**given), "unit": unit, "users": dict(apps), "absent": list(absent)}
-        group = {"group": subprocess.check_output(["id", "-gn", getpass.getuser()], text=True).strip()}
-        return run_module(
-            "redis_config", **{"addresses": ["127.0.0.1"], "secret": FLEET, **common, **paths, **group, **certificate, **options}
-        )
+            given["certificate"] = str(self.directory / given.pop("pem_file", "c.pem"))
+            certificate = {"certificate": given["certificate"], "pem": pem}
+        paths: dict[str, Any] = {name: str(getattr(self, name)) for name in ("directory", "secret_file", "unit_file", "data", "program")}
+        common: dict[str, Any] = {"server": "redis", "config": self.config(**given), "users": dict(apps), "absent": list(absent)}
+        common |= {"group": grp.getgrgid(os.getegid()).gr_name, "addresses": ["127.0.0.1"], "secret": FLEET, "unit": "[Service]\n"}
+        return run_module("redis_config", **{**common, **paths, **certificate, **options})
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 import redis
 
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.setting_rules import REDIS_PATTERN
 from tests.unit.certified import authority
 from tests.unit.conftest import run_module, utils
 from tests.unit.redis_host import FLEET, RedisHost
 
 APPS = {"shop": ["shop:*"], "api": ["*"]}
 users = utils("redis_users")
-utils("redis")
 
 
 @pytest.fixture
@@ -137,6 +137,15 @@ def test_a_new_secret_is_brought_by_the_former_one(started: RedisHost) -> None:
     with pytest.raises(redis.exceptions.AuthenticationError):
         started.client("shop").ping()
     assert not started.configure(APPS, secret=new)["changed"]
+
+
+def test_every_character_of_a_pattern_is_taken_as_it_is(host: RedisHost) -> None:
+    """From the file, and by a running server."""
+    pattern = "".join(chr(code) for code in range(33, 127) if REDIS_PATTERN.fullmatch(chr(code)))
+    host.configure({"shop": [pattern]})
+    with host.running():
+        assert host.client(users.ADMIN).acl_getuser("shop")["keys"] == [f"~{pattern}"]
+        assert not host.configure({"shop": [pattern]})["changed"]
 
 
 def test_what_redis_refuses_leaves_its_files(started: RedisHost) -> None:

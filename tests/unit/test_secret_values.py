@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils import secret_values as values
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.plan import plan
 from tests.unit.builders import DEFAULTS, HOST, SHOP
@@ -76,3 +78,35 @@ def test_a_damaged_one_is_none(tmp_path: Path) -> None:
 
 def test_the_plan_says_where_it_is() -> None:
     assert planned()["shop"]["cookie_secret"] == "/etc/shop/cookie_secret"
+
+
+# The URL of Redis, where the fleet has one
+
+
+def with_redis(**settings: Any) -> dict[str, Any]:
+    return dict(plan({"shop": {**SHOP, **settings}}, DEFAULTS, {**HOST, "redis": True}))
+
+
+def test_an_app_gets_the_url_of_redis_by_its_name_in_the_plan() -> None:
+    found = with_redis()
+    assert (found["shop"]["secrets"], found["shop"]["redis"]) == (["COOKIE_SECRET", "REDIS_URL"], True)
+    given = values.secret_values(found, {"shop": {}}, DEFAULTS, {"shop": "c"}, {"shop": "redis://x"})
+    assert given == {"shop": {"COOKIE_SECRET": "c", "REDIS_URL": "redis://x"}}
+
+
+def test_an_app_whose_url_nobody_knows_has_none() -> None:
+    assert values.secret_values(with_redis(), {"shop": {}}, DEFAULTS, {"shop": "c"}, {}) == {"shop": {"COOKIE_SECRET": "c"}}
+
+
+@pytest.mark.parametrize(
+    ("own", "found"),
+    [
+        ({"secrets": {"REDIS_URL": "mine"}}, {"COOKIE_SECRET": "c", "REDIS_URL": "mine"}),
+        ({"environment": {"REDIS_URL": "mine"}}, {"COOKIE_SECRET": "c"}),
+        ({"redis_keys": []}, {"COOKIE_SECRET": "c"}),
+    ],
+)
+def test_an_url_of_its_own_stays_and_who_wants_none_gets_none(own: dict[str, Any], found: dict[str, str]) -> None:
+    made = with_redis(**own)
+    assert not made["shop"]["redis"]
+    assert values.secret_values(made, {"shop": own}, DEFAULTS, {"shop": "c"}, {"shop": "redis://fleet"}) == {"shop": found}
