@@ -29,6 +29,7 @@ class ActionModule(RedisAction):
 
     SPEC: ClassVar[Spec] = {
         "server": {"type": "str", "choices": ["redis", "valkey"], "required": True},
+        "state": {"type": "str", "choices": ["present", "checked"], "default": "present"},
         "hosts": {"type": "list", "elements": "str", "required": True},
         "bind": {"type": "list", "elements": "str", "default": []},
         "maxmemory": {"type": "bytes", "required": True},
@@ -43,6 +44,8 @@ class ActionModule(RedisAction):
         if not found:
             raise AnsibleActionFail("the group redis has no host")
         self.refuse([*self.redis_problems(arguments["hosts"]), *self.input_problems(arguments)])
+        if arguments["state"] == "checked":
+            return {}
         pem = self.redis_pair(found).file() if found.tls else ""
         server, users = arguments["server"], redis.patterns(self.patterns(arguments["hosts"]))
         common = {"server": server, "directory": CONFIG_DIRECTORY, "maxclients": arguments["maxclients"]}
@@ -54,7 +57,7 @@ class ActionModule(RedisAction):
             addresses=addresses,
             port=PORT,
             certificate=certificate,
-            socket=f"/run/{server}/tornado_app.sock",
+            run=f"/run/{server}",
             data=f"/var/lib/{server}",
             maxmemory=arguments["maxmemory"],
             maxmemory_policy=arguments["maxmemory_policy"],

@@ -11,6 +11,11 @@ description:
   - Takes apps, address, secret and TLS from the inventory, so that hosts count which this run leaves out or cannot reach.
   - Fails with everything that cannot work, one line each, before anything of the host is touched.
 options:
+  state:
+    description: With V(checked) it only fails with what cannot work, and asks no host.
+    type: str
+    choices: [present, checked]
+    default: present
   server:
     description: Which server the host has.
     type: str
@@ -61,7 +66,7 @@ RETURN = r"""
 restart:
   description: Whether the unit has to be restarted, or started.
   type: bool
-  returned: success
+  returned: success, unless O(state=checked)
 paths:
   description: The files that changed, or in check mode would.
   type: list

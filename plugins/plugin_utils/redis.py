@@ -87,8 +87,10 @@ def unasked(host: str, unknown: Sequence[str]) -> str:
 
 def line(host: str, found: Mapping[str, Any]) -> str:
     """Redis in the status; ``found`` is the result of redis_info."""
-    shortfalls = found.get("shortfalls", ["it does not answer"])
-    if not found.get("running"):
+    if "running" not in found:
+        return f"Redis on {host} cannot be asked: {found.get('msg', 'its host does not answer')}"
+    shortfalls = found["shortfalls"]
+    if not found["running"]:
         return f"Redis on {host} is down: {'; '.join(shortfalls)}"
     facts = [
         f"{found['version']}, up for {duration(found['uptime'])}",

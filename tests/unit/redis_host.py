@@ -35,7 +35,7 @@ class RedisHost:
 
     def __init__(self, root: Path, port: int) -> None:
         self.root, self.port = root, port
-        self.directory, self.data, self.socket = root / "redis", root / "data", root / "s.sock"
+        self.directory, self.data, self.socket = root / "redis", root / "data", root / "tornado_app.sock"
         self.secret_file, self.unit_file = root / "redis_secret", root / "unit.d/tornado_app.conf"
         self.data.mkdir()
         # The package has all programs under one name; a script is not in the way of how they are called.
@@ -46,8 +46,14 @@ class RedisHost:
 
     def config(self, **changed: Any) -> str:
         """The configuration, with other values of the template's."""
-        common = {"addresses": ["127.0.0.1"], "port": self.port, "certificate": "", "socket": str(self.socket), "data": str(self.data)}
-        more = {"directory": str(self.directory), "maxclients": 100, "maxmemory": 100_000_000, "maxmemory_policy": "noeviction"}
+        common = {"addresses": ["127.0.0.1"], "port": self.port, "certificate": "", "run": str(self.root), "data": str(self.data)}
+        more = {
+            "server": "redis",
+            "directory": str(self.directory),
+            "maxclients": 100,
+            "maxmemory": 100_000_000,
+            "maxmemory_policy": "noeviction",
+        }
         return rendered("redis.conf.j2", **{**common, **more, **changed})
 
     def configure(self, apps: Mapping[str, list[str]], *, absent: tuple[str, ...] = (), pem: str = "", **given: Any) -> dict[str, Any]:

@@ -136,6 +136,11 @@ def test_all_that_cannot_work_is_said_at_once() -> None:
     ]
 
 
+def test_what_is_only_checked_asks_no_host() -> None:
+    assert configure({**REDIS, **WEB}, state="checked") == {}
+    assert refusal({**REDIS, **WEB}, state="checked", maxclients=1)
+
+
 # TLS
 
 
@@ -248,11 +253,11 @@ def test_redis_is_a_line_of_the_status() -> None:
     assert line == (
         "Redis on redis-1: 7.0.15, up for 1d, 1.2 of 2048 MB, 12 clients, last snapshot 2026-11-21T06:38:18Z, log (AOF) written"
     )
-    assert redis.line("redis-1", {"unreachable": True}) == "Redis on redis-1 is down: it does not answer"
+    assert redis.line("redis-1", {"unreachable": True, "msg": "x"}) == "Redis on redis-1 cannot be asked: x"
     assert redis.line("redis-1", {"running": False, "shortfalls": ["x"]}) == "Redis on redis-1 is down: x"
     hosts = {**REDIS, "web-1": {"the_plan": test_actions.SHOP_PLANNED, "the_state": state()}}
     text = act("status", hosts, plan="the_plan", state="the_state", redis={"unreachable": True})["text"]
-    assert text.endswith("\n\nRedis on redis-1 is down: it does not answer")
+    assert text.endswith("\n\nRedis on redis-1 cannot be asked: its host does not answer")
 
 
 def test_no_result_of_the_action_has_the_secret() -> None:
