@@ -16,6 +16,7 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 ROLE = ROOT / "roles/tornado_app"
 BALANCER_ROLE = ROOT / "roles/load_balancer"
+REDIS_ROLE = ROOT / "roles/redis"
 PAGE = ROOT / "docs/variables.md"
 WIDTH = 120
 
@@ -25,6 +26,7 @@ MEANINGS = {
     "{{ [inventory_hostname, ansible_facts['fqdn']] + ansible_facts['all_ipv4_addresses'] }}": (
         "the host's inventory name, its fully qualified name and its IPv4 addresses"
     ),
+    "{{ ansible_facts['memtotal_mb'] // 2 }}M": "half of the host's memory",
 }
 
 HEAD = """\
@@ -46,6 +48,11 @@ BALANCER = """\
 ## Inputs of a balancer
 
 Of the role `load_balancer`, for the group `balancer`; [the edge](edge.md#a-balancer) says how it works.
+"""
+REDIS = """\
+## Inputs of Redis
+
+Of the role `redis`, for the one host of the group `redis`; [realtime](realtime.md#redis) says how it works.
 """
 APP = """\
 ## Keys of an app
@@ -71,9 +78,13 @@ def render() -> str:
     defaults = load("defaults/main.yml")
     inputs = [*section(specs["main"]["options"], {**defaults, "tornado_app_defaults": None})]
     keys = [*section(specs["app"]["options"], defaults["tornado_app_defaults"])]
-    options = load("meta/argument_specs.yml", BALANCER_ROLE)["argument_specs"]["main"]["options"]
-    balancers = [*section(options, {**dict.fromkeys(options, ""), **load("defaults/main.yml", BALANCER_ROLE)})]
-    return "\n".join([HEAD, HOST, *inputs, APP, *keys, BALANCER, *balancers]).rstrip("\n") + "\n"
+    return "\n".join([HEAD, HOST, *inputs, APP, *keys, BALANCER, *of_role(BALANCER_ROLE), REDIS, *of_role(REDIS_ROLE)]).rstrip("\n") + "\n"
+
+
+def of_role(role: Path) -> Iterator[str]:
+    """The entries of a role whose inputs need no default."""
+    options = load("meta/argument_specs.yml", role)["argument_specs"]["main"]["options"]
+    yield from section(options, {**dict.fromkeys(options, ""), **load("defaults/main.yml", role)})
 
 
 def load(path: str, role: Path = ROLE) -> Any:

@@ -71,7 +71,7 @@ class ActionModule(InventoryAction):
         if way != "files":
             return {"path": f"{CERTIFICATES}/{site['name']}.{way}.pem", "self_signed": site["names"], "force": way == "self_signed"}
         try:
-            content = self.pair(site["name"], site["tls"]).file()
+            content = self.pair(f"tornado_apps.{site['name']}.tls", site["tls"]).file()
         except UnusableError as problem:
             raise AnsibleActionFail(str(problem)) from None
         return {"path": f"{CERTIFICATES}/{site['name']}.{hashlib.sha256(content.encode()).hexdigest()[:12]}.pem", "secret": content}

@@ -9,7 +9,7 @@ from ansible_collections.tornado_app.deploy.plugins.module_utils.app import Apps
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils import acme, balancer_rules, checks
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.changes import Host
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.controller import Arguments, Result, Spec
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.inventory import InventoryAction
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.redis_inventory import RedisAction
 
 
 def was_touched(host: Host, lock: Mapping[str, Any]) -> bool:
@@ -17,7 +17,7 @@ def was_touched(host: Host, lock: Mapping[str, Any]) -> bool:
     return bool(lock["replaced"]) or lock["mark"] != host.state["host"]["lock_mark"]
 
 
-class ActionModule(InventoryAction):
+class ActionModule(RedisAction):
     """The action."""
 
     SPEC: ClassVar[Spec] = {
@@ -38,6 +38,7 @@ class ActionModule(InventoryAction):
         plans, fleet = self.of_each_host(arguments["plan"]), self.fleet(arguments["plan"], arguments["state"])
         problems: list[str] = []
         if operations & {"provision", "deploy", "restart", "rollback"}:  # who stops or starts apps does so where they can be reached
+            problems += self.redis_group_problems()
             problems += checks.missing_problems(missing, arguments["max_missing"], arguments["group"])
             for host in fleet:
                 problems += checks.host_problems(host.apps, host.state, plans[host.name]["host"])
@@ -51,6 +52,7 @@ class ActionModule(InventoryAction):
             problems += acme.shared_names({host.name: host.apps for host in fleet})
             problems += [problem for host in fleet for problem in self.of_certificates(host.apps)]
             problems += self.balancer_problems(arguments["group"])
+            problems += self.redis_problems(self.variables["groups"].get(arguments["group"], []))
         self.refuse(problems)
         locks = self.of_each_host(arguments["locked"]) if arguments["locked"] else {}
         return {

@@ -73,6 +73,6 @@ class ActionModule(CollectionAction):
         if tls["source"] != "files":
             return {"path": tls["served"], "self_signed": tls["names"], "force": tls["source"] == "self_signed"}
         try:
-            return {"path": tls["served"], "secret": self.pair(app["name"], tls).file()}
+            return {"path": tls["served"], "secret": self.pair(f"tornado_apps.{app['name']}.tls", tls).file()}
         except UnusableError as problem:
             raise AnsibleActionFail(str(problem)) from None

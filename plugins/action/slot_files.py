@@ -24,6 +24,7 @@ class ActionModule(CollectionAction):
         "settings": {"type": "raw"},
         "defaults": {"type": "dict", "default": {}},
         "cookie_secrets": {"type": "dict", "default": {}, "no_log": False},
+        "redis_urls": {"type": "dict", "default": {}, "no_log": False},
         "noted": {"type": "dict", "default": {}},
     }
 
@@ -49,7 +50,8 @@ class ActionModule(CollectionAction):
     def own_files(self, arguments: Arguments, slots: list[Slot]) -> dict[str, list[files.File]]:
         """App -> what its slot runs, with which secrets, and how it is supervised, as planned for its release."""
         apps, releases = arguments["plan"]["apps"], arguments["releases"]
-        secrets = secret_values(apps, arguments["settings"] or {}, arguments["defaults"], arguments["cookie_secrets"])
+        made = (arguments["cookie_secrets"], arguments["redis_urls"])
+        secrets = secret_values(apps, arguments["settings"] or {}, arguments["defaults"], *made)
         validate = self.value("__tornado_app_check_supervisord")
         found = {}
         for name, which in ((slot["app"], slot["name"]) for slot in slots):

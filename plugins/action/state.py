@@ -11,12 +11,13 @@ from typing import ClassVar, NamedTuple
 from ansible_collections.tornado_app.deploy.plugins.module_utils.app import App, Apps
 from ansible_collections.tornado_app.deploy.plugins.module_utils.sandbox import of_rotation
 from ansible_collections.tornado_app.deploy.plugins.module_utils.things import Thing
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils import acme, checks, things, tls
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils import acme, checks, redis, things, tls
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.certificates import UnusableError
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.changes import live_slots
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.controller import Arguments, CollectionAction, Result, Spec
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.controller import Arguments, Result, Spec
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.files import File, nginx_absent, noted_ports, watchdog_settings
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import Plan
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.redis_inventory import RedisAction
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.report import certificate_notes
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.secret_values import htpasswds
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.status_text import maintained, outdated
@@ -44,7 +45,7 @@ def own(path: str, content: str, app: App) -> File:
     return {"path": path, "content": content, "group": app["user"], "mode": "0640"}
 
 
-class ActionModule(CollectionAction):
+class ActionModule(RedisAction):
     """The action."""
 
     SPEC: ClassVar[Spec] = {
@@ -94,6 +95,7 @@ class ActionModule(CollectionAction):
         ports = noted_ports(apps, arguments["noted"], plan["absent"])
         check = self.value("__tornado_app_check_supervisord", __tornado_app_python=python)
         found = [Planned("own_file", name, {"path": f"{root}/{name}", "content": self.read(name)}) for name in arguments["own_files"]]
+        found += self.of_redis(root)
         found.append(Planned("ports", FACT, {"path": FACT, "content": ports}))
         for kind in ("service", "timer"):  # they rotate the logs of whichever app
             path = f"/etc/systemd/system/tornado_app-logs@.{kind}"
@@ -114,6 +116,13 @@ class ActionModule(CollectionAction):
             ]
             found += [Planned(kind, name, file) for kind, file in contents]
         return found
+
+    def of_redis(self, root: str) -> Iterator[Planned]:
+        """Whom apps trust with Redis. A file that cannot be read is a matter of what would bring it to the host."""
+        found = self.fleet_redis()
+        with suppress(UnusableError):
+            if found and (content := self.redis_ca(found)):
+                yield Planned("own_file", redis.CA, {"path": f"{root}/{redis.CA}", "content": content})
 
     def of_acme(self, apps: Apps, root: str) -> Iterator[Planned]:
         """What has certificates issued, where an app wants that."""
@@ -136,7 +145,7 @@ class ActionModule(CollectionAction):
         for name, app in apps.items():
             if app["tls"]["source"] == "files":
                 with suppress(UnusableError):
-                    found[name] = hashlib.sha256(self.pair(name, app["tls"]).certificates().encode()).hexdigest()
+                    found[name] = hashlib.sha256(self.pair(f"tornado_apps.{name}.tls", app["tls"]).certificates().encode()).hexdigest()
         return found
 
     def judged(self, arguments: Arguments, state: Result, python: str, files: Iterable[Planned]) -> Result:

@@ -31,27 +31,12 @@ _raw:
   elements: str
 """
 
-import ipaddress
-import socket
 from collections.abc import Mapping
 from typing import Any
 
-from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
 
-
-def resolved(host: str, address: str) -> set[str]:
-    """All addresses of what may be a name."""
-    try:
-        return {str(ipaddress.ip_network(address)).removesuffix("/32").removesuffix("/128")}
-    except ValueError:
-        pass
-    try:
-        return {str(found[4][0]) for found in socket.getaddrinfo(address, None, type=socket.SOCK_STREAM)}
-    except OSError as problem:
-        raise AnsibleError(
-            f"{address} has no address ({problem.strerror}): give {host} one in the inventory, by load_balancer_address or ansible_host"
-        ) from None
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.addresses import resolved
 
 
 class LookupModule(LookupBase):  # type: ignore[misc]  # Ansible carries no types
@@ -62,5 +47,6 @@ class LookupModule(LookupBase):  # type: ignore[misc]  # Ansible carries no type
         found: set[str] = set()
         for host in terms:
             own = variables["hostvars"][host]
-            found |= resolved(host, str(own.get("load_balancer_address") or own.get("ansible_host") or host))
+            address = str(own.get("load_balancer_address") or own.get("ansible_host") or host)
+            found |= resolved(host, address, "load_balancer_address")
         return sorted(found)

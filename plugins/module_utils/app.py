@@ -109,6 +109,7 @@ class App(TypedDict):
     tls: Tls
     environment: dict[str, str]
     secrets: list[str]  # the names alone
+    redis_keys: list[str]
     requirements: str
     static: str
     static_versions: str
@@ -143,6 +144,7 @@ class App(TypedDict):
     argv: list[str]
     reloader: list[str]
     cookie_secret: str
+    redis: bool  # whether its REDIS_URL is that of the fleet
     home: str
     releases: str
     assets: str

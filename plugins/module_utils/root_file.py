@@ -21,13 +21,14 @@ def text(path: Path) -> str | None:
     return found
 
 
-def is_own(path: Path, mode: int) -> bool:
-    """Whether a file belongs to root and has this mode."""
+def is_own(path: Path, mode: int, group: int = -1) -> bool:
+    """Whether a file belongs to root and a group, which is root's unless given, and has this mode."""
     found = path.lstat()
-    return (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (os.geteuid(), os.getegid(), mode)
+    wanted = (os.geteuid(), os.getegid() if group < 0 else group, mode)
+    return (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == wanted
 
 
-def install(path: Path, content: str | None, mode: int = PUBLIC) -> None:
+def install(path: Path, content: str | None, mode: int = PUBLIC, group: int = -1) -> None:
     """Put one file into place, whole or not at all; remove it when there is no content."""
     if content is None:
         path.unlink(missing_ok=True)
@@ -38,6 +39,7 @@ def install(path: Path, content: str | None, mode: int = PUBLIC) -> None:
         with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, SECRET), "w", encoding="utf-8") as stream:
             stream.write(content)
             stream.flush()
+            os.fchown(stream.fileno(), -1, group)
             os.fchmod(stream.fileno(), mode)
             os.fsync(stream.fileno())
         temporary.replace(path)

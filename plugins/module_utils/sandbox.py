@@ -73,6 +73,22 @@ def of_rotation() -> list[str]:
     return ["User=%i", "Group=%i", "UMask=0027", "PrivateDevices=yes", "RestrictAddressFamilies=AF_UNIX", *COMMON]
 
 
+def of_redis(name: str) -> list[str]:
+    """Of Redis, added to the distribution's unit; ``name`` is that of its server. What adds up there begins anew."""
+    return [
+        "UMask=0077",
+        "ReadWritePaths=",
+        f"ReadWritePaths=/var/lib/{name}",
+        "MemoryDenyWriteExecute=yes",
+        "PrivateDevices=yes",
+        "RestrictAddressFamilies=",
+        f"RestrictAddressFamilies={' '.join(NETWORK)}",
+        "SystemCallFilter=",
+        *COMMON,
+        "SystemCallFilter=~@privileged @resources",
+    ]
+
+
 def of_build(path: str, place: str, source: str, app: str) -> list[str]:
     """Of code that comes with what pip installs: a user that exists as long as the build, and writes at ``path`` alone.
 

@@ -51,6 +51,10 @@ options:
     description: App to the cookie secret of the fleet, see M(tornado_app.deploy.cookie_secrets).
     type: dict
     default: {}
+  redis_urls:
+    description: App to its URL of Redis, see M(tornado_app.deploy.redis_urls).
+    type: dict
+    default: {}
   noted:
     description: App to its port, as the host's local fact says it.
     type: dict
@@ -75,6 +79,7 @@ EXAMPLES = r"""
     settings: "{{ tornado_apps }}"
     defaults: "{{ tornado_app_defaults }}"
     cookie_secrets: "{{ __tornado_app_cookie_secrets.secrets }}"
+    redis_urls: "{{ __tornado_app_redis_urls }}"
   check_mode: true
   register: __tornado_app_compared
 
@@ -87,6 +92,7 @@ EXAMPLES = r"""
     settings: "{{ tornado_apps }}"
     defaults: "{{ tornado_app_defaults }}"
     cookie_secrets: "{{ __tornado_app_cookie_secrets.secrets }}"
+    redis_urls: "{{ __tornado_app_redis_urls }}"
     noted: "{{ __tornado_app_ports }}"
 
 - name: Remove the files of the drained slots

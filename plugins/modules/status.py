@@ -18,6 +18,10 @@ options:
     description: Name of the variable in which each host has the result of M(tornado_app.deploy.state).
     type: str
     required: true
+  redis:
+    description: The result of M(tornado_app.deploy.redis_info), where the fleet has Redis.
+    type: dict
+    default: {}
 attributes:
   check_mode:
     description: Does the same, since it changes nothing.
@@ -30,6 +34,7 @@ EXAMPLES = r"""
   tornado_app.deploy.status:
     plan: __tornado_app_plan
     state: __tornado_app_state
+    redis: "{{ __tornado_app_redis_looked | default({}) }}"
   run_once: true
   register: __tornado_app_status
 """
@@ -74,7 +79,7 @@ hosts:
           type: list
           elements: dict
 text:
-  description: The same as tables, for a person.
+  description: The same as tables, for a person, and a line for Redis.
   type: str
   returned: success
 msg:

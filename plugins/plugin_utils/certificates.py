@@ -63,8 +63,8 @@ def key_of(content: bytes) -> Any:
         raise UnusableError("has no private key in PEM, which begins with -----BEGIN PRIVATE KEY-----") from None
 
 
-def problems(where: str, pair: Pair, names: Iterable[str], now: datetime) -> Iterator[str]:
-    """What stands against a certificate for these names; ``where`` is the setting tls of an app."""
+def problems(where: str, pair: Pair, names: Iterable[str], now: datetime, whose: str = "server_names or redirect_names") -> Iterator[str]:
+    """What stands against a certificate for these names; ``where`` is its setting, ``whose`` that of the names."""
     first = pair.chain[0]
     if public(first.public_key()) != public(pair.key.public_key()):
         yield f"{where}.key is not the one of the certificate; it may belong to an earlier or a later one"
@@ -78,7 +78,7 @@ def problems(where: str, pair: Pair, names: Iterable[str], now: datetime) -> Ite
     if missing:
         covered = ", ".join(sorted(covered_names(first))) or "no name"
         yield (
-            f"{where}.certificate is not for {', '.join(missing)} of server_names or redirect_names, but for {covered}; "
+            f"{where}.certificate is not for {', '.join(missing)} of {whose}, but for {covered}; "
             "get one for all of them, or leave these names out"
         )
     yield from chain_problems(where, pair.chain)

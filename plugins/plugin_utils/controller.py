@@ -125,12 +125,12 @@ class CollectionAction(ActionBase):  # type: ignore[misc]  # Ansible carries no 
         if not tls["certificate"]:
             return []
         try:
-            return list(problems(f"tornado_apps.{app}.tls", self.pair(app, tls), names, datetime.now(UTC)))
+            return list(problems(f"tornado_apps.{app}.tls", self.pair(f"tornado_apps.{app}.tls", tls), names, datetime.now(UTC)))
         except UnusableError as problem:
             return [str(problem)]
 
-    def pair(self, app: str, tls: Mapping[str, Any]) -> Pair:
-        """The certificate and the key that an app names; raises UnusableError, with the setting, where they are none."""
+    def pair(self, where: str, tls: Mapping[str, Any]) -> Pair:
+        """The certificate and the key that a setting names; raises UnusableError, with the setting, where they are none."""
         found = {}
         readers: tuple[tuple[str, str, Callable[[bytes], Any]], ...] = (
             ("chain", "certificate", chain_of),
@@ -141,7 +141,7 @@ class CollectionAction(ActionBase):  # type: ignore[misc]  # Ansible carries no 
             try:
                 found[part] = parsed(self.controller_file(path))
             except UnusableError as problem:
-                raise UnusableError(f"tornado_apps.{app}.tls.{setting} {path} {problem}") from None
+                raise UnusableError(f"{where}.{setting} {path} {problem}") from None
         return Pair(**found)
 
     def controller_file(self, path: str) -> bytes:

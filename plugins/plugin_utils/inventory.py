@@ -1,8 +1,8 @@
-"""What the inventory says of the hosts of the fleet, whether or not a run reaches them: for actions that know of balancers."""
+"""What the inventory says of the hosts of the fleet, whether or not a run reaches them: for actions."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from ansible.errors import AnsibleError
@@ -21,14 +21,18 @@ INPUTS = """[
 ]"""
 APPS = "tornado_apps | default({}) | list"
 SETTINGS = ("server_names", "redirect_names", "path", "proxy_read_timeout", "tls", "balance")
-DEFAULTS = {key: APP_OPTIONS[key].get("default", []) for key in SETTINGS}
-OWN, GIVEN = (f"[{', '.join(f'{which}.{key} | default(none)' for key in SETTINGS)}]" for which in ("tornado_apps[app]", "defaults"))
-APP = f"[tornado_apps[app].state | default('present', true), {OWN}, {GIVEN}]"
+
+
+def asked(keys: Iterable[str]) -> str:
+    """The expression for an app's state, its own settings of these keys, and the defaults that the inventory has of them."""
+    own, given = (f"[{', '.join(f'{which}.{key} | default(none)' for key in keys)}]" for which in ("tornado_apps[app]", "defaults"))
+    return f"[tornado_apps[app].state | default('present', true), {own}, {given}]"
 
 
 def given(key: str, own: Any, default: Any) -> Any:
     """A setting of an app, over its default in the inventory and that of the role. That of its names is a host's own."""
-    default = merged(DEFAULTS[key], default) if default is not None and key != "server_names" else DEFAULTS[key]
+    usual = APP_OPTIONS[key].get("default", [])
+    default = merged(usual, default) if default is not None and key != "server_names" else usual
     return default if own is None else merged(default, own)
 
 
@@ -53,15 +57,25 @@ class InventoryAction(CollectionAction):
         """What the inventory says of a host, whether or not this run has been there."""
         variables = self.inventory(name)
         inputs = self.said(INPUTS, f"the ports or trusted proxies of {name}", variables)
-        apps: dict[str, balancer.Given] = {}
-        for app in self.said(APPS, f"tornado_apps of {name}", variables):
-            known = {**variables, "app": app, "defaults": variables.get("tornado_app_defaults", {})}
-            state, own, defaults = self.said(APP, f"tornado_apps.{app} of {name}", known)
-            if state != "absent":
-                settings, problems = converted(f"tornado_apps.{app}", dict(zip(SETTINGS, map(given, SETTINGS, own, defaults), strict=True)))
-                self.refuse(f"{problem}, on {name}" for problem in problems)
-                apps[str(app)] = cast(balancer.Given, settings)
+        apps = cast(dict[str, balancer.Given], self.apps(name, SETTINGS))
         return balancer.Host(name, self.address(name), apps, *inputs)
+
+    def listed(self, name: str) -> list[str]:
+        """The apps that the inventory lists for a host, also those that are to be absent."""
+        return [str(app) for app in self.said(APPS, f"tornado_apps of {name}", self.inventory(name))]
+
+    def apps(self, name: str, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """App -> its settings of these keys, of all that a host is to have."""
+        variables = self.inventory(name)
+        found: dict[str, dict[str, Any]] = {}
+        for app in self.listed(name):
+            known = {**variables, "app": app, "defaults": variables.get("tornado_app_defaults", {})}
+            state, own, defaults = self.said(asked(keys), f"tornado_apps.{app} of {name}", known)
+            if state != "absent":
+                settings, problems = converted(f"tornado_apps.{app}", dict(zip(keys, map(given, keys, own, defaults), strict=True)))
+                self.refuse(f"{problem}, on {name}" for problem in problems)
+                found[app] = settings
+        return found
 
     def said(self, expression: str, what: str, variables: Mapping[str, Any]) -> Any:
         """The value of an expression among variables of a host."""

@@ -13,6 +13,7 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.tornado_app.deploy.plugins.module_utils import sandbox
 from ansible_collections.tornado_app.deploy.plugins.module_utils.app import Tls
 from ansible_collections.tornado_app.deploy.plugins.module_utils.nginx import OWN_FILES
+from ansible_collections.tornado_app.deploy.plugins.module_utils.redis_url import REDIS_URL
 from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import Slot
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils import tls
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import Absent, HostSettings
@@ -214,6 +215,12 @@ def _slots(name: str, settings: Mapping[str, Any], host: HostSettings, served: s
     }
 
 
+def _made_secrets(settings: Settings, host: HostSettings) -> list[str]:
+    """The secret variables that an app does not give itself, and gets."""
+    made = [COOKIE_SECRET, *([REDIS_URL] if host["redis"] and settings["redis_keys"] else [])]
+    return [name for name in made if name not in settings["environment"] and name not in settings["secrets"]]
+
+
 def planned(name: str, settings: Settings, host: HostSettings, own_tls: Tls) -> Any:
     """An app on a host; ``own_tls`` is TLS as the plan has it."""
     home, etc, run = f"/srv/{name}", f"/etc/{name}", f"/run/{name}"
@@ -236,7 +243,8 @@ def planned(name: str, settings: Settings, host: HostSettings, own_tls: Tls) -> 
         "reloader": _reloader(name, settings, host["root"]),
         "static": "" if settings["debug"] else settings["static"],
         "environment": {str(key): str(value) for key, value in settings["environment"].items()},
-        "secrets": sorted({*settings["secrets"], *([] if COOKIE_SECRET in settings["environment"] else [COOKIE_SECRET])}),  # no values
+        "secrets": sorted({*settings["secrets"], *_made_secrets(settings, host)}),  # no values
+        "redis": REDIS_URL in _made_secrets(settings, host),
         **of_site(settings),
         "cookie_secret": f"{etc}/cookie_secret",
         "home": home,

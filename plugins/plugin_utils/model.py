@@ -32,6 +32,7 @@ class HostSettings(TypedDict):
     proxy_port: int
     proxy_tls_port: int
     tls_at_balancer: bool
+    redis: bool
     inputs: dict[str, Any]
 
 

@@ -21,17 +21,18 @@ WAYS_OUT = {
 }
 
 
-def shortfalls(plan: Plan, state: State, health: Mapping[str, Any], nginx: Mapping[str, Any]) -> list[str]:
-    """What of the plan a host does not deliver. ``health`` is the result of wait_for_health, ``nginx`` that of probe_nginx."""
+def shortfalls(plan: Plan, state: State, health: Mapping[str, Any], nginx: Mapping[str, Any], redis: Mapping[str, Any]) -> list[str]:
+    """What of the plan a host does not deliver. ``health`` is the result of wait_for_health, ``nginx`` that of probe_nginx,
+    ``redis`` that of redis_ping, which is skipped where no app has it."""
     found = [*_nginx_shortfalls(plan["apps"], state["host"])]
     for name, app in plan["apps"].items():
         found += _app_shortfalls(app, state["apps"][name])
-    for result, what in ((health, "apps"), (nginx, "answers")):
-        if what not in result:  # the module broke
+    for result, what in ((health, "apps"), (nginx, "answers"), (redis, "answers")):
+        if what not in result and not result.get("skipped"):  # the module broke
             found.append(f"cannot be verified: {result.get('module_stderr') or result.get('msg')}")
     for app_health in health.get("apps", []):
         found += [f"{process['name']}: {process['error']}" for process in app_health["processes"] if not process["healthy"]]
-    found += [answer["error"] for answer in nginx.get("answers", []) if answer["error"]]
+    found += [answer["error"] for result in (nginx, redis) for answer in result.get("answers", []) if answer["error"]]
     return [f"{plan['host']['name']}: {finding}" for finding in found]
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ansible_collections.tornado_app.deploy.plugins.module_utils.redis_url import REDIS_URL
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.layout import COOKIE_SECRET
 
 BYTES = 32  # as many as Tornado's documentation makes one of
@@ -36,11 +37,17 @@ def htpasswds(plan: Mapping[str, Mapping[str, Any]], apps: Mapping[str, Any], de
 
 
 def secret_values(
-    plan: Mapping[str, Mapping[str, Any]], apps: Mapping[str, Any], defaults: Mapping[str, Any], cookies: Mapping[str, str]
+    plan: Mapping[str, Mapping[str, Any]],
+    apps: Mapping[str, Any],
+    defaults: Mapping[str, Any],
+    cookies: Mapping[str, str],
+    redis: Mapping[str, str],
 ) -> dict[str, dict[str, str]]:
-    """App -> variable -> value, for each name that the plan has."""
+    """App -> variable -> value, for each name that the plan has; ``redis`` is app -> URL, and an app whose URL nobody knows has none."""
     found = {}
     for name, app in plan.items():
-        values = {COOKIE_SECRET: cookies[name], **defaults["secrets"], **(apps[name].get("secrets") or {})}
-        found[name] = {variable: str(values[variable]) for variable in app["secrets"]}
+        made = {COOKIE_SECRET: cookies[name], **({REDIS_URL: redis[name]} if name in redis else {})}
+        values = {**made, **defaults["secrets"], **(apps[name].get("secrets") or {})}
+        unknown = {REDIS_URL} - values.keys()
+        found[name] = {variable: str(values[variable]) for variable in app["secrets"] if variable not in unknown}
     return found

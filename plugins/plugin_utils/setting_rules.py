@@ -20,6 +20,8 @@ DEVICE = re.compile(r"/dev(/(?!\.{1,2}(/|$))[A-Za-z0-9._+-]+)+")
 # What root, systemd and the role read and write, and what no unit of an app can see.
 SYSTEM_DIRECTORIES = frozenset(["bin", "boot", "dev", "etc", "home", "lib", "lib64", "proc", "root", "run", "sbin", "sys", "usr"])
 ROLES_DIRECTORIES = ("/opt/tornado_app", "/var/lib/tornado_app", "/var/log", "/var/spool")
+# Redis reads neither quotes nor backslashes of its file of users as they are.
+REDIS_PATTERN = re.compile(r"[A-Za-z0-9_.:/{}*?^\[\]|@#+=,-]+")
 NGINX_SIZE = re.compile(r"\d+[kKmMgG]?")
 
 App = Mapping[str, Any]
@@ -126,6 +128,11 @@ RULES: tuple[tuple[str, Predicate, str], ...] = (
         "sandbox.devices",
         lambda value, _: not all(DEVICE.fullmatch(path) for path in value),
         "is {value}: device files are needed, like /dev/ttyUSB0",
+    ),
+    (
+        "redis_keys",
+        lambda value, _: not all(REDIS_PATTERN.fullmatch(pattern) for pattern in value),
+        "is {value}: patterns of Redis are needed, like shop:*, without spaces, quotes and backslashes; an empty list for none",
     ),
     *((setting, _outside, "{value!r} is not a valid relative path inside the source") for setting in ("requirements", "static")),
 )

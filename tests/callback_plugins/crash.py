@@ -15,7 +15,8 @@ from typing import Any
 from ansible.plugins.callback import CallbackBase
 
 CONTROLLER = {f"ansible.builtin.{name}" for name in ("assert", "debug", "fail", "include_tasks", "set_fact", "validate_argument_spec")} | {
-    f"tornado_app.deploy.{name}" for name in ("changes", "check", "cookie_secrets", "plan", "releases", "status", "summary", "verdict")
+    f"tornado_app.deploy.{name}"
+    for name in ("changes", "check", "cookie_secrets", "plan", "redis_urls", "releases", "status", "summary", "verdict")
 }
 
 DOCUMENTATION = """

@@ -40,6 +40,7 @@ HOST: HostSettings = {
     "proxy_port": 0,
     "proxy_tls_port": 0,
     "tls_at_balancer": False,
+    "redis": False,
     "inputs": {},
 }
 DEFAULTS: dict[str, Any] = {

@@ -122,6 +122,7 @@ def make_plan(apps: Settings, *, cpus: int = 1, nofile: int = 4096, stride: int 
         "proxy_port": 0,
         "proxy_tls_port": 0,
         "tls_at_balancer": False,
+        "redis": False,
     }
     found: Plan = plugin("plugin_utils", "plan").plan(apps, defaults, host)
     return found

@@ -111,6 +111,18 @@ def test_what_is_compared_is_what_would_be_written_now_whatever_the_slot_has() -
     assert "shop-blue-worker" in files[blue["config"]]["content"]
 
 
+def test_another_url_of_redis_is_another_secret_of_the_live_slot() -> None:
+    """So a changed password or address is a difference, as is Redis itself when it comes."""
+    plan = planned(SETTINGS, redis=True)
+    live = live_slots(plan, state())
+    blue = SECRET["shop"]["slots"]["blue"]
+    with_url, without = (
+        slot_files({"paths": []}, plan=plan, state="compared", slots=live, redis_urls=urls).files()[blue["secrets"]]["secret"]
+        for urls in ({"shop": "redis://shop:pw@10.0.0.9:6379/0"}, {})
+    )
+    assert json.loads(with_url) == {**json.loads(without), "REDIS_URL": "redis://shop:pw@10.0.0.9:6379/0"}
+
+
 def test_of_a_slot_that_goes_nothing_stays_but_its_link() -> None:
     """The app can write where its logs are, so they are removed in another way."""
     handed = slot_files({"changed": True}, {"changed": False}, state="absent", slots=[{**GREEN, "ports": [9000, 9001, 9002]}], plan=PLAN)

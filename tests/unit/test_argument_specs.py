@@ -88,12 +88,16 @@ def test_option_has_a_type_and_a_description(path: str, option: Mapping[str, Any
     assert option["type"] != "list" or option.get("elements"), path
 
 
-def test_the_role_of_the_balancer_has_defaults_as_its_specs_say() -> None:
-    role = ROOT / "roles/load_balancer"
+@pytest.mark.parametrize("name", ["load_balancer", "redis"])
+def test_the_other_roles_have_defaults_as_their_specs_say(name: str) -> None:
+    role = ROOT / "roles" / name
     options = yaml.safe_load((role / "meta/argument_specs.yml").read_text(encoding="utf-8"))["argument_specs"]["main"]["options"]
     defaults = yaml.safe_load((role / "defaults/main.yml").read_text(encoding="utf-8"))
-    assert [(name, option["default"]) for name, option in options.items() if not name.endswith("_address")] == list(defaults.items())
-    assert all(option["type"] and option["description"] for option in options.values())
+    assert list(defaults) == [key for key in options if not key.endswith("_address")]
+    assert {key: option["default"] for key, option in options.items() if "default" in option} == {
+        key: value for key, value in defaults.items() if not is_template(value)
+    }
+    assert all(option["type"] and option["description"] for _, option in every_option(options, name))
 
 
 def test_begin_takes_what_main_takes() -> None:

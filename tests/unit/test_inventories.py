@@ -16,7 +16,7 @@ from tests.unit.builders import DEFAULTS, HOST
 SWITCHING = ["Begin", "Fill the idle slots", "Switch", "Finish", "End"]
 # What each operation is made of.
 OPERATIONS = {
-    "provision": ["Begin", "Provision", "End", "Balance", "Have certificates issued"],
+    "provision": ["Begin", "Redis", "Provision", "End", "Balance", "Have certificates issued", "Verify Redis"],
     "deploy": SWITCHING,
     "restart": SWITCHING,
     "rollback": SWITCHING,
@@ -27,7 +27,7 @@ OPERATIONS = {
     "drain": ["Begin", "Drain"],
     "undrain": ["Begin", "Undrain"],
     "status": ["Begin", "Status"],
-    "verify": ["Begin", "End", "Verify the balancers"],
+    "verify": ["Begin", "End", "Verify the balancers", "Verify Redis"],
 }
 
 DEFAULT_INPUTS = yaml.safe_load((ROOT / "roles/tornado_app/defaults/main.yml").read_text(encoding="utf-8"))
@@ -70,7 +70,10 @@ def test_every_operation_is_a_tag_that_selects_its_plays(operation: str) -> None
 
 
 def test_a_bare_run_provisions_deploys_and_verifies_and_stops_nothing() -> None:
-    assert plays() == ["Begin", "Provision", *SWITCHING[1:], "Balance", "Have certificates issued", "Verify the balancers"]
+    assert plays() == [
+        *("Begin", "Redis", "Provision", *SWITCHING[1:]),
+        *("Balance", "Have certificates issued", "Verify the balancers", "Verify Redis"),
+    ]
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)

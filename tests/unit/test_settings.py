@@ -350,6 +350,11 @@ def test_the_inputs_of_the_role_are_looked_at_as_they_were_given() -> None:
         ({"requirements": "/r.txt"}, "requirements '/r.txt' is not a valid relative path inside the source"),
         ({"environment": {"A=B": "x"}}, "environment: 'A=B' is not a valid name of an environment variable"),
         ({"drain": {"timeout": 0}}, "drain.timeout is 0: a number of seconds above 0 is needed"),
+        (
+            {"redis_keys": ["shop:*", "a b"]},
+            "redis_keys is ['shop:*', 'a b']: patterns of Redis are needed, like shop:*, without spaces, quotes and backslashes; "
+            "an empty list for none",
+        ),
         ({"log_budget": 5}, "log_budget is 5: at least 1000000 bytes are needed, as in 500M"),
     ],
 )

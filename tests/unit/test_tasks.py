@@ -21,6 +21,7 @@ BY_NAME = {
     "status": {"plan", "state"},
     "summary": {"gate", "switched", "drained"},
     "cookie_secrets": {"plan", "found"},
+    "redis_urls": {"plan", "present"},
     "verdict": {"results"},
 }
 
@@ -36,7 +37,12 @@ def tasks(found: Any) -> Iterator[dict[str, Any]]:
 ALL = [task for path in TASKS for task in tasks(yaml.safe_load(path.read_text(encoding="utf-8")))]
 
 
-BALANCER = [task for path in (ROOT / "roles/load_balancer/tasks").glob("*.yml") for task in tasks(yaml.safe_load(path.read_text()))]
+OTHERS = [
+    task
+    for role in ("load_balancer", "redis")
+    for path in (ROOT / f"roles/{role}/tasks").glob("*.yml")
+    for task in tasks(yaml.safe_load(path.read_text()))
+]
 
 
 def set_somewhere() -> set[str]:
@@ -76,7 +82,7 @@ def test_no_result_has_the_name_of_a_variable_of_the_role() -> None:
         for name in yaml.safe_load(path.read_text())
     }
     assert names
-    assert not names & (set_somewhere() | {task["register"] for task in BALANCER if "register" in task})
+    assert not names & (set_somewhere() | {task["register"] for task in OTHERS if "register" in task})
 
 
 @pytest.mark.parametrize("action", BY_NAME)
@@ -103,7 +109,7 @@ def test_every_hosts_own_results_are_taken_by_the_names_of_tasks_alone() -> None
 def test_every_argument_that_a_task_gives_to_an_action_is_one(action: str) -> None:
     """And those that an action needs are given; `run` comes from the play."""
     required = {name for name, option in spec(action).items() if option.get("required")}
-    found = [set(task[f"tornado_app.deploy.{action}"]) for task in [*ALL, *BALANCER] if f"tornado_app.deploy.{action}" in task]
+    found = [set(task[f"tornado_app.deploy.{action}"]) for task in [*ALL, *OTHERS] if f"tornado_app.deploy.{action}" in task]
     assert found
     for arguments in found:
         assert arguments <= set(spec(action))
