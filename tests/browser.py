@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -21,10 +21,14 @@ QUIET = [
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
-    """A browser without a window. As root, Chromium has no sandbox; it sees pages of this project alone."""
+def chromium(names: Mapping[str, str] | None = None) -> Iterator[Browser]:
+    """A browser that shows nothing; ``names`` are those of hosts that no name server knows, and their addresses.
+
+    As root, Chromium has no sandbox; it sees pages of this project alone.
+    """
     with sync_playwright() as playwright:
-        arguments = [*QUIET, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
+        rules = ",".join(f"MAP {name} {address}" for name, address in (names or {}).items())
+        arguments = [*QUIET, f"--host-resolver-rules={rules}", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
         try:
             yield browser
