@@ -1,4 +1,4 @@
-"""`python -m tools.demo up`: a balancer and two hosts on this machine that serve the example app. `down` removes all that `up` made."""
+"""`python -m tools.demo up`: a balancer, two hosts and Redis on this machine, which serve the example app. `down` removes all that `up` made."""
 
 import json
 import shutil
@@ -37,7 +37,9 @@ def up() -> None:
         )
     for name in inventory["balancer"]["hosts"]:
         behind = sorted({ask(addresses[name])["host"] for _ in range(20)})
-        print(f"{name}   https://{addresses[name]}/  in front of {' and '.join(behind)}; browsers warn of its own certificate")
+        print(f"{name}   in front of {' and '.join(behind)}, with a certificate of its own, which browsers warn of; Redis is there, too")
+    print("Open it in two windows, and watch its map during `ansible-playbook site.yml -i demo --tags restart` (in .venv/bin):")
+    print(f"https://{addresses[name]}/")
 
 
 def ask(address: str) -> dict[str, Any]:

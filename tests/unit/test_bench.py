@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ from bench.http import Sample as Answers
 from bench.http import measured
 from bench.http import report as answers_report
 from bench.logs import Sample, report
+from bench.sockets import family
+from bench.sockets import report as sockets_report
 
 OUTPUT = """
 TASK [Gathering Facts] *********************************************************
@@ -104,3 +108,35 @@ def test_each_way_is_compared_with_the_guide_by_its_median() -> None:
     _, guide, ports = answers_report(samples).splitlines()
     assert guide.split() == ["/static/a.css", "guide", "50", "1.00", "9"]
     assert ports.split() == ["/static/a.css", "ports", "101", "2.00", "5"]
+
+
+def test_ways_to_move_websockets_are_side_by_side() -> None:
+    way = {
+        "count": 10000,
+        "connect_seconds": 12.34,
+        "broadcast_seconds": {"half": 0.5, "last": 1.25},
+        "change_seconds": 30.0,
+        "move_seconds": 8.0,
+        "back": 9000,
+        "closed": {"1001": 9000, "1006": 1000},
+        "refused": {"HTTP 502": 3, "HTTP 503": 4},
+        "posts": {"answered": 28, "failed": 2},
+        "complete": 10000,
+        "memory_bytes_each": 51234.0,
+        "cpu_seconds_each": 0.0023,
+    }
+    lines = [line.split("  ", 1) for line in sockets_report({"this role": way, "guide and restart": way}).splitlines()]
+    shown = {name.strip(): " ".join(rest.split()) for name, rest in lines[1:]}
+    assert shown["seconds to connect"] == "12.3 12.3"
+    assert shown["closed, by code"] == "1001: 9,000, 1006: 1,000 1001: 9,000, 1006: 1,000"
+    assert (shown["refused"], shown["messages that failed"]) == ("7 7", "2 of 30 2 of 30")
+    assert (shown["kB of memory each"], shown["ms of CPU each, to connect"]) == ("51 51", "2.3 2.3")
+
+
+def test_the_family_of_a_process_has_its_grandchildren() -> None:
+    command = [sys.executable, "-c", "import subprocess, sys; subprocess.run(['sh', '-c', 'echo $$; read line'])"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout
+        grandchild = int(child.stdout.readline())
+        assert {child.pid, grandchild} <= family(child.pid)
+        child.communicate("\n")
