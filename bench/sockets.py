@@ -274,7 +274,7 @@ def report(ways: dict[str, dict[str, Any]]) -> str:
         "ms of CPU each, to connect": lambda way: f"{way['cpu_seconds_each'] * 1000:.1f}",
     }
     table = [("", *ways), *((name, *(show(way) for way in ways.values())) for name, show in rows.items())]
-    return "\n".join("".join(f"{cell:<36}" if index == 0 else f"{cell:>22}" for index, cell in enumerate(row)) for row in table)
+    return "\n".join("".join(f"{cell:<36}" if index == 0 else f"{cell:>26}" for index, cell in enumerate(row)) for row in table)
 
 
 def main() -> None:
