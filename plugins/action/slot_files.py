@@ -33,7 +33,7 @@ class ActionModule(CollectionAction):
         if arguments["state"] == "absent":
             slots = arguments["slots"]
             result = self.module("install_files", run=arguments["run"], files=files.removals(slots))
-            logs = files.stale_logs(arguments["plan"]["apps"], slots)
+            logs = files.stale_logs(arguments["plan"]["apps"], slots, arguments["plan"]["host"]["slot_stride"])
             if result.get("failed") or not logs:
                 return result
             removed = self.module("remove_logs", run=arguments["run"], paths=logs)

@@ -51,11 +51,12 @@ def planned_slot(app: App, name: str, release: Release) -> Slot:
 def found_slot(app: App, state: AppState, name: str) -> Slot:
     """A slot with the processes and addresses that it really has, which may be other than those that it would get now."""
     found, planned = state["slots"][name], app["slots"][name]
+    workers_alone = bool(found["workers"]) and not found["processes"]
     kinds = [process["name"].rpartition(":")[2].rpartition(".")[0] for process in found["workers"]]
     return {
         **planned,
-        "ports": [process["port"] for process in found["processes"]] or planned["ports"],
-        "addresses": found["addresses"] or planned["addresses"],
+        "ports": [process["port"] for process in found["processes"]] or ([] if workers_alone else planned["ports"]),
+        "addresses": found["addresses"] or ([] if workers_alone else planned["addresses"]),
         "workers": {kind: kinds.count(kind) for kind in kinds},
     }
 
@@ -91,7 +92,7 @@ def serves(app: App, state: AppState) -> bool:
 def former(state: AppState) -> bool:
     """Whether the idle slot is the one that was live before, and still runs: a switch can take the last switch back."""
     live, idle = state["slots"][state["live"]], state["slots"][other(state["live"])]
-    running = [process["state"] == "RUNNING" for process in idle["processes"]]
+    running = [process["state"] == "RUNNING" for process in idle["processes"] or idle["workers"]]
     return idle["deployed"] and idle["sequence"] < live["sequence"] and bool(running) and all(running)
 
 

@@ -92,16 +92,17 @@ def removals(slots: Iterable[Slot]) -> list[File]:
     return [{"path": path, "state": "absent"} for slot in slots for path in own_paths(slot)]
 
 
-def stale_logs(apps: Apps, slots: Iterable[Slot]) -> list[str]:
+def stale_logs(apps: Apps, slots: Iterable[Slot], stride: int) -> list[str]:
     """The logs that these slots had, or the other slots before them, and that nothing of the plan writes to any more.
 
-    An app with fewer processes than before, with other ports, or with the journal, would go beyond its budget with them.
+    An app with fewer processes than before, with other ports, or with the journal, would go beyond its budget with them. ``stride`` is the
+    distance between the ports of blue and green.
     """
     found: list[str] = []
     for slot in slots:
         app = apps[slot["app"]]
         blue, green = (app["slots"][name]["ports"] for name in ("blue", "green"))
-        distance = (green[0] - blue[0]) * (1 if slot["name"] == "blue" else -1)  # to the ports of the other slot
+        distance = stride if slot["name"] == "blue" else -stride  # to the ports of the other slot
         ports = {port + step for port in slot["ports"] for step in (0, distance)} - (set() if app["journal"] else {*blue, *green})
         workers = [
             f"{name}.{kind}.{number}"
@@ -152,23 +153,30 @@ def watchdog_settings(app: App) -> str:
     )
 
 
+def served(apps: Apps) -> Apps:
+    """The apps that nginx serves: those with web processes."""
+    return {name: app for name, app in apps.items() if app["processes"]}
+
+
 def sites(apps: Apps) -> list[list[App]]:
     """The apps of each site, which share its server names and differ by path."""
     found: dict[frozenset[str], list[App]] = {}
-    for app in apps.values():
+    for app in served(apps).values():
         found.setdefault(frozenset(name.lower() for name in app["server_names"]), []).append(app)
     return list(found.values())
 
 
 def nginx_absent(plan: Plan) -> list[str]:
-    """What nginx's tree must not have: the default site, files of apps in the site of another one, and of apps that are to be absent.
+    """What nginx's tree must not have: the default site, files of apps in the site of another one, and of apps that it does not serve.
 
     A certificate and its key go with the last site that uses them.
     """
     shared = [app["site_config"] for together in sites(plan["apps"]) for app in together[1:]]
-    served = {app["tls"]["served"] for app in plan["apps"].values()}
-    unused = [path for path in map(tls.served, plan["apps"]) if path not in served]
-    return ["sites-enabled/default", *shared, *unused, *(path for app in plan["absent"].values() for path in app["nginx"])]
+    certificates = {app["tls"]["served"] for app in plan["apps"].values()}
+    unused = [path for path in map(tls.served, plan["apps"]) if path not in certificates]
+    unserved = [app for name, app in plan["apps"].items() if name not in served(plan["apps"])]
+    own = [path for app in unserved for path in (app["site_config"], *(slot["upstream_config"] for slot in app["slots"].values()))]
+    return ["sites-enabled/default", *shared, *unused, *own, *(path for app in plan["absent"].values() for path in app["nginx"])]
 
 
 def record(app: App, slot: Slot, release: Release) -> dict[str, Any]:

@@ -20,7 +20,10 @@ INPUTS = """[
     [tornado_app_trusted_proxies | default([])] | flatten,
 ]"""
 APPS = "tornado_apps | default({}) | list"
-SETTINGS = ("server_names", "redirect_names", "path", "proxy_read_timeout", "tls", "balance")
+SETTINGS = ("server_names", "redirect_names", "path", "proxy_read_timeout", "tls", "balance", "processes")
+
+# What the role's own default takes facts for: a process for each CPU is one at least.
+USUAL = {"processes": 1}
 
 
 def asked(keys: Iterable[str]) -> str:
@@ -31,7 +34,7 @@ def asked(keys: Iterable[str]) -> str:
 
 def given(key: str, own: Any, default: Any) -> Any:
     """A setting of an app, over its default in the inventory and that of the role. That of its names is a host's own."""
-    usual = APP_OPTIONS[key].get("default", [])
+    usual = APP_OPTIONS[key].get("default", USUAL.get(key, []))
     default = merged(usual, default) if default is not None and key != "server_names" else usual
     return default if own is None else merged(default, own)
 
@@ -57,8 +60,10 @@ class InventoryAction(CollectionAction):
         """What the inventory says of a host, whether or not this run has been there."""
         variables = self.inventory(name)
         inputs = self.said(INPUTS, f"the ports or trusted proxies of {name}", variables)
-        apps = cast(dict[str, balancer.Given], self.apps(name, SETTINGS))
-        return balancer.Host(name, self.address(name), apps, *inputs)
+        apps = self.apps(name, SETTINGS)
+        # Others have workers alone, there.
+        serving = {app: cast(balancer.Given, settings) for app, settings in apps.items() if settings.pop("processes")}
+        return balancer.Host(name, self.address(name), serving, *inputs)
 
     def listed(self, name: str) -> list[str]:
         """The apps that the inventory lists for a host, also those that are to be absent."""

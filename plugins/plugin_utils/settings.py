@@ -25,7 +25,7 @@ from ansible_collections.tornado_app.deploy.plugins.plugin_utils.setting_types i
     typed,
     unknown_keys,
 )
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.site_settings import SERVER_NAME, site_problems
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.site_settings import SERVER_NAME, site_problems, unserved
 
 PRODUCTION = {"prod", "production"}
 NOFILE = range(1024, 2147483585)  # above it the kernel's own fs.nr_open cannot be raised
@@ -218,4 +218,5 @@ def checked_app(name: Any, app: Any, defaults: Mapping[str, Any], host: HostSett
     if settings.get("debug"):
         found += debug_problems(where, app, host)
         settings["processes"] = 1
-    return settings, found or list(setting_problems(where, settings, host))
+    found = found or list(setting_problems(where, settings, host))
+    return settings if found or settings["processes"] else unserved(settings), found

@@ -110,21 +110,22 @@ def _app(app: App, state: AppState, target: str, newest: str) -> AppStatus:
     idle_name = "green" if state["live"] == "blue" else "blue"
     idle = state["slots"][idle_name]
     up = [process for process in live["processes"] if process["state"] in ALIVE]
+    working = [process for process in live["workers"] if process["state"] in ALIVE]
     leaving = bool(idle["deployed"] or idle["processes"])
     return {
         "live": state["live"] if live["deployed"] else "",
         "release": live["release"] if live["deployed"] else "",
         "processes": sum(process["children"] for process in up) if app["listen"] == "fork" else len(up),
         "processes_wanted": app["processes"],
-        "workers": sum(process["state"] in ALIVE for process in live["workers"]),
+        "workers": len(working),
         "workers_wanted": _workers(app, state) if live["deployed"] else 0,
-        "nofile": min((process["nofile"] for process in up), default=0),
-        "uptime": max((process["uptime"] for process in up), default=0),
+        "nofile": min((process["nofile"] for process in up or working), default=0),
+        "uptime": max((process["uptime"] for process in up or working), default=0),
         "idle": {
             "slot": idle_name,
             "state": "empty" if not leaving else "draining" if idle["sequence"] < live["sequence"] else "prepared",
             "release": idle["release"] if leaving else "",
-            "processes": len(idle["processes"]),
+            "processes": len(idle["processes"] or idle["workers"]),
             "connections": idle["connections"],
         },
         "behind": newest if live["deployed"] and newest not in ("", live["release"]) else "",

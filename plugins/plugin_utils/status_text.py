@@ -45,7 +45,7 @@ def _host_rows(found: Mapping[str, HostStatus]) -> list[tuple[str, ...]]:
         if not state["answered"]:
             rows.append((host, "(no answer)", *["-"] * 6))
         for name, app in state["apps"].items():
-            idle, up = app["idle"], bool(app["processes"])
+            idle, up = app["idle"], bool(app["processes"] or app["workers"])
             other = "-"
             if idle["state"] != "empty":
                 other = (
@@ -164,7 +164,7 @@ def _watchdog_lines(found: Mapping[str, HostStatus]) -> list[str]:
     lines = []
     for host, state in found.items():
         for name, app in state["apps"].items():
-            if app["processes"] and app["watchdog"] not in AT_WORK:
+            if (app["processes"] or app["workers"]) and app["watchdog"] not in AT_WORK:
                 lines.append(
                     f"{host}: {name}'s watchdog does not run ({app['watchdog'] or 'unknown to supervisord'}); run --tags provision"
                 )
