@@ -49,6 +49,10 @@ class ActionModule(RedisAction):
                     problems += checks.socket_problems(host.apps, host.state, host.name)
                 if not operations & {"restart", "rollback"}:
                     problems += checks.name_problems(host.apps, plans[host.name]["absent"], host.state, host.name)
+        if operations & {"provision", "deploy"}:
+            apps = {host.name: host.apps for host in fleet}
+            names = {name for own in apps.values() for name in work.with_jobs(own)}
+            problems += work.lease_problems(apps, {name: self.hosts_of(name, arguments["group"]) for name in names})
         if "provision" in operations:
             problems += acme.shared_names({host.name: host.apps for host in fleet})
             problems += [problem for host in fleet for problem in self.of_certificates(host.apps)]

@@ -10,7 +10,7 @@ from ansible_collections.tornado_app.deploy.plugins.module_utils.app import App,
 from ansible_collections.tornado_app.deploy.plugins.module_utils.history import never_live
 from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import Slot, other
 from ansible_collections.tornado_app.deploy.plugins.module_utils.state import AppState, History, HistoryEntry, Lock, State
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import ALIVE, NO_WORKERS, Change, HostChanges, Release
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import ALIVE, NO_WORKERS, SINGLETONS, Change, HostChanges, Release
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,8 +38,12 @@ Fleet = Sequence[Host]
 
 
 def workers(app: App, release: Mapping[str, Any]) -> dict[str, int]:
-    """Type of process -> how many of it a slot has, of those that its release's Procfile names beside the web processes."""
+    """Type of process -> how many of it a slot has, of those that its release's Procfile names beside the web processes.
+
+    One more runs the singletons and the cron of the app, where the fleet's lease is its own.
+    """
     counts = {kind: app["scale"].get(kind, 1) for kind in release["commands"] if kind not in NO_WORKERS}
+    counts |= {SINGLETONS: 1} if app["singletons"] or app["cron"] else {}
     return {kind: count for kind, count in counts.items() if count}
 
 

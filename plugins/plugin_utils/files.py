@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from typing import Any, NotRequired, TypedDict
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, NotRequired, TypedDict
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.app import App, Apps
+from ansible_collections.tornado_app.deploy.plugins.module_utils.host_state import DRAINED
 from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import Slot, worker_names
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils import tls
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import Plan, Release
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import SINGLETONS, Plan, Release
 
+LEASE = 15  # seconds for which a process has the right to run singletons, unless it renews it
 LOG_FILE_MAX = 50_000_000  # bytes; nobody opens a larger one in an editor
+
+
+class Runner(NamedTuple):
+    """What runs the singletons and the cron of an app: the host, by its name in the inventory, and the command, before the record."""
+
+    host: str = ""
+    argv: Sequence[str] = ()
+
+
+NOBODY = Runner()
 
 
 class File(TypedDict):
@@ -47,10 +60,12 @@ def rotation(app: App, slot: Slot, content: str) -> File:
     return {"path": slot["logrotate"], "content": content, "group": app["user"], "mode": "0640"}
 
 
-def own_files(app: App, slot: Slot, release: Release, config: str, validate: str, secrets: Mapping[str, str]) -> list[File]:
+def own_files(
+    app: App, slot: Slot, release: Release, config: str, validate: str, secrets: Mapping[str, str], runner: Runner = NOBODY
+) -> list[File]:
     """What a slot runs, with which secrets, and how it is supervised: ``config`` as rendered, ``validate`` the command that judges it."""
     return [
-        {"path": slot["record"], "content": text(record(app, slot, release)), "group": app["user"], "mode": "0640"},
+        {"path": slot["record"], "content": text(record(app, slot, release, runner)), "group": app["user"], "mode": "0640"},
         {"path": slot["secrets"], "secret": text(secrets), "group": app["user"], "mode": "0640"},
         {
             "path": slot["config"],
@@ -179,12 +194,14 @@ def nginx_absent(plan: Plan) -> list[str]:
     return ["sites-enabled/default", *shared, *unused, *own, *(path for app in plan["absent"].values() for path in app["nginx"])]
 
 
-def record(app: App, slot: Slot, release: Release) -> dict[str, Any]:
+def record(app: App, slot: Slot, release: Release, runner: Runner = NOBODY) -> dict[str, Any]:
     """What a slot's processes run: the content of its record, for files/launch.py."""
     environment = f"{app['environments']}/{release['environment']}"
     # The shell reads the line and gives its place to the program, which env finds behind variables that the line begins with.
     commands = {kind: ["/bin/sh", "-uc", f"exec env {doubled(line)}"] for kind, line in release["commands"].items()}
     commands |= {"web": app["argv"]} if app["argv"] else {}
+    if SINGLETONS in slot["workers"]:
+        commands[SINGLETONS] = [doubled(part) for part in (*runner.argv, slot["record"])]
     reloader = [doubled(argument) for argument in app["reloader"]]
     return {
         "release": release["release"],
@@ -193,6 +210,7 @@ def record(app: App, slot: Slot, release: Release) -> dict[str, Any]:
         "python": f"{environment}/bin/python",
         "secrets": slot["secrets"],
         "addresses": slot["addresses"],
+        **({"jobs": jobs(app, slot, runner.host)} if SINGLETONS in slot["workers"] else {}),
         **({"goodbye": slot["drain"]["signal"]} if slot["drain"]["signal"] else {}),
         "environment": {
             "HOME": app["shared"],
@@ -205,6 +223,22 @@ def record(app: App, slot: Slot, release: Release) -> dict[str, Any]:
             "VIRTUAL_ENV": environment,
             **app["environment"],
         },
+    }
+
+
+def jobs(app: App, slot: Slot, host: str) -> dict[str, Any]:
+    """What one process of the fleet runs, and when: for files/singletons.py."""
+    return {
+        "app": app["name"],
+        "host": host,
+        "slot": slot["name"],
+        "flag": app["flag"],
+        "drained": DRAINED,
+        "state": app["jobs"],
+        "stop_timeout": app["stop_timeout"],
+        "lease": LEASE,
+        "singletons": {name: shlex.split(command) for name, command in app["singletons"].items()},
+        "cron": {name: {"schedule": cron["schedule"], "argv": shlex.split(cron["command"])} for name, cron in app["cron"].items()},
     }
 
 

@@ -20,6 +20,7 @@ INPUTS = """[
     [tornado_app_trusted_proxies | default([])] | flatten,
 ]"""
 APPS = "tornado_apps | default({}) | list"
+LISTED = "app in tornado_apps | default({}) and tornado_apps[app].state | default('present', true) != 'absent'"
 SETTINGS = ("server_names", "redirect_names", "path", "proxy_read_timeout", "tls", "balance", "processes")
 
 # What the role's own default takes facts for: a process for each CPU is one at least.
@@ -49,6 +50,15 @@ class InventoryAction(CollectionAction):
     def inventory(self, name: str) -> dict[str, Any]:
         """The variables that the inventory has of a host, and with them what those may ask of other hosts."""
         return {**self.variables["hostvars"].raw_get(name), **{magic: self.variables[magic] for magic in ("groups", "hostvars")}}
+
+    def hosts_of(self, app: str, group: str) -> list[str]:
+        """The hosts of a group that the inventory gives an app, also those that a run leaves out."""
+        found = []
+        for name in self.variables["groups"].get(group, []):
+            variables = {**self.inventory(name), "app": app}
+            if self.said(LISTED, f"tornado_apps.{app} of {name}", variables):
+                found.append(str(name))
+        return found
 
     def balanced(self, names: Iterable[str], tls: str) -> list[balancer.Host]:
         """The hosts behind balancers, where TLS ends at these or those; fails with all that cannot work."""

@@ -266,6 +266,7 @@ def planned(name: str, settings: Settings, host: HostSettings, own_tls: Tls) -> 
         "tmpfiles": _tmpfiles(name),
         "socket": f"{run}/supervisor.sock",
         "watchdog": f"{run}/watchdog.json",
+        "jobs": f"{run}/singletons.json",
         "logs": f"/var/log/{name}",
         "journal": settings["logs"] == "journal",
         "access_log": f"/var/log/nginx/{name}.access.log",

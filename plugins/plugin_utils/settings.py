@@ -13,6 +13,7 @@ from typing import Any
 from ansible.module_utils.parsing.convert_bool import boolean
 
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils import tls
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.job_settings import job_problems
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import HostSettings
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.setting_rules import RULES, value_of
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.setting_types import (
@@ -108,6 +109,7 @@ def setting_problems(where: str, app: App, host: HostSettings) -> Iterator[str]:
         yield f"{where}.processes {app['processes']} is above tornado_app_slot_stride {host['slot_stride']}: raise the stride"
     yield from _start_problems(where, app)
     yield from _scale_problems(where, app["scale"])
+    yield from job_problems(where, app)
     yield from _name_problems(where, app["server_names"])
     yield from tls.setting_problems(where, app, host)
     yield from _variable_problems(where, app)
