@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.app import Apps
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils import acme, balancer_rules, checks
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils import acme, balancer_rules, checks, work
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.changes import Host
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.controller import Arguments, Result, Spec
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.redis_inventory import RedisAction
@@ -42,12 +42,17 @@ class ActionModule(RedisAction):
             problems += checks.missing_problems(missing, arguments["max_missing"], arguments["group"])
             for host in fleet:
                 problems += checks.host_problems(host.apps, host.state, plans[host.name]["host"])
+                problems += work.serving_problems(host.apps, host.state, host.name)
                 if "deploy" in operations and "provision" not in operations:
                     problems += checks.version_problems(host.state, host.name)
                 if operations & {"deploy", "restart"} and "provision" not in operations:
                     problems += checks.socket_problems(host.apps, host.state, host.name)
                 if not operations & {"restart", "rollback"}:
                     problems += checks.name_problems(host.apps, plans[host.name]["absent"], host.state, host.name)
+        if operations & {"provision", "deploy"}:
+            apps = {host.name: host.apps for host in fleet}
+            names = {name for own in apps.values() for name in work.with_jobs(own)}
+            problems += work.lease_problems(apps, {name: self.hosts_of(name, arguments["group"]) for name in names})
         if "provision" in operations:
             problems += acme.shared_names({host.name: host.apps for host in fleet})
             problems += [problem for host in fleet for problem in self.of_certificates(host.apps)]

@@ -10,7 +10,7 @@ from ansible_collections.tornado_app.deploy.plugins.module_utils.app import App
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.certificates import UnusableError
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.changes import found_slot
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.controller import Arguments, CollectionAction, Result, Spec
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.files import File, nginx_absent, sites, users
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.files import File, nginx_absent, served, sites, users
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.secret_values import htpasswds
 
 
@@ -60,12 +60,12 @@ class ActionModule(CollectionAction):
             for path, content in self.nginx_files(apps).items():
                 files.append({"path": path, "content": content, "app": owners.get(path, "")})
             states = arguments["state"]["apps"]
-            found = [found_slot(app, states[name], slot) for name, app in apps.items() for slot in app["slots"]]
+            found = [found_slot(app, states[name], slot) for name, app in served(apps).items() for slot in app["slots"]]
             files += [{"path": path, "content": content} for path, content in self.upstreams(found).items()]
             absent = nginx_absent(arguments["plan"])
             files += [self.certificate(together[0]) for together in sites(apps) if together[0]["tls"]["source"]]
         files += [{"path": path, "content": content} for path, content in self.upstreams(arguments["upstreams"]).items()]
-        return self.module("nginx_config", files=files, absent=absent)
+        return self.module("nginx_config", files=files, absent=absent) if files else {}  # none for slots with workers alone
 
     def certificate(self, app: App) -> dict[str, Any]:
         """A certificate with its key, or the names of one that the host makes; one that is issued later finds its place taken by that."""

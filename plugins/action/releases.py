@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils import checks, files, memory, releases
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils import checks, files, memory, releases, work
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.changes import Fleet, Host, served
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.controller import Arguments, CollectionAction, Result, Spec
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import Release
@@ -43,6 +43,7 @@ class ActionModule(CollectionAction):
             for problem in (
                 *checks.supervisord_problems(host.apps, host.state, wanted[host.name], host.name, "start"),
                 *checks.start_problems(host.apps, wanted[host.name]),
+                *work.idle_problems(host.apps, {name: own["commands"] for name, own in wanted[host.name].items()}, host.name),
             )
         )
         return {
@@ -60,6 +61,8 @@ class ActionModule(CollectionAction):
         problems: list[str] = []
         for host in fleet:
             problems += checks.source_problems(host.apps, host.state, artifacts[host.name], host.name)
+            commands = {name: artifact["processes"] for name, artifact in artifacts[host.name].items()}
+            problems += work.idle_problems(host.apps, commands, host.name)
             problems += checks.room_problems(host.apps, host.state, artifacts[host.name], host.name)
             # Others may get a second set for their settings; changes.py knows of these when the host has been mended.
             new = [name for name, own in artifacts[host.name].items() if served(host.state["apps"][name]) != own["release"]]

@@ -33,7 +33,7 @@ class ActionModule(CollectionAction):
         if arguments["state"] == "absent":
             slots = arguments["slots"]
             result = self.module("install_files", run=arguments["run"], files=files.removals(slots))
-            logs = files.stale_logs(arguments["plan"]["apps"], slots)
+            logs = files.stale_logs(arguments["plan"]["apps"], slots, arguments["plan"]["host"]["slot_stride"])
             if result.get("failed") or not logs:
                 return result
             removed = self.module("remove_logs", run=arguments["run"], paths=logs)
@@ -53,12 +53,13 @@ class ActionModule(CollectionAction):
         made = (arguments["cookie_secrets"], arguments["redis_urls"])
         secrets = secret_values(apps, arguments["settings"] or {}, arguments["defaults"], *made)
         validate = self.value("__tornado_app_check_supervisord")
+        runner = files.Runner(arguments["plan"]["host"]["name"], self.value("__tornado_app_singletons"))
         found = {}
         for name, which in ((slot["app"], slot["name"]) for slot in slots):
             app, release = apps[name], releases[name]
             slot = planned_slot(app, which, release)
             config = self.render("slot.conf.j2", app=app, slot=slot)
-            found[name] = files.own_files(app, slot, release, config, validate, secrets[name])
+            found[name] = files.own_files(app, slot, release, config, validate, secrets[name], runner)
             if logs := files.log_files(slot):
                 rotated = self.render("slot.logrotate.j2", logs=logs, max_bytes=files.log_max_bytes(app, slot))
                 found[name].append(files.rotation(app, slot, rotated))

@@ -15,7 +15,7 @@ from ansible_collections.tornado_app.deploy.plugins.plugin_utils import acme, ch
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.certificates import UnusableError
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.changes import live_slots
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.controller import Arguments, Result, Spec
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.files import File, nginx_absent, noted_ports, watchdog_settings
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.files import File, nginx_absent, noted_ports, served, watchdog_settings
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import Plan
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.redis_inventory import RedisAction
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.report import certificate_notes
@@ -136,7 +136,7 @@ class ActionModule(RedisAction):
     def of_nginx(self, plan: Plan) -> list[Thing]:
         """What nginx is to have; sites of apps that share one with another app, and of absent apps, are not to be."""
         apps: Apps = plan["apps"]
-        lines = {slot["upstream_config"]: slot["balancing"] for app in apps.values() for slot in app["slots"].values()}
+        lines = {slot["upstream_config"]: slot["balancing"] for app in served(apps).values() for slot in app["slots"].values()}
         return [*things.nginx(self.nginx_files(apps), lines, nginx_absent(plan)), *things.certificates(apps, self.digests(apps))]
 
     def digests(self, apps: Apps) -> dict[str, str]:

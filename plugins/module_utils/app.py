@@ -73,6 +73,13 @@ class Tls(TypedDict):
     names: list[str]
 
 
+class Cron(TypedDict):
+    """What runs at times: ``schedule`` has the five fields of cron."""
+
+    schedule: str
+    command: str
+
+
 class Environment(TypedDict):
     """A virtualenv that a host lacks: ``install`` are arguments of pip, run in ``chdir``, where it can read the files of ``app``."""
 
@@ -97,6 +104,8 @@ class App(TypedDict):
     debug: bool
     watch: list[str]
     scale: dict[str, int]
+    singletons: dict[str, str]
+    cron: dict[str, Cron]
     python: str
     processes: int
     listen: str
@@ -159,6 +168,7 @@ class App(TypedDict):
     tmpfiles: str
     socket: str
     watchdog: str  # where it says what it has done
+    jobs: str  # where singletons.py says what it does
     logs: str
     journal: bool
     access_log: str

@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import NamedTuple, cast
 
-from ansible_collections.tornado_app.deploy.plugins.module_utils import watchdog
+from ansible_collections.tornado_app.deploy.plugins.module_utils import jobs, watchdog
 from ansible_collections.tornado_app.deploy.plugins.module_utils.app import App
 from ansible_collections.tornado_app.deploy.plugins.module_utils.certificates import state as tls_state
 from ansible_collections.tornado_app.deploy.plugins.module_utils.history import previous
@@ -228,4 +228,5 @@ def app_state(app: App, answer: Supervised) -> AppState:
         "static_digest": digests(str(static / file))[0] if file else "",
         "assets": marks(app["assets"]),
         "tls": tls_state(app["name"], app["tls"]["source"], Path(app["slots"][live]["certificate"])) if app["tls"]["source"] else None,
+        "jobs": jobs.state(app, slots[live]["workers"]) if app["singletons"] or app["cron"] else None,
     }

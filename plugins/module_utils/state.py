@@ -89,6 +89,39 @@ class WatchdogState(TypedDict):
     processes: dict[str, Restarts]
 
 
+class JobState(TypedDict):
+    """What became of a singleton, or of a run of cron; times are UTC, empty when there was none, ``code`` is empty while it runs.
+
+    Of a singleton ``at`` is when it was started, ``restarts`` how often it was since it came to its host, and ``tries`` how often in a row
+    it has ended soon. Of cron ``seconds`` is how long its last run took, ``skipped`` how many runs were left out, ``next`` the next time.
+    """
+
+    kind: str
+    host: str
+    at: str
+    ended: str
+    code: str
+    release: str
+    restarts: int
+    tries: int
+    seconds: float
+    skipped: int
+    next: str
+
+
+class JobsState(TypedDict):
+    """What the process of the live slot says that runs singletons and cron: who ``leads``, empty when nobody does; why nobody can.
+
+    ``leaderless`` is for how many seconds nobody has led. ``jobs`` are by name, and empty where another host leads.
+    """
+
+    leads: bool
+    leader: str
+    problem: str
+    leaderless: int
+    jobs: dict[str, JobState]
+
+
 class TlsState(TypedDict):
     """The certificate that an app is served with: ``expires`` is UTC, empty when it cannot be read; ``days_left`` is below 0 then.
 
@@ -136,6 +169,7 @@ class AppState(TypedDict):
     static_digest: str
     assets: dict[str, str]
     tls: TlsState | None
+    jobs: JobsState | None  # None of an app that has none, or whose process is not there
 
 
 class Lock(TypedDict, total=False):

@@ -110,7 +110,9 @@ class Request(NamedTuple):
 
 
 def requests_of(slot: dict[str, Any], static_file: dict[str, str] | None) -> list[Request]:
-    """What to ask nginx for a slot."""
+    """What to ask nginx for a slot; nothing where it has workers alone."""
+    if not slot["ports"]:
+        return []
     certificate = slot["certificate"] if Path(slot["certificate"] or "/nowhere").exists() else ""  # it comes with its site
     site = (slot["app"], slot["host"], slot["prefix"], certificate)
     found = [Request(*site, slot["health_url"], slot["name"])]

@@ -123,6 +123,12 @@ apps:
           how many C(days), and in C(renewal)
           what is wrong with its renewal. None without TLS.
       type: dict
+    jobs:
+      description:
+        - Of an app with singletons or cron, whether this host C(leads), which one is C(leader), the C(problem) that keeps it from
+          that, for how many seconds it was C(leaderless); and C(jobs), name to kind host at ended code release restarts tries
+          seconds skipped next. None when the process that runs them is not there.
+      type: dict
     static_file: {description: One static file of the live slot; empty when there is none., type: str}
     static_digest: {description: "SHA-512 of its content, in hexadecimal.", type: str}
     assets: {description: "Release whose static files have names in the store to its directory of static files.", type: dict}

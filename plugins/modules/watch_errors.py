@@ -14,6 +14,7 @@ description:
     are skipped. What a log says of the slot already when the module starts does not count.
   - A log that is not there yet is an empty one. A log that is renamed or truncated meanwhile is followed; what is still written to the
     renamed file counts too.
+  - Slots without web processes are left out.
   - A request counts when nginx has answered it; one that takes longer than O(seconds) is not seen. An app without any request passes.
 extends_documentation_fragment: [tornado_app.deploy.slots]
 options:
@@ -250,10 +251,11 @@ def main() -> None:
     params = module.params
     max_errors = params["max_errors"]
     start = time.monotonic()
+    slots = [slot for slot in params["slots"] if slot["ports"]]
     with ExitStack() as stack:
         try:
-            logs = [Log(stack, slot["app"], slot["access_log"], slot["name"], params["seconds"]) for slot in params["slots"]]
-            watch(logs, 0 if module.check_mode else params["seconds"], max_errors, params["interval"])
+            logs = [Log(stack, slot["app"], slot["access_log"], slot["name"], params["seconds"]) for slot in slots]
+            watch(logs, 0 if module.check_mode or not slots else params["seconds"], max_errors, params["interval"])
         except OSError as problem:
             module.fail_json(msg=f"A log cannot be read: {problem}")
     elapsed = time.monotonic() - start

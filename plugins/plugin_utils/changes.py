@@ -10,7 +10,7 @@ from ansible_collections.tornado_app.deploy.plugins.module_utils.app import App,
 from ansible_collections.tornado_app.deploy.plugins.module_utils.history import never_live
 from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import Slot, other
 from ansible_collections.tornado_app.deploy.plugins.module_utils.state import AppState, History, HistoryEntry, Lock, State
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import ALIVE, NO_WORKERS, Change, HostChanges, Release
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import ALIVE, NO_WORKERS, SINGLETONS, Change, HostChanges, Release
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,8 +38,12 @@ Fleet = Sequence[Host]
 
 
 def workers(app: App, release: Mapping[str, Any]) -> dict[str, int]:
-    """Type of process -> how many of it a slot has, of those that its release's Procfile names beside the web processes."""
+    """Type of process -> how many of it a slot has, of those that its release's Procfile names beside the web processes.
+
+    One more runs the singletons and the cron of the app, where the fleet's lease is its own.
+    """
     counts = {kind: app["scale"].get(kind, 1) for kind in release["commands"] if kind not in NO_WORKERS}
+    counts |= {SINGLETONS: 1} if app["singletons"] or app["cron"] else {}
     return {kind: count for kind, count in counts.items() if count}
 
 
@@ -51,11 +55,12 @@ def planned_slot(app: App, name: str, release: Release) -> Slot:
 def found_slot(app: App, state: AppState, name: str) -> Slot:
     """A slot with the processes and addresses that it really has, which may be other than those that it would get now."""
     found, planned = state["slots"][name], app["slots"][name]
+    workers_alone = bool(found["workers"]) and not found["processes"]
     kinds = [process["name"].rpartition(":")[2].rpartition(".")[0] for process in found["workers"]]
     return {
         **planned,
-        "ports": [process["port"] for process in found["processes"]] or planned["ports"],
-        "addresses": found["addresses"] or planned["addresses"],
+        "ports": [process["port"] for process in found["processes"]] or ([] if workers_alone else planned["ports"]),
+        "addresses": found["addresses"] or ([] if workers_alone else planned["addresses"]),
         "workers": {kind: kinds.count(kind) for kind in kinds},
     }
 
@@ -91,7 +96,7 @@ def serves(app: App, state: AppState) -> bool:
 def former(state: AppState) -> bool:
     """Whether the idle slot is the one that was live before, and still runs: a switch can take the last switch back."""
     live, idle = state["slots"][state["live"]], state["slots"][other(state["live"])]
-    running = [process["state"] == "RUNNING" for process in idle["processes"]]
+    running = [process["state"] == "RUNNING" for process in idle["processes"] or idle["workers"]]
     return idle["deployed"] and idle["sequence"] < live["sequence"] and bool(running) and all(running)
 
 

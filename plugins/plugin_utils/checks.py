@@ -175,15 +175,15 @@ def source_problems(apps: Apps, state: State, artifacts: Mapping[str, Artifact],
 
 def _source_problems(name: str, app: App, artifact: Artifact, pythons: Mapping[str, str], host: str) -> Iterator[str]:
     where, processes, python = f"tornado_apps.{name}", artifact["processes"], app["python"] or artifact["python"]
-    if not app["argv"] and "web" not in processes:
+    if app["processes"] and not app["argv"] and "web" not in processes:
         yield f"{where} has neither command nor wsgi, and its source has no Procfile with a line for web"
     for kind in app["scale"]:
         if kind not in processes:
             yield f"{where}.scale.{kind}: the Procfile of its source has no such line; it has {', '.join(processes) or 'none'}"
     place = "SOCKET" if app["listen"] == "sockets" else "PORT"
     for kind, process in processes.items():
-        line, used = f"{where}: the line {kind} of its Procfile", not (kind == "web" and app["argv"]) and app["scale"].get(kind, 1)
-        if not used:
+        line, unused = f"{where}: the line {kind} of its Procfile", kind == "web" and (app["argv"] or not app["processes"])
+        if unused or not app["scale"].get(kind, 1):
             continue
         if process["problem"]:
             yield f"{line} cannot be started: {process['problem']}"
@@ -208,7 +208,7 @@ def start_problems(apps: Apps, releases: Mapping[str, Release]) -> list[str]:
         f"tornado_apps.{name} has neither command nor wsgi, and release {release['release']} has no Procfile with a line for web; "
         "say what starts it, or name another release"
         for name, release in releases.items()
-        if not apps[name]["argv"] and "web" not in release["commands"]
+        if apps[name]["processes"] and not apps[name]["argv"] and "web" not in release["commands"]
     ]
 
 

@@ -17,7 +17,7 @@ from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import Slo
 from ansible_collections.tornado_app.deploy.plugins.module_utils.state import State
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.certificates import Pair, UnusableError, chain_of, key_of, problems
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.changes import Host
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.files import sites
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.files import served, sites
 
 COLLECTION = "tornado_app.deploy"
 
@@ -107,7 +107,7 @@ class CollectionAction(ActionBase):  # type: ignore[misc]  # Ansible carries no 
 
     def nginx_files(self, apps: Apps) -> dict[str, str]:
         """Path in nginx's tree -> content, of all that serves these apps but their upstreams."""
-        whole = list(apps.values())
+        whole = list(served(apps).values())
         found = {
             "nginx.conf": self.render("nginx.conf.j2"),
             "conf.d/tornado_app.conf": self.render("nginx_default.conf.j2", apps=whole, sites=[together[0] for together in sites(apps)]),
@@ -118,7 +118,7 @@ class CollectionAction(ActionBase):  # type: ignore[misc]  # Ansible carries no 
 
     def upstreams(self, slots: Iterable[Slot]) -> dict[str, str]:
         """Path in nginx's tree -> content, of the upstreams of these slots."""
-        return {slot["upstream_config"]: self.render("nginx_upstream.conf.j2", slot=slot) for slot in slots}
+        return {slot["upstream_config"]: self.render("nginx_upstream.conf.j2", slot=slot) for slot in slots if slot["addresses"]}
 
     def certificate_problems(self, app: str, tls: Mapping[str, Any], names: Iterable[str]) -> list[str]:
         """What stands against the certificate of files for these names, if that is what an app has."""

@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from typing import Any, NotRequired, TypedDict
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, NotRequired, TypedDict
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.app import App, Apps
+from ansible_collections.tornado_app.deploy.plugins.module_utils.host_state import DRAINED
 from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import Slot, worker_names
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils import tls
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import Plan, Release
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import SINGLETONS, Plan, Release
 
+LEASE = 15  # seconds for which a process has the right to run singletons, unless it renews it
 LOG_FILE_MAX = 50_000_000  # bytes; nobody opens a larger one in an editor
+
+
+class Runner(NamedTuple):
+    """What runs the singletons and the cron of an app: the host, by its name in the inventory, and the command, before the record."""
+
+    host: str = ""
+    argv: Sequence[str] = ()
+
+
+NOBODY = Runner()
 
 
 class File(TypedDict):
@@ -47,10 +60,12 @@ def rotation(app: App, slot: Slot, content: str) -> File:
     return {"path": slot["logrotate"], "content": content, "group": app["user"], "mode": "0640"}
 
 
-def own_files(app: App, slot: Slot, release: Release, config: str, validate: str, secrets: Mapping[str, str]) -> list[File]:
+def own_files(
+    app: App, slot: Slot, release: Release, config: str, validate: str, secrets: Mapping[str, str], runner: Runner = NOBODY
+) -> list[File]:
     """What a slot runs, with which secrets, and how it is supervised: ``config`` as rendered, ``validate`` the command that judges it."""
     return [
-        {"path": slot["record"], "content": text(record(app, slot, release)), "group": app["user"], "mode": "0640"},
+        {"path": slot["record"], "content": text(record(app, slot, release, runner)), "group": app["user"], "mode": "0640"},
         {"path": slot["secrets"], "secret": text(secrets), "group": app["user"], "mode": "0640"},
         {
             "path": slot["config"],
@@ -92,16 +107,17 @@ def removals(slots: Iterable[Slot]) -> list[File]:
     return [{"path": path, "state": "absent"} for slot in slots for path in own_paths(slot)]
 
 
-def stale_logs(apps: Apps, slots: Iterable[Slot]) -> list[str]:
+def stale_logs(apps: Apps, slots: Iterable[Slot], stride: int) -> list[str]:
     """The logs that these slots had, or the other slots before them, and that nothing of the plan writes to any more.
 
-    An app with fewer processes than before, with other ports, or with the journal, would go beyond its budget with them.
+    An app with fewer processes than before, with other ports, or with the journal, would go beyond its budget with them. ``stride`` is the
+    distance between the ports of blue and green.
     """
     found: list[str] = []
     for slot in slots:
         app = apps[slot["app"]]
         blue, green = (app["slots"][name]["ports"] for name in ("blue", "green"))
-        distance = (green[0] - blue[0]) * (1 if slot["name"] == "blue" else -1)  # to the ports of the other slot
+        distance = stride if slot["name"] == "blue" else -stride  # to the ports of the other slot
         ports = {port + step for port in slot["ports"] for step in (0, distance)} - (set() if app["journal"] else {*blue, *green})
         workers = [
             f"{name}.{kind}.{number}"
@@ -152,31 +168,40 @@ def watchdog_settings(app: App) -> str:
     )
 
 
+def served(apps: Apps) -> Apps:
+    """The apps that nginx serves: those with web processes."""
+    return {name: app for name, app in apps.items() if app["processes"]}
+
+
 def sites(apps: Apps) -> list[list[App]]:
     """The apps of each site, which share its server names and differ by path."""
     found: dict[frozenset[str], list[App]] = {}
-    for app in apps.values():
+    for app in served(apps).values():
         found.setdefault(frozenset(name.lower() for name in app["server_names"]), []).append(app)
     return list(found.values())
 
 
 def nginx_absent(plan: Plan) -> list[str]:
-    """What nginx's tree must not have: the default site, files of apps in the site of another one, and of apps that are to be absent.
+    """What nginx's tree must not have: the default site, files of apps in the site of another one, and of apps that it does not serve.
 
     A certificate and its key go with the last site that uses them.
     """
     shared = [app["site_config"] for together in sites(plan["apps"]) for app in together[1:]]
-    served = {app["tls"]["served"] for app in plan["apps"].values()}
-    unused = [path for path in map(tls.served, plan["apps"]) if path not in served]
-    return ["sites-enabled/default", *shared, *unused, *(path for app in plan["absent"].values() for path in app["nginx"])]
+    certificates = {app["tls"]["served"] for app in plan["apps"].values()}
+    unused = [path for path in map(tls.served, plan["apps"]) if path not in certificates]
+    unserved = [app for name, app in plan["apps"].items() if name not in served(plan["apps"])]
+    own = [path for app in unserved for path in (app["site_config"], *(slot["upstream_config"] for slot in app["slots"].values()))]
+    return ["sites-enabled/default", *shared, *unused, *own, *(path for app in plan["absent"].values() for path in app["nginx"])]
 
 
-def record(app: App, slot: Slot, release: Release) -> dict[str, Any]:
+def record(app: App, slot: Slot, release: Release, runner: Runner = NOBODY) -> dict[str, Any]:
     """What a slot's processes run: the content of its record, for files/launch.py."""
     environment = f"{app['environments']}/{release['environment']}"
     # The shell reads the line and gives its place to the program, which env finds behind variables that the line begins with.
     commands = {kind: ["/bin/sh", "-uc", f"exec env {doubled(line)}"] for kind, line in release["commands"].items()}
     commands |= {"web": app["argv"]} if app["argv"] else {}
+    if SINGLETONS in slot["workers"]:
+        commands[SINGLETONS] = [doubled(part) for part in (*runner.argv, slot["record"])]
     reloader = [doubled(argument) for argument in app["reloader"]]
     return {
         "release": release["release"],
@@ -185,6 +210,7 @@ def record(app: App, slot: Slot, release: Release) -> dict[str, Any]:
         "python": f"{environment}/bin/python",
         "secrets": slot["secrets"],
         "addresses": slot["addresses"],
+        **({"jobs": jobs(app, slot, runner.host)} if SINGLETONS in slot["workers"] else {}),
         **({"goodbye": slot["drain"]["signal"]} if slot["drain"]["signal"] else {}),
         "environment": {
             "HOME": app["shared"],
@@ -197,6 +223,22 @@ def record(app: App, slot: Slot, release: Release) -> dict[str, Any]:
             "VIRTUAL_ENV": environment,
             **app["environment"],
         },
+    }
+
+
+def jobs(app: App, slot: Slot, host: str) -> dict[str, Any]:
+    """What one process of the fleet runs, and when: for files/singletons.py."""
+    return {
+        "app": app["name"],
+        "host": host,
+        "slot": slot["name"],
+        "flag": app["flag"],
+        "drained": DRAINED,
+        "state": app["jobs"],
+        "stop_timeout": app["stop_timeout"],
+        "lease": LEASE,
+        "singletons": {name: shlex.split(command) for name, command in app["singletons"].items()},
+        "cron": {name: {"schedule": cron["schedule"], "argv": shlex.split(cron["command"])} for name, cron in app["cron"].items()},
     }
 
 

@@ -20,7 +20,11 @@ INPUTS = """[
     [tornado_app_trusted_proxies | default([])] | flatten,
 ]"""
 APPS = "tornado_apps | default({}) | list"
-SETTINGS = ("server_names", "redirect_names", "path", "proxy_read_timeout", "tls", "balance")
+LISTED = "app in tornado_apps | default({}) and tornado_apps[app].state | default('present', true) != 'absent'"
+SETTINGS = ("server_names", "redirect_names", "path", "proxy_read_timeout", "tls", "balance", "processes")
+
+# What the role's own default takes facts for: a process for each CPU is one at least.
+USUAL = {"processes": 1}
 
 
 def asked(keys: Iterable[str]) -> str:
@@ -31,7 +35,7 @@ def asked(keys: Iterable[str]) -> str:
 
 def given(key: str, own: Any, default: Any) -> Any:
     """A setting of an app, over its default in the inventory and that of the role. That of its names is a host's own."""
-    usual = APP_OPTIONS[key].get("default", [])
+    usual = APP_OPTIONS[key].get("default", USUAL.get(key, []))
     default = merged(usual, default) if default is not None and key != "server_names" else usual
     return default if own is None else merged(default, own)
 
@@ -47,6 +51,15 @@ class InventoryAction(CollectionAction):
         """The variables that the inventory has of a host, and with them what those may ask of other hosts."""
         return {**self.variables["hostvars"].raw_get(name), **{magic: self.variables[magic] for magic in ("groups", "hostvars")}}
 
+    def hosts_of(self, app: str, group: str) -> list[str]:
+        """The hosts of a group that the inventory gives an app, also those that a run leaves out."""
+        found = []
+        for name in self.variables["groups"].get(group, []):
+            variables = {**self.inventory(name), "app": app}
+            if self.said(LISTED, f"tornado_apps.{app} of {name}", variables):
+                found.append(str(name))
+        return found
+
     def balanced(self, names: Iterable[str], tls: str) -> list[balancer.Host]:
         """The hosts behind balancers, where TLS ends at these or those; fails with all that cannot work."""
         found = [self.host(name) for name in names]
@@ -57,8 +70,10 @@ class InventoryAction(CollectionAction):
         """What the inventory says of a host, whether or not this run has been there."""
         variables = self.inventory(name)
         inputs = self.said(INPUTS, f"the ports or trusted proxies of {name}", variables)
-        apps = cast(dict[str, balancer.Given], self.apps(name, SETTINGS))
-        return balancer.Host(name, self.address(name), apps, *inputs)
+        apps = self.apps(name, SETTINGS)
+        # Others have workers alone, there.
+        serving = {app: cast(balancer.Given, settings) for app, settings in apps.items() if settings.pop("processes")}
+        return balancer.Host(name, self.address(name), serving, *inputs)
 
     def listed(self, name: str) -> list[str]:
         """The apps that the inventory lists for a host, also those that are to be absent."""

@@ -111,6 +111,11 @@ def _argv(settings: Mapping[str, Any], root: str) -> list[str]:
     return shlex.split(settings["command"])
 
 
+def _counted(settings: Mapping[str, Any]) -> int:
+    """The processes by which the tasks of an app are counted: those that its settings name, of one without web processes its workers."""
+    return int(settings["processes"] or 1 + sum(settings["scale"].values()))
+
+
 def _sockets(name: str) -> str:
     """The directory of the sockets of an app's processes: the app's own, in one of root's, where it cannot be replaced."""
     return f"{SOCKETS}/{name}"
@@ -238,7 +243,7 @@ def planned(name: str, settings: Settings, host: HostSettings, own_tls: Tls) -> 
         "host": asked_name(settings["server_names"]),
         "ready_path": quote(slots["blue"]["health"]["path"], safe=URL_CHARACTERS),
         "nofile": host["nofile"],
-        "properties": sandbox.of_app(name, f"{home}/shared", _sockets(name), host["nofile"], settings["processes"], settings["sandbox"]),
+        "properties": sandbox.of_app(name, f"{home}/shared", _sockets(name), host["nofile"], _counted(settings), settings["sandbox"]),
         "argv": _argv(settings, host["root"]),
         "reloader": _reloader(name, settings, host["root"]),
         "static": "" if settings["debug"] else settings["static"],
@@ -261,6 +266,7 @@ def planned(name: str, settings: Settings, host: HostSettings, own_tls: Tls) -> 
         "tmpfiles": _tmpfiles(name),
         "socket": f"{run}/supervisor.sock",
         "watchdog": f"{run}/watchdog.json",
+        "jobs": f"{run}/singletons.json",
         "logs": f"/var/log/{name}",
         "journal": settings["logs"] == "journal",
         "access_log": f"/var/log/nginx/{name}.access.log",

@@ -20,18 +20,25 @@ def second_set_problems(apps: Apps, state: State, starting: Iterable[str], host:
         return []
     together = f", and all apps of this run {_size(total)}" if total > max(needed.values()) else ""
     return [
-        f"tornado_apps.{name}.processes: {host} has {_size(left)} of memory left; "
-        f"a second set of {apps[name]['processes']} processes needs {_size(size)}, as the live ones use{together}. "
-        "Lower processes, give the host more memory, or stop the live ones there for the deploy: "
+        f"tornado_apps.{name}.{_setting(apps[name])}: {host} has {_size(left)} of memory left; "
+        f"a second set of {apps[name]['processes'] or 'its'} processes needs {_size(size)}, as the live ones use{together}. "
+        f"Lower {_setting(apps[name])}, give the host more memory, or stop the live ones there for the deploy: "
         f"sudo python3 /opt/tornado_app/sandboxed.py {name} supervisorctl stop '{apps[name]['slots'][owns[name]['live']]['group']}:*'"
         for name, size in needed.items()
         if size
     ]
 
 
+def _setting(app: App) -> str:
+    """What says how many processes an app has."""
+    return "processes" if app["processes"] else "scale"
+
+
 def _second_set(app: App, own: AppState) -> int:
     """Bytes of as many processes as the plan wants, each with its share of what the live slot uses; 0 when that is stopped."""
     live = own["slots"][own["live"]]
+    if not app["processes"]:
+        return live["memory"] if any(worker["pid"] for worker in live["workers"]) else 0
     up = [process for process in live["processes"] if process["pid"]]
     count = sum(process["children"] for process in up) if app["listen"] == "fork" else len(up)
     return live["memory"] * app["processes"] // count if count else 0

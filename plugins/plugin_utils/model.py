@@ -10,6 +10,7 @@ from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import Slo
 from ansible_collections.tornado_app.deploy.plugins.module_utils.state import History
 
 NO_WORKERS = ("web", "release")  # the lines of a Procfile that start no process beside the web processes
+SINGLETONS = "singletons"  # the type of the process that runs singletons and cron
 ALIVE = ("RUNNING", "STARTING")
 
 

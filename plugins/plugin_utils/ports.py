@@ -15,7 +15,7 @@ PORTS = range(1024, 65536)  # below 1024 a process that is not root cannot liste
 
 def slot_ports(app: Mapping[str, Any], host: HostSettings) -> dict[str, range]:
     """Slot -> the ports of its processes, one for each that supervisord starts; those that listen elsewhere are named by it alone."""
-    first, count = app["port"], 1 if app["listen"] == "fork" else app["processes"]
+    first, count = app["port"], min(1, app["processes"]) if app["listen"] == "fork" else app["processes"]
     return {slot: range(start, start + count) for slot, start in zip(SLOTS, (first, first + host["slot_stride"]), strict=True)}
 
 
@@ -27,7 +27,7 @@ def with_ports(apps: Mapping[str, Settings], known: Mapping[str, int], host: Hos
     stride = max(1, host["slot_stride"])
     ports = {name: app["port"] or known.get(name, 0) for name, app in apps.items()}
     # Where an app was before this run it still is when another one starts.
-    taken = [(port, apps[name]["processes"] if name in apps else 1) for name, port in (*known.items(), *ports.items()) if port]
+    taken = [(port, max(1, apps[name]["processes"]) if name in apps else 1) for name, port in (*known.items(), *ports.items()) if port]
 
     def free(port: int, count: int) -> bool:
         mine = [range(start, start + max(count, PORT_STEP)) for start in (port, port + stride)]
@@ -39,5 +39,5 @@ def with_ports(apps: Mapping[str, Settings], known: Mapping[str, int], host: Hos
         # A block of the blue slots, then one of the green ones, and so on; an app that fills more than a step begins where it can.
         candidates = (port for port in range(FIRST_PORT, PORTS[-1], PORT_STEP) if (port - FIRST_PORT) // stride % 2 == 0)
         ports[name] = next((port for port in candidates if free(port, count)), FIRST_PORT)
-        taken.append((ports[name], count))
+        taken.append((ports[name], max(1, count)))
     return {name: {**app, "port": ports[name]} for name, app in apps.items()}

@@ -7,12 +7,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.app import App, Apps
-from ansible_collections.tornado_app.deploy.plugins.module_utils.state import AppState, HostState, State, TlsState
+from ansible_collections.tornado_app.deploy.plugins.module_utils.state import AppState, HostState, JobsState, State, TlsState
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import Change, Plan
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.status import worker_kinds
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.status import live_workers
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.status_text import table, unbelievable
 
 DAYS_MIN = 14  # of a certificate, or a sixth of its life; certbot renews a third before its end, or a month
+LEADERLESS_MAX = 60  # seconds that the lease of singletons may take to find a host
+TRIES_MAX = 3  # a singleton may have ended soon, until it counts as broken
 # Where a certificate comes from -> what brings a new one.
 WAYS_OUT = {
     "files": "give tls.certificate and tls.key a new one, and run --tags provision",
@@ -26,7 +28,7 @@ def shortfalls(plan: Plan, state: State, health: Mapping[str, Any], nginx: Mappi
     ``redis`` that of redis_ping, which is skipped where no app has it."""
     found = [*_nginx_shortfalls(plan["apps"], state["host"])]
     for name, app in plan["apps"].items():
-        found += _app_shortfalls(app, state["apps"][name])
+        found += _app_shortfalls(app, state["apps"][name], bool(state["host"]["drained"]))
     for result, what in ((health, "apps"), (nginx, "answers"), (redis, "answers")):
         if what not in result and not result.get("skipped"):  # the module broke
             found.append(f"cannot be verified: {result.get('module_stderr') or result.get('msg')}")
@@ -47,16 +49,26 @@ def _nginx_shortfalls(apps: Apps, system: HostState) -> Iterator[str]:
             yield f"nginx worker {worker['pid']} runs as root"
 
 
-def _app_shortfalls(app: App, state: AppState) -> Iterator[str]:
+def _job_shortfalls(name: str, found: JobsState, drained: bool) -> Iterator[str]:
+    if found["problem"]:
+        yield f"{name}'s singletons and cron do not run from here: {found['problem']}; look at REDIS_URL and its server"
+    elif found["leaderless"] > LEADERLESS_MAX and not drained:
+        yield f"{name}'s singletons and cron run on no host, for {found['leaderless']} s; see the log of its process singletons.1"
+    for job, state in found["jobs"].items():
+        if state["tries"] >= TRIES_MAX:
+            yield f"{name}'s {job} ends again and again, last with {state['code']} at {state['ended']}; see the log of singletons.1"
+
+
+def _app_shortfalls(app: App, state: AppState, drained: bool) -> Iterator[str]:
     slot = state["slots"][state["live"]]
     running = [process for process in slot["processes"] if process["state"] == "RUNNING"]
     if not slot["deployed"]:
         yield f"{app['name']} has no release yet; run --tags deploy"
     elif len(running) < (count := len(app["slots"][state["live"]]["ports"])):  # a rollback may have brought back a slot that has more
         yield f"{app['slots'][state['live']]['group']} has {len(running)} of {count} processes running"
-    for kind in worker_kinds(state):
+    for kind, count in live_workers(app, state).items():
         up = [worker for worker in slot["workers"] if worker["state"] == "RUNNING" and f":{kind}." in worker["name"]]
-        if slot["deployed"] and len(up) < (count := app["scale"].get(kind, 1)):
+        if slot["deployed"] and len(up) < count:
             yield f"{app['slots'][state['live']]['group']} has {len(up)} of {count} processes {kind} running"
     if state["untrusted"]:
         yield f"{unbelievable(app['name'], state['untrusted'])}; see systemctl status {app['unit']}"
@@ -64,6 +76,8 @@ def _app_shortfalls(app: App, state: AppState) -> Iterator[str]:
         yield f"{app['name']}'s supervisord does not answer; see systemctl status {app['unit']}"
     if state["tls"]:
         yield from _certificate_shortfalls(app["name"], state["tls"])
+    if state["jobs"]:
+        yield from _job_shortfalls(app["name"], state["jobs"], drained)
     if not state["supervisord"]:
         return
     workers = [worker for worker in slot["workers"] if worker["state"] == "RUNNING"]

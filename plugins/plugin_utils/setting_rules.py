@@ -55,7 +55,13 @@ def _with_credentials(url: str, _: App) -> bool:
 
 # What a setting must not be, and what is said then. A message goes on after the setting's name.
 RULES: tuple[tuple[str, Predicate, str], ...] = (
-    *((setting, _below(1), "is {value}: at least 1 is needed") for setting in ("processes", "liveness.failures")),
+    ("processes", _below(0), "is {value}: a number is needed, 0 for a host that runs workers alone"),
+    (
+        "processes",
+        lambda value, app: value == 0 and app["wsgi"],
+        "is 0, and wsgi starts web processes: leave it out where there are none, or give processes",
+    ),
+    ("liveness.failures", _below(1), "is {value}: at least 1 is needed"),
     *(
         (setting, _below(1), "is {value}: a number of seconds above 0 is needed")
         for setting in (

@@ -13,6 +13,7 @@ from typing import Any
 from ansible.module_utils.parsing.convert_bool import boolean
 
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils import tls
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.job_settings import job_problems
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import HostSettings
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.setting_rules import RULES, value_of
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.setting_types import (
@@ -25,7 +26,7 @@ from ansible_collections.tornado_app.deploy.plugins.plugin_utils.setting_types i
     typed,
     unknown_keys,
 )
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.site_settings import SERVER_NAME, site_problems
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.site_settings import SERVER_NAME, site_problems, unserved
 
 PRODUCTION = {"prod", "production"}
 NOFILE = range(1024, 2147483585)  # above it the kernel's own fs.nr_open cannot be raised
@@ -108,6 +109,7 @@ def setting_problems(where: str, app: App, host: HostSettings) -> Iterator[str]:
         yield f"{where}.processes {app['processes']} is above tornado_app_slot_stride {host['slot_stride']}: raise the stride"
     yield from _start_problems(where, app)
     yield from _scale_problems(where, app["scale"])
+    yield from job_problems(where, app)
     yield from _name_problems(where, app["server_names"])
     yield from tls.setting_problems(where, app, host)
     yield from _variable_problems(where, app)
@@ -218,4 +220,5 @@ def checked_app(name: Any, app: Any, defaults: Mapping[str, Any], host: HostSett
     if settings.get("debug"):
         found += debug_problems(where, app, host)
         settings["processes"] = 1
-    return settings, found or list(setting_problems(where, settings, host))
+    found = found or list(setting_problems(where, settings, host))
+    return settings if found or settings["processes"] else unserved(settings), found

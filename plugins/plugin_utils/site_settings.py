@@ -51,10 +51,10 @@ App = Mapping[str, Any]
 def asked_name(names: Sequence[str]) -> str:
     """A name by which a host is asked for an app: a whole one, or one that its first wildcard matches.
 
-    An address is the last choice: by it a host answers for all of its apps.
+    An address is the last choice: by it a host answers for all of its apps. Empty for an app that is asked for nothing.
     """
     whole = sorted((name for name in names if "*" not in name), key=is_address)
-    return whole[0] if whole else names[0].replace("*", "tornado-app")
+    return next(iter((*whole, *(name.replace("*", "tornado-app") for name in names))), "")
 
 
 def site_problems(where: str, app: App) -> Iterator[str]:
@@ -162,6 +162,12 @@ def redirect_problems(apps: Mapping[str, App], host: str) -> Iterator[str]:
             yield f"tornado_apps.{one}.redirect_names: {', '.join(common)} on {host} is served for {other}; take it from one of them"
         if one < other and (common := [] if together else sorted(ours & lower(apps[other]["redirect_names"]))):
             yield f"tornado_apps.{other}.redirect_names: {', '.join(common)} on {host} leads to {one} already; take it from one of them"
+
+
+def unserved(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings of an app without web processes, of which nginx serves nothing, and of which no name is another app's."""
+    tls = {**settings["tls"], "certificate": "", "key": "", "acme": {"email": "", "directory": ""}, "self_signed": False}
+    return {**settings, "server_names": [], "redirect_names": [], "static": "", "basic_auth": {}, "error_pages": {}, "tls": tls}
 
 
 def of_site(settings: App) -> dict[str, Any]:

@@ -7,8 +7,9 @@ from typing import TypedDict
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.app import App, Apps
 from ansible_collections.tornado_app.deploy.plugins.module_utils.history import never_live
-from ansible_collections.tornado_app.deploy.plugins.module_utils.state import AppState, Lock, Restarts, State, TlsState
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import ALIVE, NO_WORKERS
+from ansible_collections.tornado_app.deploy.plugins.module_utils.state import AppState, JobsState, Lock, Restarts, State, TlsState
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.changes import record_of, workers
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import ALIVE
 
 
 class IdleStatus(TypedDict):
@@ -39,7 +40,7 @@ class AppStatus(TypedDict):
     ``untrusted`` is what its supervisord says that cannot be believed, ``outdated`` its start (UTC) where its unit has changed since,
     ``maintenance`` since when (UTC) it is in maintenance,
     ``watchdog`` its word for the state of the watchdog, ``restarts`` what that has done to processes of the live slot, ``tls`` what its
-    certificate is like, None without TLS.
+    certificate is like, None without TLS; ``jobs`` what its singletons and cron do.
     """
 
     live: str
@@ -59,6 +60,7 @@ class AppStatus(TypedDict):
     watchdog: str
     restarts: dict[str, Restarts]
     tls: TlsState | None
+    jobs: JobsState | None
     releases: list[ReleaseStatus]
 
 
@@ -110,21 +112,22 @@ def _app(app: App, state: AppState, target: str, newest: str) -> AppStatus:
     idle_name = "green" if state["live"] == "blue" else "blue"
     idle = state["slots"][idle_name]
     up = [process for process in live["processes"] if process["state"] in ALIVE]
+    working = [process for process in live["workers"] if process["state"] in ALIVE]
     leaving = bool(idle["deployed"] or idle["processes"])
     return {
         "live": state["live"] if live["deployed"] else "",
         "release": live["release"] if live["deployed"] else "",
         "processes": sum(process["children"] for process in up) if app["listen"] == "fork" else len(up),
         "processes_wanted": app["processes"],
-        "workers": sum(process["state"] in ALIVE for process in live["workers"]),
+        "workers": len(working),
         "workers_wanted": _workers(app, state) if live["deployed"] else 0,
-        "nofile": min((process["nofile"] for process in up), default=0),
-        "uptime": max((process["uptime"] for process in up), default=0),
+        "nofile": min((process["nofile"] for process in up or working), default=0),
+        "uptime": max((process["uptime"] for process in up or working), default=0),
         "idle": {
             "slot": idle_name,
             "state": "empty" if not leaving else "draining" if idle["sequence"] < live["sequence"] else "prepared",
             "release": idle["release"] if leaving else "",
-            "processes": len(idle["processes"]),
+            "processes": len(idle["processes"] or idle["workers"]),
             "connections": idle["connections"],
         },
         "behind": newest if live["deployed"] and newest not in ("", live["release"]) else "",
@@ -135,6 +138,7 @@ def _app(app: App, state: AppState, target: str, newest: str) -> AppStatus:
         "watchdog": state["watchdog"]["state"],
         "restarts": _restarts(app, state),
         "tls": state["tls"],
+        "jobs": state["jobs"],
         "releases": _releases(state, live["release"] if live["deployed"] else ""),
     }
 
@@ -146,14 +150,13 @@ def _restarts(app: App, state: AppState) -> dict[str, Restarts]:
 
 
 def _workers(app: App, state: AppState) -> int:
-    """How many processes the live release's Procfile wants beside the web processes."""
-    return sum(app["scale"].get(kind, 1) for kind in worker_kinds(state))
+    """How many processes the live release wants beside the web processes."""
+    return sum(live_workers(app, state).values())
 
 
-def worker_kinds(state: AppState) -> list[str]:
-    """The types of processes of the live release's Procfile that are neither web nor release."""
-    record = state["records"].get(state["slots"][state["live"]]["release"])
-    return [kind for kind in record["commands"] if kind not in NO_WORKERS] if record else []
+def live_workers(app: App, state: AppState) -> dict[str, int]:
+    """Type of process -> how many of it the live release wants beside the web processes."""
+    return workers(app, record_of(state, state["slots"][state["live"]]["release"]))
 
 
 def _releases(state: AppState, live: str) -> list[ReleaseStatus]:

@@ -31,9 +31,12 @@ def status_text(found: Mapping[str, HostStatus]) -> str:
     certificates = _certificate_rows(found)
     if certificates:
         parts.append(table([("host", "app", "certificate", "expires", "days left"), *certificates]))
+    jobs = _job_rows(found)
+    if jobs:
+        parts.append(table([("app", "singleton or cron", "runs on", "last started", "last end", "next"), *jobs]))
     extras = (
         *(_drained_lines, _maintenance_lines, _behind_lines, _untrusted_lines),
-        *(_outdated_lines, _watchdog_lines, _renewal_lines, _rollback_lines, _lock_lines),
+        *(_job_lines, _outdated_lines, _watchdog_lines, _renewal_lines, _rollback_lines, _lock_lines),
     )
     parts += ["\n".join(lines) for lines in (extra(found) for extra in extras) if lines]
     return "\n\n".join(parts)
@@ -45,7 +48,7 @@ def _host_rows(found: Mapping[str, HostStatus]) -> list[tuple[str, ...]]:
         if not state["answered"]:
             rows.append((host, "(no answer)", *["-"] * 6))
         for name, app in state["apps"].items():
-            idle, up = app["idle"], bool(app["processes"])
+            idle, up = app["idle"], bool(app["processes"] or app["workers"])
             other = "-"
             if idle["state"] != "empty":
                 other = (
@@ -96,6 +99,33 @@ def _certificate_rows(found: Mapping[str, HostStatus]) -> list[tuple[str, ...]]:
         for name, app in state["apps"].items()
         if (tls := app["tls"])
     ]
+
+
+def _job_rows(found: Mapping[str, HostStatus]) -> list[tuple[str, ...]]:
+    """One row a job, as the host says it that runs them."""
+    rows: list[tuple[str, ...]] = []
+    for state in found.values():
+        for name, app in state["apps"].items():
+            for job, own in app["jobs"]["jobs"].items() if app["jobs"] and app["jobs"]["leads"] else []:
+                end = f"{own['ended']}: {own['code']}" if own["code"] else "-"
+                more = f" after {own['seconds']:.0f} s" if own["kind"] == "cron" and own["code"] else ""
+                more += f", {own['restarts']} restarts" if own["restarts"] else f", {own['skipped']} left out" if own["skipped"] else ""
+                rows.append((name, job, own["host"] or "-", own["at"] or "-", f"{end}{more}", own["next"] or "-"))
+    return rows
+
+
+def _job_lines(found: Mapping[str, HostStatus]) -> list[str]:
+    """Who runs the singletons and cron of each app, or why nobody does."""
+    lines: dict[str, None] = {}
+    for host, state in found.items():
+        for name, app in state["apps"].items():
+            if (jobs := app["jobs"]) and jobs["problem"]:
+                lines[f"{host} cannot run the singletons and cron of {name}: {jobs['problem']}"] = None
+            elif jobs and jobs["leader"]:
+                lines[f"{name}'s singletons and cron run as {jobs['leader']}"] = None
+            elif jobs:
+                lines[f"{host} knows of no host that runs the singletons and cron of {name}"] = None
+    return list(lines)
 
 
 def _drained_lines(found: Mapping[str, HostStatus]) -> list[str]:
@@ -164,7 +194,7 @@ def _watchdog_lines(found: Mapping[str, HostStatus]) -> list[str]:
     lines = []
     for host, state in found.items():
         for name, app in state["apps"].items():
-            if app["processes"] and app["watchdog"] not in AT_WORK:
+            if (app["processes"] or app["workers"]) and app["watchdog"] not in AT_WORK:
                 lines.append(
                     f"{host}: {name}'s watchdog does not run ({app['watchdog'] or 'unknown to supervisord'}); run --tags provision"
                 )

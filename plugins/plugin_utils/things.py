@@ -12,7 +12,7 @@ from ansible_collections.tornado_app.deploy.plugins.module_utils.nginx import OW
 from ansible_collections.tornado_app.deploy.plugins.module_utils.state import Difference, State
 from ansible_collections.tornado_app.deploy.plugins.module_utils.things import Thing
 from ansible_collections.tornado_app.deploy.plugins.module_utils.watchdog import AT_WORK
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.files import File, sites, users
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.files import File, served, sites, users
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.tls import NGINX_ROOT
 
 SHOWN = 30  # differences; on a fresh host nearly everything is one
@@ -65,7 +65,8 @@ def of_apps(apps: Apps) -> Iterator[Thing]:
             yield directory(own["path"], own["owner"], own["group"], own["mode"])
         if app["basic_auth"] or app["tls"]["source"]:
             yield directory(f"{NGINX_ROOT}/{OWN_FILES}", "root", "root", "0755")
-        yield {"kind": "access_log", "name": name, "check": "private", "path": app["access_log"]}
+        if name in served(apps):
+            yield {"kind": "access_log", "name": name, "check": "private", "path": app["access_log"]}
         yield {"kind": "reload", "name": name, "check": "reload", "unit": app["unit"]}
         yield {"kind": "unit", "name": name, "check": "service", "unit": app["unit"]}
         for unit in (app["timer"], f"{PurePosixPath(app['timer']).stem}.service"):

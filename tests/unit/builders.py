@@ -178,6 +178,7 @@ def app_state(live: str = "blue", slots: Mapping[str, SlotState] | None = None, 
         "static_digest": "f" * 128,
         "assets": {A: "static", B: "static"},
         "tls": None,
+        "jobs": None,
     }
     return cast(AppState, {**common, **given})
 

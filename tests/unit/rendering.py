@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.app import Apps
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.files import sites
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.files import served, sites
 from tests.unit.conftest import facts, make_plan, render
 
 Plan = Mapping[str, Mapping[str, Any]]
@@ -43,7 +43,8 @@ def plan(request: pytest.FixtureRequest) -> Plan:
 def nginx_files(plan: Plan, *, cpus: int = 1, ipv6: bool = True, debian: int = 11, **inputs: Any) -> dict[str, str]:
     """The files of nginx by path, as the actions nginx_files and slot_files write them."""
     common = {"ansible_facts": facts(cpus, ipv6, debian), **inputs}
-    whole = list(plan.values())
+    apps_served = served(cast(Apps, plan))
+    whole = list(apps_served.values())
     files = {
         "nginx.conf": render("nginx.conf.j2", common),
         "conf.d/tornado_app.conf": render(
@@ -52,7 +53,7 @@ def nginx_files(plan: Plan, *, cpus: int = 1, ipv6: bool = True, debian: int = 1
     }
     for apps in sites(cast(Apps, plan)):
         files[apps[0]["site_config"]] = render("nginx_site.conf.j2", {**common, "apps": apps, "all_apps": whole})
-    for app in plan.values():
+    for app in apps_served.values():
         for slot in app["slots"].values():
             files[slot["upstream_config"]] = render("nginx_upstream.conf.j2", {**common, "slot": slot})
     return files

@@ -110,6 +110,20 @@ def test_what_the_inventory_says_is_enough_for_hosts_that_nobody_has_asked() -> 
     assert "timeout server 210s" in handed["config"]
 
 
+def test_a_host_with_workers_alone_gets_no_requests_for_the_app() -> None:
+    other = {**SHOP, "server_names": ["other.test"]}
+    shop = {**SHOP, "processes": "{{ shop_processes }}"}
+    hosts = {
+        "web-1": {"tornado_apps": {"shop": {**SHOP, "processes": "{{ (ansible_facts['processor_nproc'] | int) * 2 }}"}, "other": other}},
+        "web-2": {"shop_processes": 2, "tornado_apps": {"shop": shop, "other": {**other, "processes": 0}}},
+        "web-3": {"shop_processes": "0", "tornado_apps": {"shop": shop}},
+    }
+    config = act(hosts)["config"]
+    of_shop, of_other = (config.partition(f"backend {app}\n")[2].partition("\nbackend")[0] for app in ("shop", "other"))
+    assert [line.split()[1] for line in servers(of_shop)] == ["web-1", "web-2"]
+    assert [line.split()[1] for line in servers(of_other)] == ["web-1"]
+
+
 def test_a_name_may_be_what_the_inventory_says_of_another_host() -> None:
     shop = {**SHOP, "server_names": ["{{ hostvars['web-2']['ansible_host'] }}"]}
     handed = act({"web-1": {"tornado_apps": {"shop": shop}}, "web-2": {"ansible_host": "192.0.2.2", "tornado_apps": {"shop": shop}}})

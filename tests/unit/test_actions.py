@@ -87,10 +87,15 @@ def test_a_plan_is_made_of_the_settings_with_what_is_to_be_absent() -> None:
 
 
 def test_a_plan_fails_with_all_problems_a_line_each() -> None:
-    apps = {"Shop": SHOP, "api": {**SHOP, "processes": 0}, "web": {**SHOP, "prt": 1}}
+    apps = {"Shop": SHOP, "api": {**SHOP, "processes": -1}, "web": {**SHOP, "prt": 1}}
     found = refusal("plan", {}, apps=apps, defaults=DEFAULTS, host={**HOST, "nofile": 10})
     assert len(found) == 4
-    for said in ("tornado_app_nofile is 10", "tornado_apps.Shop: ", "tornado_apps.api.processes is 0", "tornado_apps.web.prt is not a set"):
+    for said in (
+        "tornado_app_nofile is 10",
+        "tornado_apps.Shop: ",
+        "tornado_apps.api.processes is -1",
+        "tornado_apps.web.prt is not a set",
+    ):
         assert any(problem.startswith(said) for problem in found)
 
 

@@ -260,7 +260,7 @@ def test_nothing_retires_after_the_first_deploy() -> None:
 def test_what_an_interrupted_run_left_in_the_idle_slot_retires() -> None:
     assert leftovers(state(green=slot(B, True, (process(9000),))), "shop") == [("green", [9000])]
     assert leftovers(state(green=slot("", True)), "shop") == [("green", [9000, 9001])]
-    assert leftovers(state(green=slot(workers=(worker(),))), "shop") == [("green", [9000, 9001])]
+    assert leftovers(state(green=slot(workers=(worker(),))), "shop") == [("green", [])]
 
 
 def test_apps_that_the_run_has_nothing_to_do_with_keep_what_they_have() -> None:

@@ -131,18 +131,18 @@ def test_the_logs_of_ports_that_are_no_more_go_with_the_slot_that_had_them() -> 
     assert [len(slot["ports"]) for slot in SHOP_PLAN["slots"].values()] == [2, 2]
     gone = [f"/var/log/shop/{port}.log{age}" for port in (8002, 8003, 9002, 9003) for age in ("", ".1")]
     for slot, ports in (("green", (9000, 9001, 9002, 9003)), ("blue", (8000, 8001, 8002, 8003))):
-        found = files.stale_logs(PLAN, [had(*ports, slot=SHOP_PLAN["slots"][slot])])
+        found = files.stale_logs(PLAN, [had(*ports, slot=SHOP_PLAN["slots"][slot])], 1000)
         assert found == gone
-    assert files.stale_logs(PLAN, [had(9000)]) == []
+    assert files.stale_logs(PLAN, [had(9000)], 1000) == []
 
 
 def test_the_logs_of_workers_that_are_too_many_go_too() -> None:
-    found = files.stale_logs({"shop": {**SHOP_PLAN, "scale": {"worker": 2}}}, [had(9000, workers={"worker": 3, "beat": 1})])
+    found = files.stale_logs({"shop": {**SHOP_PLAN, "scale": {"worker": 2}}}, [had(9000, workers={"worker": 3, "beat": 1})], 1000)
     assert found == [f"/var/log/shop/{name}.worker.3.log{age}" for name in ("blue", "green") for age in ("", ".1")]
 
 
 def test_where_the_journal_has_it_all_no_log_stays() -> None:
-    found = files.stale_logs({"shop": {**SHOP_PLAN, "journal": True}}, [had(9000, workers={"worker": 1})])
+    found = files.stale_logs({"shop": {**SHOP_PLAN, "journal": True}}, [had(9000, workers={"worker": 1})], 1000)
     names = ("8000", "9000", "blue.worker.1", "green.worker.1")
     assert found == [f"/var/log/shop/{name}.log{age}" for name in names for age in ("", ".1")]
 

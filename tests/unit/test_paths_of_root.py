@@ -71,6 +71,7 @@ LEAD_BELOW = {
     "socket": "where supervisord answers: by module_utils/supervisor.py alone, see below",
     "addresses": "where processes answer: by module_utils/http.py alone, and nginx's workers",
     "watchdog": "what a watchdog says of itself: by module_utils/watchdog.py alone",
+    "jobs": "what who runs singletons says of them: by module_utils/jobs.py alone",
 }
 
 
@@ -103,7 +104,7 @@ def test_no_file_that_is_installed_compared_or_removed_has(given_apps: dict[str,
 
 # Who uses what leads below such a directory
 
-KEYS = {"logs", "run", "shared", "socket", "sockets", "addresses", "runtime_directories", "watchdog"}
+KEYS = {"logs", "run", "shared", "socket", "sockets", "addresses", "runtime_directories", "watchdog", "jobs"}
 OF = {"app", "slot", "group", "planned"}  # names of what comes from a plan
 NO_PATH = "no path is opened"
 # File and function -> the keys that it uses, and why it may.
@@ -112,6 +113,7 @@ PYTHON = {
     ("module_utils/app_state.py", "foreign_ports"): ("addresses", NO_PATH),
     ("module_utils/app_state.py", "supervised"): ("socket", "by Supervisor"),
     ("module_utils/app_state.py", "watchdog_state"): ("watchdog", "by watchdog.read, which takes untrusted.tail"),
+    ("module_utils/jobs.py", "state"): ("jobs", "by untrusted.tail"),
     ("modules/open_sockets.py", "directories"): ("addresses", "the directory itself, whose parents are root's"),
     ("modules/open_sockets.py", "opened"): ("socket", "by Supervisor"),
     ("modules/slot_processes.py", "main"): ("socket", "by Supervisor"),
@@ -125,10 +127,14 @@ PYTHON = {
     ("modules/watchdogs.py", "tried"): ("socket", "by Supervisor"),
     ("plugin_utils/changes.py", "found_slot"): ("addresses", NO_PATH),
     ("plugin_utils/checks.py", "socket_problems"): ("runtime_directories sockets", NO_PATH),
+    ("plugin_utils/controller.py", "upstreams"): ("addresses", NO_PATH),
+    ("plugin_utils/files.py", "jobs"): ("jobs", NO_PATH),
     ("plugin_utils/files.py", "log_files"): ("logs", "for remove_logs, and for logrotate, which is the app's user"),
     ("plugin_utils/files.py", "record"): ("addresses shared", NO_PATH),
     ("plugin_utils/files.py", "stale_logs"): ("logs", "for remove_logs, which takes untrusted.remove"),
     ("plugin_utils/files.py", "watchdog_settings"): ("watchdog", NO_PATH),
+    ("plugin_utils/status_text.py", "_job_lines"): ("jobs", "what was said, no path"),
+    ("plugin_utils/status_text.py", "_job_rows"): ("jobs", "what was said, no path"),
     ("plugin_utils/status_text.py", "_watchdog_lines"): ("watchdog", "a state, no path"),
     ("plugin_utils/things.py", "of_apps"): ("runtime_directories", "the directories themselves, whose parents are root's"),
 }
@@ -147,6 +153,7 @@ OPENERS = {"open", "read_text", "read_bytes", "write_text", "stat", "exists", "i
 # Who takes what of the helper.
 HELPED = {
     "module_utils/http.py": {"connection", "over_tls"},
+    "module_utils/jobs.py": {"tail"},
     "module_utils/supervisor.py": {"connection"},
     "module_utils/watchdog.py": {"tail"},
     "modules/install_environments.py": {"remove_tree"},

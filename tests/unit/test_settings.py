@@ -61,9 +61,19 @@ def test_an_unknown_key_in_a_nested_dictionary_is_named() -> None:
     assert problem(health={"pth": "/"}) == "tornado_apps.shop.health.pth is not a setting; did you mean path?"
 
 
-@pytest.mark.parametrize("count", [0, -1])
-def test_no_processes_are_refused(count: int) -> None:
-    assert problem(processes=count) == f"tornado_apps.shop.processes is {count}: at least 1 is needed"
+def test_fewer_processes_than_none_are_refused() -> None:
+    assert problem(processes=-1) == "tornado_apps.shop.processes is -1: a number is needed, 0 for a host that runs workers alone"
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ({"command": "", "wsgi": "app:app"}, "tornado_apps.shop.processes is 0, and wsgi starts web processes"),
+        ({"debug": True}, "tornado_apps.shop has debug and 0 processes"),
+    ],
+)
+def test_workers_alone_are_refused_with_what_is_for_web_processes(setting: dict[str, Any], said: str) -> None:
+    assert problem(processes=0, **setting).startswith(said)
 
 
 def test_a_number_in_words_is_refused() -> None:

@@ -78,6 +78,7 @@ def test_fresh_host(app: App) -> None:
         "static_digest": "",
         "assets": {},
         "tls": None,
+        "jobs": None,
     }
     assert not Path(app["home"]).exists()
 

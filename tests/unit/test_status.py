@@ -79,6 +79,7 @@ def test_the_status_of_an_app_is_whole() -> None:
         "watchdog": "RUNNING",
         "restarts": {},
         "tls": None,
+        "jobs": None,
         "releases": [
             {
                 "release": B,
