@@ -1,4 +1,4 @@
-"""`python -m tools.demo up`: a balancer, two hosts and Redis on this machine, which serve the example app. `down` removes all that `up` made."""
+"""`python -m tools.demo up`: a balancer, two hosts and Redis here, which serve the example app. `down` removes all that `up` made."""
 
 import json
 import shutil
