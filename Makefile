@@ -67,6 +67,8 @@ lock: setup ## Write each requirements.txt again from the requirements.in beside
 	$(LOCK) requirements.in --output-file requirements.txt
 	$(LOCK) bench/requirements.in --output-file bench/requirements.txt
 	$(LOCK) molecule/shared/apps/pages/requirements.in --output-file molecule/shared/apps/pages/requirements.txt
+	$(subst 3.11,3.9,$(LOCK)) --no-header --no-annotate roles/tornado_app/files/supervisor-requirements.in \
+	  --output-file roles/tornado_app/files/supervisor-requirements.txt # of the hosts' own Python
 
 docs: setup ## Write the reference of variables from the argument specs
 	python tools/docs.py

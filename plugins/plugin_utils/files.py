@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, NotRequired, TypedDict
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.app import App, Apps
 from ansible_collections.tornado_app.deploy.plugins.module_utils.host_state import DRAINED
+from ansible_collections.tornado_app.deploy.plugins.module_utils.redis_url import REDIS_URL
 from ansible_collections.tornado_app.deploy.plugins.module_utils.slot import Slot, worker_names
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils import tls
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import SINGLETONS, Plan, Release
@@ -237,6 +238,7 @@ def jobs(app: App, slot: Slot, host: str) -> dict[str, Any]:
         "state": app["jobs"],
         "stop_timeout": app["stop_timeout"],
         "lease": LEASE,
+        "redis": REDIS_URL in {*app["environment"], *app["secrets"]},
         "singletons": {name: shlex.split(command) for name, command in app["singletons"].items()},
         "cron": {name: {"schedule": cron["schedule"], "argv": shlex.split(cron["command"])} for name, cron in app["cron"].items()},
     }

@@ -20,7 +20,6 @@ INPUTS = """[
     [tornado_app_trusted_proxies | default([])] | flatten,
 ]"""
 APPS = "tornado_apps | default({}) | list"
-LISTED = "app in tornado_apps | default({}) and tornado_apps[app].state | default('present', true) != 'absent'"
 SETTINGS = ("server_names", "redirect_names", "path", "proxy_read_timeout", "tls", "balance", "processes")
 
 # What the role's own default takes facts for: a process for each CPU is one at least.
@@ -53,12 +52,7 @@ class InventoryAction(CollectionAction):
 
     def hosts_of(self, app: str, group: str) -> list[str]:
         """The hosts of a group that the inventory gives an app, also those that a run leaves out."""
-        found = []
-        for name in self.variables["groups"].get(group, []):
-            variables = {**self.inventory(name), "app": app}
-            if self.said(LISTED, f"tornado_apps.{app} of {name}", variables):
-                found.append(str(name))
-        return found
+        return [str(name) for name in self.variables["groups"].get(group, []) if app in self.apps(name, ())]
 
     def balanced(self, names: Iterable[str], tls: str) -> list[balancer.Host]:
         """The hosts behind balancers, where TLS ends at these or those; fails with all that cannot work."""

@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.app import Apps
+from ansible_collections.tornado_app.deploy.plugins.module_utils.redis_url import REDIS_URL
 from ansible_collections.tornado_app.deploy.plugins.module_utils.state import State
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.changes import workers
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.model import SINGLETONS
-
-REDIS = "REDIS_URL"
 
 
 def serving_problems(apps: Apps, state: State, host: str) -> list[str]:
@@ -36,10 +35,10 @@ def lease_problems(plans: Mapping[str, Apps], hosts: Mapping[str, Sequence[str]]
     found = {}
     for apps in plans.values():
         for name, app in with_jobs(apps).items():
-            if len(hosts[name]) > 1 and REDIS not in {*app["environment"], *app["secrets"]}:
+            if len(hosts[name]) > 1 and REDIS_URL not in {*app["environment"], *app["secrets"]}:
                 found[name] = (
                     f"tornado_apps.{name} has singletons or cron and {len(hosts[name])} hosts ({', '.join(hosts[name])}), which agree by "
-                    f"Redis who runs them: give it {REDIS} in secrets or environment, a server that all of them reach"
+                    f"Redis who runs them: put a host into the group redis, or give it {REDIS_URL} in secrets or environment"
                 )
     return list(found.values())
 

@@ -226,7 +226,7 @@ def told(found: Any, drained: str = "") -> tuple[str, list[str]]:
     state["apps"]["shop"]["slots"]["blue"] = blue(workers=(running,))
     plan: Any = {"apps": PLAN, "absent": {}, "host": HOST}
     text = status_text.status_text(status.status(["web-1"], {"web-1": PLAN}, {"web-1": state}, {}))
-    return text, report.shortfalls(plan, state, {"apps": []}, {"answers": []})
+    return text, report.shortfalls(plan, state, {"apps": []}, {"answers": []}, {"answers": []})
 
 
 def test_the_status_shows_who_leads_and_how_all_have_ended(tmp_path: Path) -> None:

@@ -62,13 +62,14 @@ class Fleet:
             "state": f"{folder}/singletons.json",
             "stop_timeout": 0.3,
             "lease": LEASE,
+            "redis": url != "no",
             "cron": {},
             "singletons": {},
             **(jobs or {"singletons": {"beat": self.beat()}}),
         }
         record = folder / f"{slot}.json"
         record.write_text(json.dumps({"release": "0123456789ab", "python": sys.executable, "jobs": settings}))
-        address = {"REDIS_URL": f"redis://127.0.0.1:{self.port}"} if url is None else {"REDIS_URL": url}
+        address = {"REDIS_URL": f"redis://127.0.0.1:{self.port}" if url is None else url}
         variables = {**os.environ, "HOST_NAME": name, **address}
         output = self.stack.enter_context((folder / f"{slot}.log").open("ab"))
         return self.stack.enter_context(process(sys.executable, "-I", SCRIPT, record, env=variables, stdout=output, stderr=output))
@@ -299,15 +300,21 @@ def test_a_schedule_that_cannot_be_read_ends_it_at_the_gate(fleet: Fleet) -> Non
     assert "cron:bad has the schedule '61 * * * *', which cannot be read: Bad minute" in fleet.text("web-1")
 
 
+def test_without_the_url_that_it_is_to_have_it_ends_at_the_gate(fleet: Fleet) -> None:
+    """With a lock of its own each host would run them."""
+    assert fleet.start("web-1", url="").wait(60) == 1
+    assert "REDIS_URL is empty" in fleet.text("web-1")
+
+
 # One host, without Redis
 
 
 def test_the_slots_of_one_host_agree_without_redis(fleet: Fleet) -> None:
     jobs = {**cron("tick", "* * * * * *", "true"), "singletons": {"beat": fleet.beat()}}
-    fleet.start("web-1", url="", **jobs)
+    fleet.start("web-1", url="no", **jobs)
     wait_until(lambda: len(scheduled(fleet.text("web-1"))) >= 2, "two runs")
     assert fleet.is_run_by("web-1")
-    green = fleet.start("web-1", "green", url="", **jobs)
+    green = fleet.start("web-1", "green", url="no", **jobs)
     (fleet.host("web-1") / "green").touch()
     wait_until(lambda: fleet.state("web-1").get("pid") == green.pid and fleet.leads("web-1"), "the other slot")
     wait_until(lambda: len(scheduled(fleet.text("web-1", "green"))) >= 2, "two runs of the other slot")
@@ -317,9 +324,9 @@ def test_the_slots_of_one_host_agree_without_redis(fleet: Fleet) -> None:
 
 
 def test_the_lock_of_a_killed_one_is_free(fleet: Fleet) -> None:
-    first = fleet.start("web-1", url="")
+    first = fleet.start("web-1", url="no")
     wait_until(lambda: fleet.leads("web-1"), "a leader")
     first.kill()
     first.wait(60)
-    second = fleet.start("web-1", url="")
+    second = fleet.start("web-1", url="no")
     wait_until(lambda: fleet.state("web-1").get("pid") == second.pid and fleet.leads("web-1"), "the next one")

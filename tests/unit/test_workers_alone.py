@@ -255,9 +255,11 @@ def test_the_status_counts_workers() -> None:
 
 def test_verification_wants_the_workers_and_no_web_process() -> None:
     plan: Any = {"apps": WORKERS, "absent": {}, "host": HOST}
-    assert report.shortfalls(plan, working(), {"apps": []}, {"answers": []}) == []
+    assert report.shortfalls(plan, working(), {"apps": []}, {"answers": []}, {"answers": []}) == []
     lost = working({"blue": slot(A, True, sequence=1)})
-    assert report.shortfalls(plan, lost, {"apps": []}, {"answers": []}) == ["web-1: shop-blue has 0 of 1 processes worker running"]
+    assert report.shortfalls(plan, lost, {"apps": []}, {"answers": []}, {"answers": []}) == [
+        "web-1: shop-blue has 0 of 1 processes worker running"
+    ]
 
 
 def test_the_logs_of_the_web_processes_go_with_their_slot() -> None:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 # The kernel ends a child whose parent is gone.
-DYING = ("setpriv", "--pdeathsig", "KILL", "--")
+DYING = ("/usr/bin/setpriv", "--pdeathsig", "KILL", "--")
 
 
 def started(pid: int) -> str:

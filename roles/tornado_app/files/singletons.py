@@ -79,7 +79,9 @@ class Singletons:
         commands = {f"singleton:{name}": argv for name, argv in self.settings["singletons"].items()}
         commands |= {f"cron:{name}": cron["argv"] for name, cron in self.settings["cron"].items()}
         self.commands = {job: [part.format(python=record["python"]) for part in argv] for job, argv in commands.items()}
-        url, seconds = os.environ.get("REDIS_URL", ""), self.settings["lease"]
+        url, seconds = os.environ.get("REDIS_URL", "") if self.settings["redis"] else "", self.settings["lease"]
+        if self.settings["redis"] and not url:  # a lock of each host would let all of them lead
+            sys.exit("REDIS_URL is empty: without it nobody can tell which host of the fleet runs singletons and cron")
         self.where, self.seconds = f"{self.settings['host']}/{self.settings['slot']}", seconds if url else FOREVER
         self.token = f"{self.where}/{os.getpid()}/{secrets.token_hex(4)}"
         self.lease = InRedis(url, self.settings["app"], self.token, seconds) if url else OnHost(self.settings["state"], self.token)
