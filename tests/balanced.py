@@ -20,6 +20,9 @@ SHOP = {
     "health": {"path": "/healthz"},
     # It sends its websockets away by itself.
     "drain": {"timeout": 30, "signal": "TERM"},
+    # What they do is in fleet/tests/conftest.py.
+    "singletons": {"beat": "{python} beat.py"},
+    "cron": {"tick": {"schedule": "* * * * *", "command": "{python} tick.py"}},
 }
 BALANCERS = ("lb-1", "lb-2")
 SOCKET = "/run/haproxy/admin.sock"

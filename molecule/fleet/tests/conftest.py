@@ -7,6 +7,30 @@ import pytest
 from tests.balanced import Balanced
 from tests.fleet import example_app
 
+# Counts how many of it there are, and whether there was ever more than one.
+BEAT = """
+import os, signal, sys, threading
+import redis
+
+store = redis.Redis.from_url(os.environ["REDIS_URL"])
+
+def end(*_):
+    store.decr("shop:beats")
+    sys.exit(0)
+
+signal.signal(signal.SIGTERM, end)
+if store.incr("shop:beats") > 1:
+    store.incr("shop:overlaps")
+while True:
+    signal.pause()
+"""
+# Counts how often it came in each minute.
+TICK = """
+import os, time
+import redis
+
+redis.Redis.from_url(os.environ["REDIS_URL"]).hincrby("shop:ticks", time.strftime("%H:%M", time.gmtime()), 1)
+"""
 INVENTORY = Path(__file__).resolve().parents[1] / "inventory"
 
 
@@ -14,6 +38,8 @@ INVENTORY = Path(__file__).resolve().parents[1] / "inventory"
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Balanced:
     """Begins with two hosts; the third one, of which the balancers know all the same, comes with the next run, under load."""
     source = example_app(tmp_path_factory.mktemp("source") / "app")
+    (source / "beat.py").write_text(BEAT)
+    (source / "tick.py").write_text(TICK)
     fleet = Balanced(INVENTORY, source)
     fleet.play("--limit", "all:!web-3")
     fleet.wait_for("web-1", "web-2")

@@ -1,0 +1,29 @@
+"""A host becomes one that runs workers alone, and serves again, while clients come to the others."""
+
+from tests.balanced import Balanced
+
+ALONE = "{{ 0 if inventory_hostname == 'web-3' else 2 }}"
+
+
+def listening(fleet: Balanced) -> list[str]:
+    """What listens on web-3 as the app's user."""
+    return list(fleet.hosts["web-3"].run("ss --listening --tcp --processes --no-header | grep python").stdout.split())
+
+
+def test_a_host_runs_workers_alone(fleet: Balanced) -> None:
+    with fleet.clients():
+        fleet.play("--tags", "drain", "--limit", "web-3")
+        fleet.wait_for("web-1", "web-2")
+        fleet.play(processes=ALONE)
+        workers = fleet.hosts["web-3"].check_output("pgrep --uid shop --full --list-full worker")
+        assert "worker.py" in workers
+        assert fleet.hosts["web-3"].run("pgrep --uid shop --full -- --port=").rc == 1
+        assert listening(fleet) == []
+        assert not fleet.hosts["web-3"].file("/etc/nginx/conf.d/shop.conf").exists
+        fleet.change("for workers, too")
+        fleet.play("--tags", "deploy", processes=ALONE)
+        fleet.play("--tags", "rollback", processes=ALONE)
+        assert [fleet.up(name) for name in fleet.balancers] == [{"web-1", "web-2"}] * 2
+        fleet.play()
+        fleet.play("--tags", "undrain", "--limit", "web-3")
+        fleet.wait_for("web-1", "web-2", "web-3")
