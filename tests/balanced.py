@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +32,11 @@ s = socket.socket(socket.AF_UNIX)
 s.connect("{SOCKET}")
 s.sendall(sys.argv[1].encode() + b"\\n")
 print(b"".join(iter(lambda: s.recv(65536), b"")).decode())' """
+
+# As docs/realtime.md has it.
+ASK_REDIS = """secret=$(cat /etc/tornado_app/redis_secret)
+export REDISCLI_AUTH=$(printf tornado_app | openssl dgst -sha256 -hmac "$secret" | sed 's/.* //')
+redis-cli -s /run/redis/tornado_app.sock --user tornado_app """
 
 
 class Balanced(Fleet):
@@ -93,3 +99,20 @@ class Balanced(Fleet):
             name: str(host.check_output("systemctl show --value --property=UserspaceTimestampMonotonic"))
             for name, host in self.hosts.items()
         }
+
+    def redis(self, *command: str) -> str:
+        """What Redis answers to a command."""
+        return str(self.balancers["lb-2"].check_output(ASK_REDIS + shlex.join(command))).strip()
+
+    def beats(self) -> list[str]:
+        """The hosts that run the singleton."""
+        return [name for name, host in self.hosts.items() if host.run("pgrep --uid shop --full 'beat[.]py'").rc == 0]
+
+    def forget_beats(self) -> None:
+        """One runs, whatever a host has counted that has lost its power since."""
+        self.redis("SET", "shop:beats", "1")
+        self.redis("DEL", "shop:overlaps")
+
+    def overlaps(self) -> str:
+        """How often the singleton has begun while another one ran; empty for never."""
+        return self.redis("GET", "shop:overlaps")

@@ -1,10 +1,14 @@
 """The fleet of this scenario."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 
 from tests.balanced import Balanced
+from tests.board import Visitor
+from tests.browser import chromium
 from tests.fleet import example_app
 
 # Counts how many of it there are, and whether there was ever more than one.
@@ -48,3 +52,26 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Balanced:
         fleet.play()
         fleet.wait_for("web-1", "web-2", "web-3")
     return fleet
+
+
+@pytest.fixture(scope="session")
+def browser(fleet: Balanced) -> Iterator[Browser]:
+    with chromium({"shop.test": fleet.entrances["lb-1"]}) as found:
+        yield found
+
+
+@pytest.fixture
+def visitors(browser: Browser) -> Iterator[tuple[Visitor, Visitor]]:
+    """Ana, and Ben at another host. At the end nothing is wrong in the console of either, and no page was loaded again."""
+    ana, ben = Visitor(browser, "Ana"), Visitor(browser, "Ben")
+    for _ in range(20):
+        if ben.host != ana.host:
+            break
+        ben.page.context.close()
+        ben = Visitor(browser, "Ben")
+    assert ben.host != ana.host
+    yield ana, ben
+    for visitor in (ana, ben):
+        assert visitor.problems == []
+        assert visitor.page.evaluate("window.stayed")
+        visitor.page.context.close()

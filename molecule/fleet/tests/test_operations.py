@@ -1,29 +1,60 @@
-"""What clients of the balancers see of every operation: nothing."""
+"""What clients of the balancers, visitors in a browser and a crowd of websockets see of every operation: nothing."""
 
 import re
 
 from tests.balanced import Balanced
+from tests.board import Visitor, talk
+from tests.fleet import wait_until
+from tests.sockets import Crowd, Place
+
+CROWD = 300
 
 
-def test_a_deploy_a_restart_and_a_rollback(fleet: Balanced) -> None:
-    with fleet.clients() as traffic:
-        first = fleet.release()
+def test_a_restart_a_deploy_and_a_rollback(fleet: Balanced, visitors: tuple[Visitor, Visitor]) -> None:
+    """Of all websockets none is refused, none closed but by a goodbye; no message is lost or doubled, and no second singleton runs."""
+    wait_until(lambda: len(fleet.beats()) == 1)
+    fleet.forget_beats()
+    first = fleet.release()
+    crowd = Crowd([Place(address, 80, "shop.test") for address in fleet.entrances.values()], CROWD)
+
+    def operate() -> None:
         fleet.play("--tags", "restart")
         fleet.change("for a rollback")
         fleet.play("--tags", "deploy")
-        second = fleet.release()
         fleet.play("--tags", "rollback")
+
+    with fleet.clients() as traffic, crowd.there():
+        wait_until(lambda: crowd.open() == CROWD)
+        talk(visitors, "operations", operate)
         assert fleet.release() == first
-    assert set(traffic.account.answers()) == {first, second}
+        wait_until(lambda: crowd.open() == CROWD and set(crowd.releases()) == {first})
+        last = visitors[0].page.locator(".message").last.get_attribute("data-id") or ""
+        wait_until(lambda: crowd.have_heard(last) == CROWD)
+        for visitor in visitors:
+            visitor.page.locator("#facts [data-info=release]", has_text=first).wait_for()
+    assert len(set(traffic.account.answers())) == 2
+    assert crowd.refused == []
+    assert set(crowd.closed) == {1001}
+    heard = [[message for message, _ in visitor.heard] for visitor in crowd.visitors]
+    longest = max(heard, key=len)
+    assert all(own == longest[-len(own) :] and len(own) == len(set(own)) for own in heard)
+    wait_until(lambda: len(fleet.beats()) == 1)
+    assert fleet.overlaps() == ""
 
 
-def test_a_host_leaves_and_comes_back(fleet: Balanced) -> None:
+def test_a_host_leaves_and_comes_back(fleet: Balanced, visitors: tuple[Visitor, Visitor]) -> None:
+    """The singleton goes elsewhere; a visitor of that host stays, and hears all."""
+    fleet.forget_beats()
+    (host,) = fleet.beats()
+    others = {"web-1", "web-2", "web-3"} - {host}
     with fleet.clients():
-        fleet.play("--tags", "drain", "--limit", "web-1")
-        fleet.wait_for("web-2", "web-3")
-        assert {fleet.told(name)["host"] for name in fleet.balancers for _ in range(8)} == {"web-2", "web-3"}
-        fleet.play("--tags", "undrain", "--limit", "web-1")
+        talk(visitors, "drain", lambda: fleet.play("--tags", "drain", "--limit", host))
+        fleet.wait_for(*others)
+        assert {fleet.told(name)["host"] for name in fleet.balancers for _ in range(8)} == others
+        wait_until(lambda: len(found := fleet.beats()) == 1 and found != [host])
+        fleet.play("--tags", "undrain", "--limit", host)
         fleet.wait_for("web-1", "web-2", "web-3")
+    assert fleet.overlaps() == ""
 
 
 def test_the_balancers_are_reloaded_while_a_host_is_out(fleet: Balanced) -> None:
