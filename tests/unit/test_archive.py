@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import stat
 import subprocess
 import tarfile
@@ -344,7 +345,7 @@ def test_nothing_of_an_archive_is_outside(folders: Iterator[Path], made: list[tu
         with suppress(OSError):  # of an archive that has a file and a directory of one name
             place.parent.mkdir(parents=True, exist_ok=True)
             if entry.target:
-                place.symlink_to(entry.target)
+                place.symlink_to(re.sub("/+", "/", entry.target))  # in a circle, realpath() takes what is behind // for absolute
             elif stat.S_ISDIR(entry.mode):
                 place.mkdir(exist_ok=True)
             else:
