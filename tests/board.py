@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from tests.browser import Window
 
@@ -33,7 +33,7 @@ class Visitor(Window):
         """Post a message."""
         self.page.fill("#text", text)
         self.page.press("#text", "Enter")
-        self.page.wait_for_function("document.getElementById('text').value === ''")
+        expect(self.page.locator("#text")).to_have_value("", timeout=PATIENCE)
 
     def sees(self, text: str) -> None:
         """Wait until a message is there."""
