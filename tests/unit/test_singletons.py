@@ -280,6 +280,21 @@ def test_what_was_missed_is_made_up_once_when_it_is_not_old(fleet: Fleet, ago: i
     assert (ticks.read_text().split() if ticks.exists() else []) == ["run"] * runs
 
 
+def test_a_run_that_was_made_up_is_not_made_up_again(fleet: Fleet) -> None:
+    """What was known before it does not take the place of its time in Redis."""
+    begun = time.time() - 130
+    fleet.redis("HSET", "shop:tornado_app:jobs", "cron:tick", json.dumps({"scheduled": begun}))
+    jobs = cron("tick", f"{time.gmtime(begun + 70).tm_min} * * * *", f"echo run >>{fleet.root}/ticks; sleep 3600")
+    first = fleet.start("web-1", **jobs)
+    wait_until((fleet.root / "ticks").exists, "the run that was missed")
+    time.sleep(0.5)
+    first.kill()
+    fleet.start("web-2", **jobs)
+    wait_until(lambda: fleet.leads("web-2") and fleet.state("web-2")["next"], "the next leader")
+    time.sleep(0.5)
+    assert (fleet.root / "ticks").read_text().split() == ["run"]
+
+
 def test_a_run_that_goes_on_is_not_started_again(fleet: Fleet) -> None:
     fleet.start("web-1", **cron("long", "* * * * * *", f"echo run >>{fleet.root}/ticks; sleep 3600"))
     wait_until(lambda: fleet.state("web-1").get("jobs", {}).get("cron:long", {}).get("skipped", 0) >= 2, "runs that are left out")
