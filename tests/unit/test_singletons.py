@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from runpy import run_path
 from typing import Any
 
 import pytest
@@ -217,6 +218,21 @@ def test_a_lease_that_redis_has_forgotten_stays_with_who_had_it(fleet: Fleet) ->
         time.sleep(0.1)
     # Whoever finds it free first may take it: it is with one of them, and with nobody else.
     wait_until(lambda: fleet.leads("web-1") != fleet.leads("web-2"), "one leader")
+
+
+def test_a_redis_that_was_started_again_at_once_without_its_data_counts_from_then_on(tmp_path: Path, ports: Any) -> None:
+    """Between two questions of one who waits; who led has not asked yet, and may lead."""
+    (port,) = ports(1)
+    lease = run_path(str(ROLE / "files/lease.py"))["InRedis"](f"redis://127.0.0.1:{port}", "shop", "web-2/blue", LEASE)
+    with redis_server(tmp_path, port):
+        lease.redis.set(lease.key, "web-1/blue")
+        lease.hold(False, wanted=True)
+        time.sleep(LEASE)
+        assert lease.hold(False, wanted=True)[0] == "web-1/blue"
+    with redis_server(tmp_path, port):
+        assert lease.hold(False, wanted=True)[0] == ""
+        time.sleep(LEASE)
+        assert lease.hold(False, wanted=True)[0] == "web-2/blue"
 
 
 def test_one_that_ends_is_started_again_later_each_time(fleet: Fleet) -> None:
