@@ -161,6 +161,12 @@ def test_an_address_of_somebody_else_is_refused(host: RedisHost) -> None:
     assert not host.directory.exists()
 
 
+def test_it_is_refused_while_redis_runs_which_would_not_start_again(started: RedisHost) -> None:
+    before = (started.directory / "redis.conf").read_text()
+    assert "192.0.2.77 is not an address of this host" in started.configure(APPS, addresses=["127.0.0.1", "192.0.2.77"])["msg"]
+    assert (started.directory / "redis.conf").read_text() == before
+
+
 def test_data_that_would_be_lost_is_refused(host: RedisHost) -> None:
     (host.data / "dump.rdb").write_bytes(b"REDIS0009")
     assert "has data of a Redis without a log (AOF), which would be lost" in host.configure(APPS)["msg"]
