@@ -21,9 +21,6 @@ SHOP = {
     "health": {"path": "/healthz"},
     # It sends its websockets away by itself.
     "drain": {"timeout": 30, "signal": "TERM"},
-    # What they do is in fleet/tests/conftest.py.
-    "singletons": {"beat": "{python} beat.py"},
-    "cron": {"tick": {"schedule": "* * * * *", "command": "{python} tick.py"}},
 }
 BALANCERS = ("lb-1", "lb-2")
 SOCKET = "/run/haproxy/admin.sock"
@@ -40,10 +37,10 @@ redis-cli -s /run/redis/tornado_app.sock --user tornado_app """
 
 
 class Balanced(Fleet):
-    """The fleet, with the balancers in front."""
+    """The fleet, with the balancers in front; ``settings`` are more of the app."""
 
-    def __init__(self, inventory: Path, source: Path) -> None:
-        super().__init__(inventory, source, {"shop": SHOP})
+    def __init__(self, inventory: Path, source: Path, **settings: Any) -> None:
+        super().__init__(inventory, source, {"shop": {**SHOP, **settings}})
         self.balancers: dict[str, Host] = {
             name: testinfra.get_host(f"ansible://{name}?ansible_inventory={self.inventory}&sudo=True") for name in BALANCERS
         }

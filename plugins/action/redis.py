@@ -50,7 +50,9 @@ class ActionModule(RedisAction):
         server, users = arguments["server"], redis.patterns(self.patterns(arguments["hosts"]))
         common = {"server": server, "directory": CONFIG_DIRECTORY, "maxclients": arguments["maxclients"]}
         certificate = f"{CONFIG_DIRECTORY}/{hashlib.sha256(pem.encode()).hexdigest()[:12]}.pem" if pem else ""
-        addresses = list(dict.fromkeys(["127.0.0.1", *self.addresses(found, arguments["bind"])]))
+        own = self.addresses(found, arguments["bind"])
+        # Who listens on all addresses cannot listen on one of them besides.
+        addresses = own if "0.0.0.0" in own else list(dict.fromkeys(["127.0.0.1", *own]))
         config = self.render(
             "redis.conf.j2",
             **common,

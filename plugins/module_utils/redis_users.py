@@ -45,8 +45,11 @@ def rules(secret: str, apps: Mapping[str, Iterable[str]], version: Version) -> R
         ADMIN: ["reset", "on", _hash(secret, ADMIN), "~*", *(["&*"] if version >= CHANNELS else []), "+@all"],
     }
     for app, patterns in apps.items():
-        keys = [f"~{pattern}" for pattern in patterns]
-        channels = ["resetchannels", *(f"&{pattern}" for pattern in patterns)] if version >= CHANNELS else []
+        given = list(patterns)
+        own = ["*"] if "*" in given else given  # Redis takes no other one beside it
+        lease = [] if "*" in own else [f"~{app}:tornado_app:*"]  # of its singletons, whatever else it may use
+        keys = [*(f"~{pattern}" for pattern in own), *lease]
+        channels = ["resetchannels", *(f"&{pattern}" for pattern in own)] if version >= CHANNELS else []
         # Clients ask INFO for the version. A function is everybody's: who replaces one acts as all who call it.
         commands = ["+@all", "-@admin", "-@dangerous", "+info", *(["-function"] if version >= FUNCTIONS else [])]
         found[app] = ["reset", "on", _hash(secret, app), *keys, *channels, *commands]

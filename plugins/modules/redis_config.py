@@ -156,15 +156,15 @@ class Configuration:
         except KeyError:
             return 0
 
-    def refuse(self) -> None:
-        """Fail with all that would keep the server from starting with what it has, or from keeping that."""
+    def refuse(self, *, running: bool) -> None:
+        """Fail with all that would keep the server from its next start with what it gets, or one that is not the role's from its data."""
         problems = [
             f"{address} is not an address of this host ({why}): give redis_bind those that it has, or redis_address the right one"
             for address in self.module.params["addresses"]
             if (why := unavailable(address, 0))
         ]
         snapshot, logs = self.data / "dump.rdb", [self.data / name for name in ("appendonlydir", "appendonly.aof")]
-        if snapshot.exists() and not any(log.exists() for log in logs):
+        if not running and snapshot.exists() and not any(log.exists() for log in logs):
             problems.append(
                 f"{snapshot} has data of a Redis without a log (AOF), which would be lost: have the running one write it, "
                 "by `redis-cli config set appendonly yes`, or move the file away"
@@ -239,8 +239,7 @@ def main() -> None:
     try:
         # The former secret is that of the running server, when there is a new one.
         with entered(Path(socket_of(module.params["config"])), dict.fromkeys([wanted.secret, wanted.held or wanted.secret])) as server:
-            if not server:
-                wanted.refuse()
+            wanted.refuse(running=bool(server))
             changed, restart = wanted.bring(server) if server else (True, True)
     except (RefusedError, UnreachableError) as problem:
         module.fail_json(msg=f"Redis does not take what is wanted, and keeps its files: {problem}; see journalctl -u redis-server")

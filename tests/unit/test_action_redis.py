@@ -102,6 +102,12 @@ def test_it_listens_where_apps_reach_it(own: dict[str, Any], bind: list[str], fo
     assert f"bind 127.0.0.1 {found}".strip() in config.splitlines()
 
 
+@pytest.mark.parametrize(("bind", "line"), [(["0.0.0.0"], "bind 0.0.0.0"), (["0.0.0.0", "::"], "bind 0.0.0.0 ::")])
+def test_all_addresses_have_no_loopback_beside_them(bind: list[str], line: str) -> None:
+    """It would not start: that address is in use by then."""
+    assert line in configure({**REDIS, **WEB}, bind=bind)["config"].splitlines()
+
+
 def test_a_name_that_nobody_knows_is_an_error_with_a_way_out() -> None:
     (found,) = refusal({"redis-1": {"redis_address": "redis.invalid"}, **WEB})
     assert found.endswith("give redis-1 one in the inventory, by redis_address or ansible_host")

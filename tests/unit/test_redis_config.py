@@ -144,7 +144,7 @@ def test_every_character_of_a_pattern_is_taken_as_it_is(host: RedisHost) -> None
     pattern = "".join(chr(code) for code in range(33, 127) if REDIS_PATTERN.fullmatch(chr(code)))
     host.configure({"shop": [pattern]})
     with host.running():
-        assert host.client(users.ADMIN).acl_getuser("shop")["keys"] == [f"~{pattern}"]
+        assert host.client(users.ADMIN).acl_getuser("shop")["keys"] == [f"~{pattern}", "~shop:tornado_app:*"]
         assert not host.configure({"shop": [pattern]})["changed"]
 
 
@@ -159,6 +159,12 @@ def test_an_address_of_somebody_else_is_refused(host: RedisHost) -> None:
     result = host.configure(APPS, addresses=["127.0.0.1", "192.0.2.77"])
     assert result["msg"].startswith("192.0.2.77 is not an address of this host (Cannot assign requested address): give redis_bind")
     assert not host.directory.exists()
+
+
+def test_it_is_refused_while_redis_runs_which_would_not_start_again(started: RedisHost) -> None:
+    before = (started.directory / "redis.conf").read_text()
+    assert "192.0.2.77 is not an address of this host" in started.configure(APPS, addresses=["127.0.0.1", "192.0.2.77"])["msg"]
+    assert (started.directory / "redis.conf").read_text() == before
 
 
 def test_data_that_would_be_lost_is_refused(host: RedisHost) -> None:

@@ -14,7 +14,7 @@ from tests.unit.conftest import held_ports, utils
 from tests.unit.redis_host import FLEET, NO_RETRY, RedisHost
 
 users = utils("redis_users")
-APPS = {"shop": ["shop:*"], "api": ["api:*", "both:*"], "tool-1": ["*"]}
+APPS = {"shop": ["shop:*"], "api": ["api:*", "both:*"], "tool-1": ["*"], "tool-2": ["*", "more:*"], "other": ["else:*"]}
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +47,16 @@ def test_an_app_may_do_what_apps_do(shop: Any) -> None:
     assert shop.info("server")["redis_version"]
     assert shop.client_setname("shop")
     assert list(shop.scan_iter("shop:*"))
+
+
+@pytest.mark.parametrize("app", APPS)
+def test_an_app_may_hold_its_lease_whatever_its_keys_are(host: RedisHost, app: str) -> None:
+    assert host.client(app).set(f"{app}:tornado_app:leader", "me")
+
+
+def test_one_that_may_all_may_all_whatever_else_is_given(host: RedisHost) -> None:
+    """Redis refuses a pattern beside that of all keys."""
+    assert host.client("tool-2").set("anything", "1")
 
 
 def test_an_app_hears_its_own_channels(host: RedisHost, shop: Any) -> None:
@@ -104,7 +114,7 @@ def test_who_has_no_password_gets_nowhere(host: RedisHost, given: dict[str, str]
 
 
 def test_each_app_has_its_own_password() -> None:
-    assert len({users.password(FLEET, app) for app in (*APPS, users.ADMIN)}) == 4
+    assert len({users.password(FLEET, app) for app in (*APPS, users.ADMIN)}) == len(APPS) + 1
     assert users.password(FLEET, "shop") == users.password(FLEET, "shop") != users.password("another", "shop")
 
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from runpy import run_path
 from typing import Any
 
 import pytest
@@ -219,6 +220,21 @@ def test_a_lease_that_redis_has_forgotten_stays_with_who_had_it(fleet: Fleet) ->
     wait_until(lambda: fleet.leads("web-1") != fleet.leads("web-2"), "one leader")
 
 
+def test_a_redis_that_was_started_again_at_once_without_its_data_counts_from_then_on(tmp_path: Path, ports: Any) -> None:
+    """Between two questions of one who waits; who led has not asked yet, and may lead."""
+    (port,) = ports(1)
+    lease = run_path(str(ROLE / "files/lease.py"))["InRedis"](f"redis://127.0.0.1:{port}", "shop", "web-2/blue", LEASE)
+    with redis_server(tmp_path, port):
+        lease.redis.set(lease.key, "web-1/blue")
+        lease.hold(False, wanted=True)
+        time.sleep(LEASE)
+        assert lease.hold(False, wanted=True)[0] == "web-1/blue"
+    with redis_server(tmp_path, port):
+        assert lease.hold(False, wanted=True)[0] == ""
+        time.sleep(LEASE)
+        assert lease.hold(False, wanted=True)[0] == "web-2/blue"
+
+
 def test_one_that_ends_is_started_again_later_each_time(fleet: Fleet) -> None:
     fleet.start("web-1", singletons={"bad": ["sh", "-c", "echo no queue; exit 3"]})
     found: Mapping[str, Any] = wait_until(
@@ -278,6 +294,21 @@ def test_what_was_missed_is_made_up_once_when_it_is_not_old(fleet: Fleet, ago: i
         wait_until(ticks.exists, "the run that was missed")
     time.sleep(0.5)
     assert (ticks.read_text().split() if ticks.exists() else []) == ["run"] * runs
+
+
+def test_a_run_that_was_made_up_is_not_made_up_again(fleet: Fleet) -> None:
+    """What was known before it does not take the place of its time in Redis."""
+    begun = time.time() - 130
+    fleet.redis("HSET", "shop:tornado_app:jobs", "cron:tick", json.dumps({"scheduled": begun}))
+    jobs = cron("tick", f"{time.gmtime(begun + 70).tm_min} * * * *", f"echo run >>{fleet.root}/ticks; sleep 3600")
+    first = fleet.start("web-1", **jobs)
+    wait_until((fleet.root / "ticks").exists, "the run that was missed")
+    time.sleep(0.5)
+    first.kill()
+    fleet.start("web-2", **jobs)
+    wait_until(lambda: fleet.leads("web-2") and fleet.state("web-2")["next"], "the next leader")
+    time.sleep(0.5)
+    assert (fleet.root / "ticks").read_text().split() == ["run"]
 
 
 def test_a_run_that_goes_on_is_not_started_again(fleet: Fleet) -> None:

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.unit.loading import plugin
-from tests.unit.conftest import render
-from tests.unit.rendering import Plan, plan, sections
+from tests.unit.conftest import make_plan, render
+from tests.unit.rendering import SHOP, Plan, plan, sections
 
 __all__ = ["plan"]  # a fixture
 
@@ -66,6 +66,12 @@ def test_unit(plan: Plan) -> None:
         assert int(service["TimeoutStartSec"]) > app["health"]["timeout"]
         assert "ExecReload" not in service
         assert unit["Install"]["WantedBy"] == "multi-user.target"
+
+
+@pytest.mark.parametrize(("timeout", "stop_timeout"), [(60, 300), (300, 60)])
+def test_processes_that_are_told_to_go_and_workers_both_have_their_time(timeout: int, stop_timeout: int) -> None:
+    settings = {**SHOP, "drain": {"signal": "TERM", "timeout": timeout}, "stop_timeout": stop_timeout}
+    assert "\nTimeoutStopSec=610\n" in render("app.service.j2", {"app": make_plan({"shop": settings})["shop"]})
 
 
 def test_journald_has_no_limit_for_an_app_wherever_its_lines_go(plan: Plan) -> None:

@@ -35,6 +35,10 @@ import redis
 
 redis.Redis.from_url(os.environ["REDIS_URL"]).hincrby("shop:ticks", time.strftime("%H:%M", time.gmtime()), 1)
 """
+JOBS = {
+    "singletons": {"beat": "{python} beat.py"},
+    "cron": {"tick": {"schedule": "* * * * *", "command": "{python} tick.py"}},
+}
 INVENTORY = Path(__file__).resolve().parents[1] / "inventory"
 
 
@@ -44,7 +48,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Balanced:
     source = example_app(tmp_path_factory.mktemp("source") / "app")
     (source / "beat.py").write_text(BEAT)
     (source / "tick.py").write_text(TICK)
-    fleet = Balanced(INVENTORY, source)
+    fleet = Balanced(INVENTORY, source, **JOBS)
     fleet.play("--limit", "all:!web-3")
     fleet.wait_for("web-1", "web-2")
     with fleet.clients():

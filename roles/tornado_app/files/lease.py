@@ -70,11 +70,21 @@ class InRedis:
     def __init__(self, url: str, app: str, token: str, seconds: float) -> None:
         timeout = seconds / 8
         self.redis = redis.Redis.from_url(
-            url, socket_timeout=timeout, socket_connect_timeout=timeout, retry=Retry(NoBackoff(), 0), decode_responses=True
+            url,
+            socket_timeout=timeout,
+            socket_connect_timeout=timeout,
+            retry=Retry(NoBackoff(), 0),
+            decode_responses=True,
+            redis_connect_func=self.connected,
         )
         self.key, self.jobs = f"{app}:tornado_app:leader", f"{app}:tornado_app:jobs"
         self.token, self.seconds = token, seconds
         self.since: float | None = None  # when it has begun to answer
+
+    def connected(self, connection: Any) -> None:
+        """Begin anew with each connection: one that Redis has ended is followed by another one without an error."""
+        connection.on_connect()
+        self.since = None
 
     def hold(self, leading: bool, wanted: bool) -> tuple[str, Jobs]:
         """Whose the lease is, now that it was extended, or taken when that is wanted; and when it was taken, what is known of jobs.
@@ -83,6 +93,8 @@ class InRedis:
         """
         begin = clock()
         try:
+            if not leading:
+                self.redis.ping()  # connects again, where that has to be
             if leading or (wanted and self.since is not None and begin - self.since >= self.seconds):
                 holder = str(self.redis.eval(HOLD, 1, self.key, self.token, str(int(self.seconds * 1000))))
             else:

@@ -225,8 +225,9 @@ class Singletons:
             self.keeping = None
             if kept.exception():
                 self.unkept.add(job)
-        if self.unkept and not self.keeping:
-            job = self.unkept.pop()
+        job = next(iter(self.unkept - self.claims.keys()), "")  # the time of a run that begins is kept by itself, and not to be undone
+        if job and not self.keeping:
+            self.unkept.remove(job)
             self.keeping = (job, self.asking.ask(self.lease.note, job, dict(self.jobs[job])))
 
     def step_down(self, reason: str) -> None:
