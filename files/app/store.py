@@ -120,8 +120,12 @@ class RedisStore:
     async def add(self, event: Event, key: str, link: str = "") -> str:
         """Give an event its place in the stream, and publish it."""
         keys = [self.key("board"), self.key("live"), self.key("added", key), self.key("jobs")]
+        arguments = [json.dumps(event), LENGTH, link]
         async with self.reaching():
-            return str(await self._add(keys=keys, args=[json.dumps(event), LENGTH, link]))
+            try:
+                return str(await self._add(keys=keys, args=arguments))
+            except RedisConnectionError:  # one that a restart of Redis has ended while it was idle; the key makes it count once
+                return str(await self._add(keys=keys, args=arguments))
 
     async def tell(self, event: Event) -> None:
         """Publish what is of the moment."""

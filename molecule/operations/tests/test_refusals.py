@@ -65,14 +65,14 @@ def test_settings_that_cannot_work_are_all_named(fleet: Fleet) -> None:
     good = fleet.settings()["shop"]
     apps = {
         "shop": {**good, "proceses": 4},
-        "blog": {**good, "command": "python app.py", "processes": 0, "server_names": ["blog.test"]},
+        "blog": {**good, "command": "python app.py", "processes": -1, "server_names": ["blog.test"]},
         "api": {**good, "port": 80, "processes": 2, "server_names": ["api.test"]},
     }
     output = fleet.refused(apps=apps)
     for said in (
         "tornado_apps.shop.proceses is not a setting; did you mean processes?",
         "tornado_apps.blog.command has no {port}",
-        "tornado_apps.blog.processes is 0: at least 1 is needed",
+        "tornado_apps.blog.processes is -1: a number is needed",
         "tornado_apps.api.port 80: the blue slot would use 80-81 on web-1, outside 1024-65535",
     ):
         assert said in output

@@ -30,6 +30,6 @@ def test_environments_are_made_from_the_wheelhouse_alone(fleet: Fleet, tmp_path:
     assert f"tornado_app_wheelhouse: source {tmp_path}/nowhere is not there" in output
     output = fleet.refused("--tags", "deploy", *with_wheelhouse(empty))
     assert "tornado_apps.shop.requirements: " in output
-    assert "No matching distribution found for tornado" in output
+    assert "No matching distribution found for " in output
     fleet.play("--tags", "deploy", *with_wheelhouse(wheels))
     fleet.answers()
