@@ -120,7 +120,7 @@ class RedisStore:
     async def add(self, event: Event, key: str, link: str = "") -> str:
         """Give an event its place in the stream, and publish it."""
         keys = [self.key("board"), self.key("live"), self.key("added", key), self.key("jobs")]
-        arguments = [json.dumps(event), LENGTH, link]
+        arguments: list[str | int] = [json.dumps(event), LENGTH, link]
         async with self.reaching():
             try:
                 return str(await self._add(keys=keys, args=arguments))
