@@ -122,7 +122,14 @@ def test_valkey_has_its_own_places() -> None:
 
 def test_the_unit_is_hardened_and_has_the_open_files_of_its_clients() -> None:
     unit = configure({**REDIS, **WEB}, maxclients=2000)["unit"].splitlines()
-    for line in ("LimitNOFILE=3024", "LimitCORE=0", "ReadWritePaths=/var/lib/redis", "Restart=always", "StartLimitIntervalSec=0"):
+    for line in (
+        "LimitNOFILE=3024",
+        "LimitCORE=0",
+        "ReadWritePaths=/var/lib/redis",
+        "Restart=always",
+        "TimeoutStartSec=infinity",
+        "StartLimitIntervalSec=0",
+    ):
         assert line in unit
     assert unit.index("SystemCallFilter=") < unit.index("SystemCallFilter=@system-service")
 

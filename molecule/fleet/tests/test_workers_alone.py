@@ -6,8 +6,9 @@ ALONE = "{{ 0 if inventory_hostname == 'web-3' else 2 }}"
 
 
 def listening(fleet: Balanced) -> list[str]:
-    """What listens on web-3 as the app's user."""
-    return list(fleet.hosts["web-3"].run("ss --listening --tcp --processes --no-header | grep python").stdout.split())
+    """The sockets on which the app's processes listen at web-3."""
+    found = str(fleet.hosts["web-3"].check_output("ss --listening --tcp --processes --no-header"))
+    return [line for line in found.splitlines() if '"python' in line]
 
 
 def test_a_host_runs_workers_alone(fleet: Balanced) -> None:
