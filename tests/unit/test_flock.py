@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -145,10 +147,11 @@ def test_a_directory_that_is_a_link_is_refused(path: Path) -> None:
 def test_who_waits_gets_it_when_it_is_free(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flock, "PATIENCE", 60)
     leave(path)
-    with process("flock", "--no-fork", path, "sleep", "0.5") as other:
+    with process("flock", "--no-fork", path, "sleep", "600") as other:
         wait_until(lambda: utils("proc").flock_holders(path) == [other.pid], "the lock of another process")
+        threading.Timer(0.5, other.terminate).start()
         with flock.locked(path):
-            assert other.wait(PATIENCE) == 0
+            assert other.wait(PATIENCE) == -signal.SIGTERM
             assert utils("proc").flock_holders(path) == [os.getpid()]
     assert utils("proc").flock_holders(path) == []
 
