@@ -207,7 +207,7 @@ def measure(places: Sequence[Place], count: int, firsts: Callable[[], Sequence[i
 def by_role(count: int, folder: Path) -> dict[str, Any]:
     """Through balancers and nginx of test hosts, and a deploy."""
     with hosts(INVENTORY):
-        fleet = Balanced(INVENTORY, example_app(folder / "app"))
+        fleet = Balanced(INVENTORY, example_app(folder / "app", worker=True))
         fleet.play()
         fleet.wait_for(*fleet.hosts)
         places = [Place(address, 80, "shop.test") for address in fleet.entrances.values()]

@@ -244,9 +244,10 @@ class Fleet:
         assert traffic.account.lost() == 0
 
 
-def example_app(folder: Path) -> Path:
-    """A copy of the example app."""
-    return Path(shutil.copytree(ROOT / "files/app", folder, ignore=shutil.ignore_patterns("__pycache__")))
+def example_app(folder: Path, *, worker: bool = False) -> Path:
+    """A copy of the example app, without the line of its Procfile that starts a worker unless that is wanted."""
+    left_out = ["__pycache__", *([] if worker else ["Procfile"])]
+    return Path(shutil.copytree(ROOT / "files/app", folder, ignore=shutil.ignore_patterns(*left_out)))
 
 
 def folded(output: str) -> str:

@@ -82,7 +82,7 @@ def test_status_shows_all_of_them_in_the_same_way(fleet: Fleet) -> None:
         own = [row for row in rows if row[1] == app]
         assert [row[0] for row in own] == ["web-1", "web-2"]
         assert all("2/2" in row for row in own)
-        assert all(("+" in row) == (app != "flask_app") for row in own)  # whose source names no worker
+        assert all(("+" in row) == (app == "procfile_app") for row in own)
 
 
 def test_apps_under_one_name_are_told_apart_by_path(fleet: Fleet) -> None:

@@ -45,7 +45,7 @@ INVENTORY = Path(__file__).resolve().parents[1] / "inventory"
 @pytest.fixture(scope="session")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Balanced:
     """Begins with two hosts; the third one, of which the balancers know all the same, comes with the next run, under load."""
-    source = example_app(tmp_path_factory.mktemp("source") / "app")
+    source = example_app(tmp_path_factory.mktemp("source") / "app", worker=True)
     (source / "beat.py").write_text(BEAT)
     (source / "tick.py").write_text(TICK)
     fleet = Balanced(INVENTORY, source, **JOBS)

@@ -93,7 +93,7 @@ def test_status_shows_what_runs(fleet: Fleet) -> None:
     state = fleet.state()
     output = fleet.play(playbook="playbooks/status.yml")
     rows = {line.split()[0]: line.split() for line in output.splitlines() if re.match(r"\s+web-\d +shop ", line)}
-    assert rows["web-1"][1:8] == ["shop", state["web-1"].slot, state["web-1"].release, "2/2", "+", "1/1", "16384"]
+    assert rows["web-1"][1:6] == ["shop", state["web-1"].slot, state["web-1"].release, "2/2", "16384"]
     assert rows["web-2"][4] == "1/1"
 
 
