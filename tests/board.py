@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, WebSocket, expect
 
 from tests.browser import Window
 
@@ -20,8 +20,13 @@ class Visitor(Window):
         self.name = name
         self.page.set_default_timeout(PATIENCE)
         self.page.fill("#called", name)
+        heard: list[WebSocket] = []
+        self.page.on("websocket", lambda opened: opened.once("framereceived", lambda _: heard.append(opened)))
         self.page.press("#called", "Enter")
-        self.page.wait_for_timeout(2000)  # another socket is opened for the new name, perhaps to another host
+        deadline = time.monotonic() + PATIENCE / 1000
+        while not heard:  # another socket is opened for the new name, perhaps to another host
+            assert time.monotonic() < deadline
+            self.page.wait_for_timeout(50)
         self.page.evaluate("window.stayed = true")  # gone once the page is loaded again
 
     @property

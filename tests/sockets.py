@@ -12,7 +12,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from websockets.asyncio.client import connect
@@ -66,6 +66,8 @@ class Crowd:
         """Why sockets did not open."""
         self.moved: list[tuple[float, str, str]] = []
         """When a socket opened, by the monotonic clock, to which host and which release."""
+        self.problems: list[Exception] = []
+        """What ended a visitor, and should not."""
         self.loop = asyncio.new_event_loop()
         self.stopping = asyncio.Event()
         self.gate = asyncio.Semaphore(TOGETHER)
@@ -104,7 +106,7 @@ class Crowd:
                 refusals += 1
             else:
                 refusals = 0
-                with suppress(ConnectionClosed):  # with a code that is not 1000 or 1001
+                try:
                     async for text in socket:
                         before = visitor.process
                         for event in json.loads(text):
@@ -114,7 +116,10 @@ class Crowd:
                             if first:
                                 self.gate.release()
                                 first = False
-                visitor.process = {}
+                except ConnectionClosed:  # with a code that is not 1000 or 1001
+                    pass
+                finally:
+                    visitor.process = {}
                 if not self.stopping.is_set():
                     self.closed[socket.close_code or 1006] += 1
                 await socket.close()
@@ -126,7 +131,9 @@ class Crowd:
         await self.stopping.wait()
         for visit in visits:
             visit.cancel()
-        await asyncio.gather(*visits, return_exceptions=True)
+        for outcome in await asyncio.gather(*visits, return_exceptions=True):
+            if isinstance(outcome, Exception):
+                self.problems.append(outcome)
 
     @contextmanager
     def there(self) -> Iterator[Crowd]:
@@ -139,3 +146,4 @@ class Crowd:
             self.loop.call_soon_threadsafe(self.stopping.set)
             thread.join()
             self.loop.close()
+        assert self.problems == []

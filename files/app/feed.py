@@ -5,6 +5,7 @@ An event with an `id` stays: it has its place in the order of all events, and no
 
 import asyncio
 import re
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +18,8 @@ QUEUE = 200
 """Events that may wait for one reader. Who lets more wait is too slow."""
 MOMENTS = 50
 """Of what is of the moment, such as cursors, the latest of so many visitors; what more there is, nobody could look at."""
+SHOWN = 500
+"""Readers a second to whom a process shows the map of the fleet: each who comes changes it for all others."""
 START = "0-0"
 """Before the first event."""
 
@@ -74,6 +77,7 @@ class Feed:
         self.last = START
         self.fleet = Fleet()
         self.shown: list[Event] = []  # of the fleet, to readers
+        self.quiet_until = 0.0
         self.state = "process"  # or redis; or away, while it is out of reach
         self.tally: Event = {}
         self.readers: set[Reader] = set()
@@ -100,9 +104,10 @@ class Feed:
             reader.take(event)
 
     def show_fleet(self) -> None:
-        """Show readers who is there, if that has changed."""
-        if (processes := self.fleet.processes()) != self.shown:
-            self.shown = processes
+        """Show readers who is there, if that has changed; a crowd is shown it less often, and what is left out comes next time."""
+        now = time.monotonic()
+        if now >= self.quiet_until and (processes := self.fleet.processes()) != self.shown:
+            self.shown, self.quiet_until = processes, now + len(self.readers) / SHOWN
             self.take({"kind": "fleet", "processes": processes})
 
     def become(self, state: str) -> None:

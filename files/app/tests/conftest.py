@@ -1,4 +1,4 @@
-"""Let the tests import the app they stand beside, and give them a Redis."""
+"""Let the tests import the app and the helpers they stand beside, and give them a Redis."""
 
 import sys
 from collections.abc import Iterator
@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent), str(HERE)]
 
 
 @pytest.fixture(scope="module")
 def redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """The port of a Redis for the tests of a module."""
     from tests.redis_server import redis_server
-    from tests.running import free_port
+    from running import free_port
 
     with redis_server(tmp_path_factory.mktemp("redis"), port := free_port()):
         yield port

@@ -14,7 +14,8 @@ from tornado.websocket import websocket_connect
 import app
 import board
 from feed import LENGTH, QUEUE, Feed, Reader, messages, order
-from tests.running import PATIENCE
+from fleet import identity, sign_of_life
+from running import PATIENCE
 
 
 def message(number: int, text: str = "x", **more: object) -> dict[str, Any]:
@@ -176,6 +177,31 @@ def test_the_board_is_bounded() -> None:
     assert len(reader.moments) == 50
     feed.take({"kind": "tally", "oldest": f"{LENGTH}-0", "visitors": 1})
     assert feed.events[0]["id"] == f"{LENGTH}-0"
+
+
+def test_a_crowd_is_shown_the_fleet_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each who comes would be told to all others, which is the square of their number. In the end all see what is so."""
+    now, feed = 100.0, Feed()
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    crowd = [Reader([], "0-0", lambda: None) for _ in range(2000)]
+    feed.readers.update(crowd)
+
+    def come(sockets: int) -> int:
+        """Let so many sockets be known; return how many the crowd was shown."""
+        feed.take(sign_of_life(identity("web-1", 8000), "web", sockets))
+        return next(iter(crowd[0].moments.values()))["processes"][0]["sockets"]  # type: ignore[no-any-return]
+
+    assert [come(sockets) for sockets in (1, 2, 3)] == [1, 1, 1]
+    now += 3.9
+    assert come(4) == 1
+    now += 0.2
+    feed.show_fleet()
+    assert come(4) == 4
+    feed.readers = {crowd[0]}
+    now += 4.1
+    assert come(5) == 5
+    now += 0.1
+    assert come(6) == 6
 
 
 def test_messages_have_what_was_said_of_them() -> None:

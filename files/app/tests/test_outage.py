@@ -3,14 +3,15 @@
 import signal
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from fleet import Event
+from running import Visitor, free_port, get, heard, redis_url, texts, wait_until, web
 from tests.redis_server import redis_server
-from tests.running import Visitor, free_port, get, heard, redis_url, texts, wait_until, web
 
 
 @pytest.fixture
@@ -82,3 +83,19 @@ def test_one_that_hangs_is_away(ports: list[int], port_of_redis: int, tmp_path: 
             server.send_signal(signal.SIGCONT)
         wait_until(lambda: connected(ports))
         ana.say("hello")
+
+
+def test_connections_that_a_restart_has_ended_refuse_no_message(ports: list[int], port_of_redis: int, tmp_path: Path) -> None:
+    """There are several, of visitors who came at the same moment; the process finds out with the next message on each."""
+    together = 20
+    with ExitStack() as stack, ThreadPoolExecutor(together) as pool:
+        server = restarted(stack, tmp_path, port_of_redis)
+        wait_until(lambda: connected(ports))
+        visitors = [Visitor(ports[0]) for _ in range(together)]
+        list(pool.map(lambda visitor: visitor.say("before"), visitors))
+        server.send_signal(signal.SIGKILL)
+        server.wait()
+        wait_until(lambda: not connected(ports[:1]))
+        restarted(stack, tmp_path, port_of_redis)
+        wait_until(lambda: connected(ports))
+        list(pool.map(lambda visitor: visitor.say("after"), visitors))

@@ -7,7 +7,7 @@ from tornado.testing import AsyncHTTPTestCase, gen_test
 from tornado.web import Application, RequestHandler
 
 import preview
-from tests.running import PATIENCE
+from running import PATIENCE
 
 INSIDE = [
     "127.0.0.1",

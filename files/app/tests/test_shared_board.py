@@ -10,7 +10,7 @@ from contextlib import ExitStack
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from tests.running import Visitor, get, heard, redis_url, texts, wait_until, web
+from running import Visitor, get, heard, redis_url, texts, wait_until, web
 
 
 @pytest.fixture(scope="module")

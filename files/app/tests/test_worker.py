@@ -15,7 +15,7 @@ from background import Background
 from feed import Feed
 from store import RedisStore
 from tally import once, tally
-from tests.running import PATIENCE, Visitor, get, program, redis_url, wait_until, web
+from running import PATIENCE, Visitor, get, program, redis_url, wait_until, web
 from worker import work
 
 NAME = {"TORNADO_APP_NAME": fleet.NAME}
