@@ -65,6 +65,8 @@ class Fleet:
         self.socket_seconds = socket_seconds or {}
         self.without = without or {}
         self.limit: tuple[str, ...] = ()
+        self.variables: dict[str, Any] = {}
+        """What the inventory of this operator has beside the apps."""
         self.hosts: dict[str, Host] = {
             name: testinfra.get_host(f"ansible://{name}?ansible_inventory={inventory}&sudo=True")
             for name in AnsibleRunner(str(inventory)).get_hosts("tornado")
@@ -91,7 +93,7 @@ class Fleet:
 
     def command(self, *arguments: str, playbook: str = "site.yml", apps: Mapping[str, Any] | None = None, **settings: Any) -> list[str]:
         """The command of a run; settings are those of every app, or all apps are given."""
-        extra = json.dumps({"tornado_apps": self.settings(**settings) if apps is None else apps})
+        extra = json.dumps({**self.variables, "tornado_apps": self.settings(**settings) if apps is None else apps})
         return ["ansible-playbook", playbook, "-i", str(self.inventory), "--extra-vars", extra, *self.limit, *arguments]
 
     def run(

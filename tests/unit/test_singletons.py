@@ -331,10 +331,14 @@ def test_a_schedule_that_cannot_be_read_ends_it_at_the_gate(fleet: Fleet) -> Non
     assert "cron:bad has the schedule '61 * * * *', which cannot be read: Bad minute" in fleet.text("web-1")
 
 
-def test_without_the_url_that_it_is_to_have_it_ends_at_the_gate(fleet: Fleet) -> None:
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [("", "REDIS_URL is empty"), ("redis+sentinel://10.0.0.9/main", "REDIS_URL cannot be used: Redis URL must specify one of")],
+)
+def test_without_a_url_that_it_can_use_it_ends_at_the_gate(fleet: Fleet, url: str, said: str) -> None:
     """With a lock of its own each host would run them."""
-    assert fleet.start("web-1", url="").wait(60) == 1
-    assert "REDIS_URL is empty" in fleet.text("web-1")
+    assert fleet.start("web-1", url=url).wait(60) == 1
+    assert said in fleet.text("web-1")
 
 
 # One host, without Redis

@@ -71,7 +71,7 @@ def test_unit(plan: Plan) -> None:
 @pytest.mark.parametrize(("timeout", "stop_timeout"), [(60, 300), (300, 60)])
 def test_processes_that_are_told_to_go_and_workers_both_have_their_time(timeout: int, stop_timeout: int) -> None:
     settings = {**SHOP, "drain": {"signal": "TERM", "timeout": timeout}, "stop_timeout": stop_timeout}
-    assert "\nTimeoutStopSec=610\n" in render("app.service.j2", {"app": make_plan({"shop": settings})["shop"]})
+    assert "\nTimeoutStopSec=620\n" in render("app.service.j2", {"app": make_plan({"shop": settings})["shop"]})
 
 
 def test_journald_has_no_limit_for_an_app_wherever_its_lines_go(plan: Plan) -> None:

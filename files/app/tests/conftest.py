@@ -13,8 +13,8 @@ sys.path[:0] = [str(HERE.parent), str(HERE)]
 @pytest.fixture(scope="module")
 def redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """The port of a Redis for the tests of a module."""
-    from tests.redis_server import redis_server
     from running import free_port
+    from tests.redis_server import redis_server
 
     with redis_server(tmp_path_factory.mktemp("redis"), port := free_port()):
         yield port

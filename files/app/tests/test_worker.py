@@ -13,9 +13,9 @@ import fleet
 import jobs
 from background import Background
 from feed import Feed
+from running import PATIENCE, Visitor, get, program, redis_url, wait_until, web
 from store import RedisStore
 from tally import once, tally
-from running import PATIENCE, Visitor, get, program, redis_url, wait_until, web
 from worker import work
 
 NAME = {"TORNADO_APP_NAME": fleet.NAME}

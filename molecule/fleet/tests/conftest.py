@@ -10,6 +10,7 @@ from tests.balanced import Balanced
 from tests.board import Visitor
 from tests.browser import chromium
 from tests.fleet import example_app
+from tests.unit.certified import authority, written
 
 # Counts how many of it there are, and whether there was ever more than one.
 BEAT = """
@@ -44,11 +45,18 @@ INVENTORY = Path(__file__).resolve().parents[1] / "inventory"
 
 @pytest.fixture(scope="session")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Balanced:
-    """Begins with two hosts; the third one, of which the balancers know all the same, comes with the next run, under load."""
+    """Begins with two hosts; the third one, of which the balancers know all the same, comes with the next run, under load.
+
+    Redis speaks TLS, with a certificate of an authority that no host's own store has.
+    """
     source = example_app(tmp_path_factory.mktemp("source") / "app", worker=True)
     (source / "beat.py").write_text(BEAT)
     (source / "tick.py").write_text(TICK)
     fleet = Balanced(INVENTORY, source, **JOBS)
+    certificates = tmp_path_factory.mktemp("certificates")
+    (certificates / "ca.pem").write_text(authority().root.pem)
+    pair = written(certificates, leaf := authority().leaf(fleet.entrances["lb-2"]), leaf.pem + authority().intermediate.pem)
+    fleet.variables["redis_tls"] = {**pair, "ca": str(certificates / "ca.pem")}
     fleet.play("--limit", "all:!web-3")
     fleet.wait_for("web-1", "web-2")
     with fleet.clients():

@@ -2,9 +2,16 @@
 
 import json
 
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser
+
 from tests.balanced import Balanced
 from tests.board import Visitor
+from tests.browser import Window
 from tests.fleet import wait_until
+
+WCAG_AA = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 
 
 def test_visitors_of_two_hosts_see_each_other(visitors: tuple[Visitor, Visitor]) -> None:
@@ -29,3 +36,29 @@ def test_redis_is_restarted_under_both(fleet: Balanced, visitors: tuple[Visitor,
     for visitor in visitors:
         visitor.sees("redis: after")
         assert visitor.messages("redis:") == ["redis: before", "redis: after"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_wcag_has_nothing_against_the_page(browser: Browser, visitors: tuple[Visitor, Visitor], scheme: str, width: int) -> None:
+    ana, _ = visitors
+    ana.say(f"http://shop.test/{scheme}/{width}")
+    ana.page.locator(".message button").last.click()
+    window = Window(browser, "http://shop.test/", color_scheme=scheme, viewport={"width": width, "height": 800})
+    window.page.locator(".message a", has_text=f"/{scheme}/{width}").wait_for()
+    window.page.locator("#cursors").evaluate("element => element.remove()")  # what lies above the text hides its colours
+    found = Axe().run(window.page, options={"runOnly": WCAG_AA}).response
+    assert found["violations"] == []
+    assert {"color-contrast", "label", "html-has-lang"} <= {rule["id"] for rule in found["passes"]}
+    unknown = [node["html"] for rule in found["incomplete"] for node in rule["nodes"]]
+    assert [html for html in unknown if 'aria-hidden="true"' not in html] == []  # symbols of one character
+    assert window.page.evaluate("document.documentElement.scrollWidth") <= width
+    assert window.problems == []
+    window.page.context.close()
+
+
+def test_redis_takes_no_connection_in_the_clear(fleet: Balanced) -> None:
+    host, address = fleet.hosts["web-1"], fleet.entrances["lb-2"]
+    ask = r"printf 'PING\r\nQUIT\r\n' | timeout 20 "
+    assert "NOAUTH" in host.run(ask + f"openssl s_client -quiet -connect {address}:6379").stdout
+    assert host.run(ask + f"bash -c 'exec 3<>/dev/tcp/{address}/6379; cat >&3; cat <&3'").stdout == ""

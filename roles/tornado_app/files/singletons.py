@@ -84,7 +84,10 @@ class Singletons:
             sys.exit("REDIS_URL is empty: without it nobody can tell which host of the fleet runs singletons and cron")
         self.where, self.seconds = f"{self.settings['host']}/{self.settings['slot']}", seconds if url else FOREVER
         self.token = f"{self.where}/{os.getpid()}/{secrets.token_hex(4)}"
-        self.lease = InRedis(url, self.settings["app"], self.token, seconds) if url else OnHost(self.settings["state"], self.token)
+        try:
+            self.lease = InRedis(url, self.settings["app"], self.token, seconds) if url else OnHost(self.settings["state"], self.token)
+        except ValueError as problem:
+            sys.exit(f"REDIS_URL cannot be used: {problem}")
         self.asking, self.asked, self.period = Asking(), 0.0, seconds / 4
         self.answer: Future[Any] | None = None
         self.leads, self.until, self.holder, self.problem, self.ending = False, 0.0, "", "", False
