@@ -40,6 +40,7 @@ RESULTS = ROOT / "bench/results/sockets.json"
 COUNT = 10_000
 BROADCASTS = 3
 STEP = 0.25  # seconds of one point of the series
+SPEAK = 10.0  # seconds between two messages meanwhile: one to ten thousand takes two processors for some seconds
 CALM = 3.0  # seconds before and after a change
 PATIENCE = 600.0  # seconds after which a wait ends in failure
 RETURN = 120.0  # seconds after a change in which sockets may come back
@@ -162,14 +163,15 @@ def measure(places: Sequence[Place], count: int, firsts: Callable[[], Sequence[i
         (old,) = crowd.releases()
         series: list[dict[str, int]] = []
         posted: list[str] = []
+        failed: list[str] = []
 
         def speak() -> None:
             try:
                 posted.append(post(places[0], "meanwhile"))
-            except (OSError, http.client.HTTPException, AssertionError, LookupError, ValueError):
-                posted.append("")
+            except (OSError, http.client.HTTPException, AssertionError, LookupError, ValueError) as problem:
+                failed.append(repr(problem))
 
-        with every(STEP, lambda: series.append(dict(crowd.releases()))), every(1.0, speak):
+        with every(STEP, lambda: series.append(dict(crowd.releases()))), every(SPEAK, speak):
             time.sleep(CALM)
             began, moment = time.monotonic(), len(series)
             change()
@@ -179,9 +181,8 @@ def measure(places: Sequence[Place], count: int, firsts: Callable[[], Sequence[i
             time.sleep(CALM)
         back = crowd.open()
         speak()
-        wanted = [message for message in posted if message]
-        within(RETURN, lambda: crowd.have_heard(wanted[-1]) >= back)
-    complete = sum([heard for heard, _ in visitor.heard][-len(wanted) :] == wanted for visitor in crowd.visitors)
+        within(RETURN, lambda: crowd.have_heard(posted[-1]) >= back)
+    complete = sum([heard for heard, _ in visitor.heard][-len(posted) :] == posted for visitor in crowd.visitors)
     return {
         "count": count,
         "connect_seconds": connected,
@@ -191,7 +192,7 @@ def measure(places: Sequence[Place], count: int, firsts: Callable[[], Sequence[i
         "back": back,
         "closed": dict(crowd.closed),
         "refused": dict(Counter(crowd.refused)),
-        "posts": {"answered": len(wanted), "failed": posted.count("")},
+        "posts": {"answered": len(posted), "failed": dict(Counter(failed))},
         "complete": complete,
         "memory_bytes_each": (after.memory - before.memory) / count,
         "cpu_seconds_each": (after.cpu - before.cpu) / count,
@@ -268,7 +269,7 @@ def report(ways: dict[str, dict[str, Any]]) -> str:
         "back within two minutes": lambda way: f"{way['back']:,}",
         "closed, by code": lambda way: ", ".join(f"{code}: {number:,}" for code, number in sorted(way["closed"].items())) or "none",
         "refused": lambda way: f"{sum(way['refused'].values()):,}",
-        "messages that failed": lambda way: f"{way['posts']['failed']} of {way['posts']['failed'] + way['posts']['answered']}",
+        "messages that failed": lambda way: f"{(failed := sum(way['posts']['failed'].values()))} of {failed + way['posts']['answered']}",
         "visitors who have all others": lambda way: f"{way['complete']:,}",
         "kB of memory each": lambda way: f"{way['memory_bytes_each'] / 1000:.0f}",
         "ms of CPU each, to connect": lambda way: f"{way['cpu_seconds_each'] * 1000:.1f}",

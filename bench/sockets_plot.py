@@ -27,7 +27,7 @@ def draw(axes: Axes, name: str, way: dict[str, Any]) -> None:
     axes.stairs(series["old"], edges, fill=True, color=OLD, linewidth=0)  # hides the lower part of all
     refused = sum(way["refused"].values())
     moved = f"{way['back']:,} of {way['count']:,} moved in {way['move_seconds']:.1f} s"
-    title = f"{name}: {moved}, {refused:,} refused, {way['posts']['failed']} messages failed"
+    title = f"{name}: {moved}, {refused:,} refused, {sum(way['posts']['failed'].values())} messages failed"
     axes.set_title(title, loc="left", fontsize=10.5, fontweight="bold", pad=14)
 
 
