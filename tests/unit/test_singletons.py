@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -34,6 +35,15 @@ while True:
     with open(sys.argv[1], "a") as log:
         log.write(f"{os.environ['HOST_NAME']} {time.clock_gettime(time.CLOCK_BOOTTIME)}\\n")
     time.sleep(0.02)
+"""
+
+# An app whose tasks say which host's beat has sent them.
+TASKS = """
+import os
+from celery import Celery
+app = Celery("tasks", broker=os.environ["REDIS_URL"])
+app.conf.beat_schedule = {"tick": {"task": "tick", "schedule": 0.1, "kwargs": {"by": os.environ["HOST_NAME"]}}}
+app.conf.beat_max_loop_interval = 0.1
 """
 
 
@@ -316,6 +326,29 @@ def test_a_run_that_goes_on_is_not_started_again(fleet: Fleet) -> None:
     wait_until(lambda: fleet.state("web-1").get("jobs", {}).get("cron:long", {}).get("skipped", 0) >= 2, "runs that are left out")
     assert (fleet.root / "ticks").read_text() == "run\n"
     assert "cron:long still runs" in fleet.text("web-1")
+
+
+def test_celerys_beat_runs_on_one_host_of_two(fleet: Fleet) -> None:
+    """It goes on at the other one; each of its tasks is sent once."""
+    (fleet.root / "tasks.py").write_text(TASKS)
+
+    def start(name: str) -> subprocess.Popen[bytes]:
+        own = ["--schedule", str(fleet.host(name) / "schedule"), "--pidfile", ""]
+        celery = ["{python}", "-m", "celery", "--workdir", str(fleet.root), "--app", "tasks", "beat", *own]
+        return fleet.start(name, singletons={"beat": celery})
+
+    def sent() -> list[str]:
+        """The hosts that have sent the tasks, in their order."""
+        tasks = fleet.redis("LRANGE", "celery", "0", "-1").splitlines()
+        return [re.findall(r"'by': '([^']+)'", json.loads(task)["headers"]["kwargsrepr"])[0] for task in reversed(tasks)]
+
+    begun = {name: start(name) for name in ("web-1", "web-2")}
+    wait_until(lambda: len(sent()) > 5, "tasks")
+    (first,) = set(sent())
+    begun[first].terminate()
+    (second,) = begun.keys() - {first}
+    wait_until(lambda: sent().count(second) > 5, "tasks of the other host")
+    assert sent() == [first] * sent().count(first) + [second] * (len(sent()) - sent().count(first))
 
 
 def test_how_a_run_has_ended_is_kept(fleet: Fleet) -> None:
