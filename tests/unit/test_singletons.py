@@ -43,7 +43,6 @@ import os
 from celery import Celery
 app = Celery("tasks", broker=os.environ["REDIS_URL"])
 app.conf.beat_schedule = {"tick": {"task": "tick", "schedule": 0.1, "kwargs": {"by": os.environ["HOST_NAME"]}}}
-app.conf.beat_max_loop_interval = 0.1
 """
 
 
