@@ -39,7 +39,7 @@ INVENTORY = ROOT / "bench/sockets_inventory"
 RESULTS = ROOT / "bench/results/sockets.json"
 COUNT = 10_000
 BROADCASTS = 3
-STEP = 0.25  # seconds of one point of the series
+STEP = 0.25  # seconds at least between two points of the series
 SPEAK = 10.0  # seconds between two messages meanwhile: one to ten thousand takes two processors for some seconds
 CALM = 3.0  # seconds before and after a change
 PATIENCE = 600.0  # seconds after which a wait ends in failure
@@ -161,7 +161,7 @@ def measure(places: Sequence[Place], count: int, firsts: Callable[[], Sequence[i
         connected, after = time.monotonic() - start, cost(firsts())
         halves, lasts = zip(*(broadcast(crowd, places[0]) for _ in range(BROADCASTS)), strict=True)
         (old,) = crowd.releases()
-        series: list[dict[str, int]] = []
+        series: list[tuple[float, dict[str, int]]] = []
         posted: list[str] = []
         failed: list[str] = []
 
@@ -171,9 +171,9 @@ def measure(places: Sequence[Place], count: int, firsts: Callable[[], Sequence[i
             except (OSError, http.client.HTTPException, AssertionError, LookupError, ValueError) as problem:
                 failed.append(repr(problem))
 
-        with every(STEP, lambda: series.append(dict(crowd.releases()))), every(SPEAK, speak):
+        with every(STEP, lambda: series.append((time.monotonic(), dict(crowd.releases())))), every(SPEAK, speak):
             time.sleep(CALM)
-            began, moment = time.monotonic(), len(series)
+            began = time.monotonic()
             change()
             changed = time.monotonic()
             within(RETURN, lambda: sum(crowd.releases().values()) == count and old not in crowd.releases())
@@ -197,10 +197,9 @@ def measure(places: Sequence[Place], count: int, firsts: Callable[[], Sequence[i
         "memory_bytes_each": (after.memory - before.memory) / count,
         "cpu_seconds_each": (after.cpu - before.cpu) / count,
         "series": {
-            "seconds": STEP,
-            "begin": -moment * STEP,
-            "old": [point.get(old, 0) for point in series],
-            "new": [sum(point.values()) - point.get(old, 0) for point in series],
+            "seconds": [round(at - began, 2) for at, _ in series],
+            "old": [point.get(old, 0) for _, point in series],
+            "new": [sum(point.values()) - point.get(old, 0) for _, point in series],
         },
     }
 

@@ -21,7 +21,7 @@ RESULTS = ROOT / "bench/results/sockets.json"
 def draw(axes: Axes, name: str, way: dict[str, Any]) -> None:
     """Draw one way: what both releases serve, on top of each other."""
     series = way["series"]
-    edges = [series["begin"] + series["seconds"] * at for at in range(len(series["old"]) + 1)]
+    edges = [*series["seconds"], series["seconds"][-1]]
     together = [sum(pair) for pair in zip(series["old"], series["new"], strict=True)]
     axes.stairs(together, edges, fill=True, color=NEW, linewidth=0)
     axes.stairs(series["old"], edges, fill=True, color=OLD, linewidth=0)  # hides the lower part of all
@@ -35,7 +35,7 @@ def main() -> None:
     ways = json.loads(RESULTS.read_text())["ways"]
     matplotlib.rcParams.update({**STYLE, "svg.hashsalt": "sockets"})
     figure = Figure(figsize=(9, 2.2 * len(ways)), layout="constrained", facecolor=PAPER)
-    panels = figure.subplots(len(ways), sharey=True)
+    panels = figure.subplots(len(ways), sharex=True, sharey=True)
     for axes, (name, way) in zip(panels, ways.items(), strict=True):
         draw(axes, name, way)
     panels[-1].set_xlabel("seconds since the change began")
