@@ -10,6 +10,7 @@ from typing import Any
 
 import testinfra
 from testinfra.host import Host
+from testinfra.utils.ansible_runner import AnsibleRunner
 
 from tests.fleet import Fleet, wait_until
 from tests.traffic import Target, Traffic
@@ -44,6 +45,7 @@ class Balanced(Fleet):
         self.balancers: dict[str, Host] = {
             name: testinfra.get_host(f"ansible://{name}?ansible_inventory={self.inventory}&sudo=True") for name in BALANCERS
         }
+        (self.redis_host,) = AnsibleRunner(str(inventory)).get_hosts("redis")
         self.entrances = {name: str(host.ansible.get_variables()["ansible_host"]) for name, host in self.balancers.items()}
 
     @contextmanager
@@ -99,7 +101,7 @@ class Balanced(Fleet):
 
     def redis(self, *command: str) -> str:
         """What Redis answers to a command."""
-        return str(self.balancers["lb-2"].check_output(ASK_REDIS + shlex.join(command))).strip()
+        return str(self.balancers[self.redis_host].check_output(ASK_REDIS + shlex.join(command))).strip()
 
     def beats(self) -> list[str]:
         """The hosts that run the singleton."""

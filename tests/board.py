@@ -44,9 +44,22 @@ class Visitor(Window):
         """Wait until a message is there."""
         self.page.locator(".message .text", has_text=text).last.wait_for()
 
+    def press_until(self, key: str, selector: str) -> None:
+        """Press a key until the last of some elements has the focus."""
+        wanted = self.page.locator(selector).last
+        for _ in range(20):
+            self.page.keyboard.press(key)
+            if wanted.evaluate("element => element === document.activeElement"):
+                return
+        raise AssertionError(f"{key} does not lead to {selector}")
+
     def messages(self, prefix: str) -> list[str]:
         """The messages that begin so, as they are on the page."""
         return [text for text in self.page.locator(".message .text").all_inner_texts() if text.startswith(prefix)]
+
+
+# Name, and the hosts of which one is to serve the visitor.
+Come = Callable[[str, set[str]], Visitor]
 
 
 def talk(visitors: tuple[Visitor, Visitor], prefix: str, act: Callable[[], object]) -> None:

@@ -78,7 +78,8 @@ class Crowd:
 
     def releases(self) -> Counter[str]:
         """How many sockets each release serves."""
-        return Counter(str(visitor.process["release"]) for visitor in self.visitors if visitor.process)
+        served = [visitor.process for visitor in self.visitors]  # another thread empties them
+        return Counter(str(process["release"]) for process in served if process)
 
     def have_heard(self, message: str) -> int:
         """How many have heard a message."""

@@ -96,7 +96,9 @@ class Base(web.RequestHandler):
         error, text = cause(kwargs), f"{status_code} {self._reason}"
         if isinstance(error, UnavailableError):
             self.set_header("Retry-After", RETRY_AFTER)
-            text = "The board is out of reach for a moment, and your message was not taken. Please send it again."
+            text = (
+                "The board is out of reach for a moment, and what you sent may not have been taken. Look at the board before you try again."
+            )
         elif isinstance(error, web.HTTPError) and error.log_message and status_code < 500:
             text = error.log_message
         if self.wants_json():

@@ -59,6 +59,10 @@ class Board(Base):
             raise web.HTTPError(400, "after is the id of an event.") from None
         return event_id
 
+    def key(self, who: str) -> str:
+        """Return what a form of a visitor is known by. The same again, as after an answer that got lost, adds nothing."""
+        return f"{who}:{(self.get_body_argument('key', '') or secrets.token_hex(8))[:64]}"
+
     async def done(self, **answer: object) -> None:
         """Answer a form: with JSON to a program, with the page to a browser."""
         if self.wants_json():
@@ -84,7 +88,7 @@ class Messages(Board):
         await self.finish(self.board())
 
     async def post(self) -> None:
-        """Take `text`. The same `key` again, as after an answer that got lost, adds nothing."""
+        """Take `text`, once for each `key`."""
         text = self.get_body_argument("text")
         if not 0 < len(text) <= TEXT_LIMIT:
             raise web.HTTPError(400, f"A message has 1 to {TEXT_LIMIT} characters.")
@@ -93,22 +97,21 @@ class Messages(Board):
         url = link[0].rstrip(".,;:!?)]") if link else ""
         at, via = datetime.now(UTC).isoformat(timespec="seconds"), {key: me[key] for key in ("host", "port", "slot")}
         event = {"kind": "message", **visitor, "text": text, "link": url, "at": at, "via": via}
-        key = self.get_body_argument("key", "") or secrets.token_hex(8)
-        await self.done(id=await self.application.store.add(event, f"{visitor['who']}:{key[:64]}", url))
+        await self.done(id=await self.application.store.add(event, self.key(visitor["who"]), url))
 
 
 class Reactions(Board):
     """Where a reaction is posted."""
 
     async def post(self) -> None:
-        """Take `reaction`, the id of a message and a symbol; the same again takes it back."""
+        """Take `reaction`, the id of a message and a symbol, once for each `key`; the same by another key takes it back."""
         event_id, _, symbol = self.get_body_argument("reaction").partition(" ")
         message = next((one for one in messages(list(self.application.feed.events)) if one["id"] == event_id), None)
         if message is None or symbol not in SYMBOLS:
             raise web.HTTPError(400, "There is no such message or reaction any more.")
         who = self.visitor()["who"]
         event = {"kind": "reaction", "of": event_id, "symbol": symbol, "who": who, "on": who not in message["reactions"].get(symbol, [])}
-        await self.done(id=await self.application.store.add(event, f"{who}:{secrets.token_hex(8)}"))
+        await self.done(id=await self.application.store.add(event, self.key(who)))
 
 
 class Name(Board):

@@ -17,7 +17,7 @@ LENGTH = 500
 QUEUE = 200
 """Events that may wait for one reader. Who lets more wait is too slow."""
 MOMENTS = 50
-"""Of what is of the moment, such as cursors, the latest of so many visitors; what more there is, nobody could look at."""
+"""Cursors of so many visitors at a time; what more there is, nobody could look at."""
 SHOWN = 500
 """Readers a second to whom a process shows the map of the fleet: each who comes changes it for all others."""
 START = "0-0"
@@ -55,7 +55,7 @@ class Reader:
                 self.too_slow()
         else:
             key = event["kind"], event.get("who", "")
-            if key in self.moments or len(self.moments) < MOMENTS:
+            if key in self.moments or event["kind"] != "cursor" or len(self.moments) < MOMENTS:
                 self.moments[key] = event
         self.waiting.set()
 

@@ -15,6 +15,8 @@ CONSUMER = socket.gethostname()
 """Whose job it is. Workers of one host share a name: so none is left over when a worker is gone for good."""
 ABANDONED = 30.0
 """Seconds after which a job that is not done is given to another worker. Longer than any job takes."""
+LOOK = 100
+"""Jobs that are not done, of which the oldest are looked at for one that is abandoned."""
 TRIES = 3
 """How often a job is tried that its workers did not survive."""
 
@@ -52,7 +54,9 @@ class Jobs:
         client = self.store.client
         async with self.store.reaching():
             try:
-                _, left, *_ = await client.xautoclaim(self.stream, GROUP, CONSUMER, self.abandoned, count=1)
+                pending = await client.xpending_range(self.stream, GROUP, "-", "+", LOOK)
+                old = [entry["message_id"] for entry in pending if entry["time_since_delivered"] >= self.abandoned]
+                left = await client.xclaim(self.stream, GROUP, CONSUMER, self.abandoned, old[:1]) if old else []
                 if not left:
                     answer = await client.xreadgroup(GROUP, CONSUMER, {self.stream: ">"}, count=1, block=1000)
                     left = answer[0][1] if answer else []

@@ -159,8 +159,8 @@ class RedisStore:
 
     async def catch_up(self) -> None:
         """Read what this process has not seen."""
-        after = "-" if self.feed.last == START else f"({self.feed.last}"
-        entries = await self.client.xrevrange(self.key("board"), "+", after, count=LENGTH)
+        first = "-" if self.feed.last == START else self.feed.last  # which is dropped: it was here before
+        entries = await self.client.xrevrange(self.key("board"), "+", first, count=LENGTH)
         for event_id, fields in reversed(entries):
             self.hear(fields["event"], event_id)
         if tally := await self.client.get(self.key("tally")):
@@ -193,4 +193,4 @@ async def read(subscription: PubSub) -> dict[str, Any]:
 def backoff(failures: int) -> float:
     """Return how many seconds to wait after so many failures before this one."""
     first, longest = RETRY
-    return random.uniform(0.5, 1) * min(longest, first * 2.0**failures)
+    return random.uniform(0.5, 1) * min(longest, first * 2.0 ** min(failures, 10))

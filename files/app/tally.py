@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from redis.exceptions import LockError
 
+from feed import LENGTH
 from store import RedisStore, UnavailableError
 
 PERIOD = 30.0
@@ -43,7 +44,8 @@ async def once(store: RedisStore, name: str, period: float, job: Callable[[], Aw
 async def tally(store: RedisStore, by: str) -> None:
     """Take what is older than a day off the board, count the visitors of the day, and tell all of it."""
     oldest = f"{int((time.time() - DAY) * 1000)}-0"
-    await store.client.xtrim(store.key("board"), minid=oldest, approximate=False)
+    if old := await store.client.xrange(store.key("board"), "-", oldest, count=2 * LENGTH):
+        await store.client.xdel(store.key("board"), *(event_id for event_id, _ in old))
     visitors = await store.client.pfcount(store.key("visitors", time.strftime("%Y-%m-%d", time.gmtime())))
     at = datetime.now(UTC).isoformat(timespec="seconds")
     event = {"kind": "tally", "visitors": visitors, "oldest": oldest, "by": by, "at": at}

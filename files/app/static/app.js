@@ -14,6 +14,7 @@ const NOTICES = {
 
 let socket = null;
 let failures = 0;
+let turn = 0; // of sockets, polls and timers only those of the latest attempt count
 let me = {};
 
 const day = (date) => date.toLocaleString([], { dateStyle: "medium", timeStyle: "short", hourCycle: "h23" });
@@ -57,6 +58,7 @@ const after = () => (state.last ? `?after=${state.last}` : "");
 const served = (how) => say(`${how} ${me.host}:${me.port}`);
 
 function connect() {
+  const mine = ++turn;
   socket = new WebSocket(`${location.origin.replace(/^http/, "ws")}/board${after()}`);
   socket.onopen = () => {
     failures = 0;
@@ -66,6 +68,7 @@ function connect() {
     served("Live from");
   };
   socket.onclose = ({ code }) => {
+    if (mine !== turn) return;
     failures += code === GOING_AWAY ? 0 : 1;
     document.body.dataset.slot = code === GOING_AWAY ? document.body.dataset.slot : "error";
     if (failures > POLL_AFTER) poll();
@@ -78,18 +81,26 @@ const delay = () => (0.5 + Math.random() / 2) * Math.min(RETRY_MS.longest, RETRY
 
 function retry(ms, text) {
   say(text);
-  setTimeout(connect, ms);
+  connectLater(ms);
+}
+
+function connectLater(ms) {
+  const mine = turn;
+  setTimeout(() => mine === turn && connect(), ms);
 }
 
 async function poll() {
+  const mine = turn;
   try {
     const response = await fetch(`/api/poll${after()}`, { cache: "no-store", signal: AbortSignal.timeout(POLL_MS) });
     if (!response.ok) throw new Error(`status ${response.status}`);
-    takeAll((await response.json()).events);
+    const { events } = await response.json();
+    if (mine !== turn) return;
+    takeAll(events);
     served("By long polls from");
-    setTimeout(connect, RETRY_MS.first); // perhaps a websocket opens now; if not, the next poll follows at once
+    connectLater(RETRY_MS.first); // perhaps a websocket opens now; if not, the next poll follows at once
   } catch {
-    retry(delay(), "No answer, still trying");
+    if (mine === turn) retry(delay(), "No answer, still trying");
   }
 }
 
@@ -99,7 +110,6 @@ function sendPlace(place) {
 
 /* Opens another socket at once. */
 function again() {
-  socket.onclose = null;
   socket.close();
   connect();
 }

@@ -131,13 +131,16 @@ for (const type of ["pointermove", "pointerdown", "pointerleave"]) $("board").ad
 
 const TRIES = 3;
 
+const newKey = () => [...crypto.getRandomValues(new Uint8Array(8))].map((byte) => byte.toString(16)).join("");
+
 async function post(form, button) {
   const body = new URLSearchParams(new FormData(form, button));
+  if (!body.has("key")) body.set("key", newKey());
   for (let attempt = 1; ; attempt++) {
     try {
       const headers = { Accept: "application/json" };
       const response = await fetch(form.action, { method: "POST", headers, body, signal: AbortSignal.timeout(10000) });
-      const answer = await response.json().catch(() => ({ error: `It was not taken (${response.status}). Please try again.` }));
+      const answer = await response.json().catch(() => ({ error: `It may not have been taken (${response.status}). Please try again.` }));
       return response.ok ? answer : Promise.reject(new Error(answer.error));
     } catch (error) {
       if (!["TypeError", "TimeoutError"].includes(error.name)) throw error; // an answer, and not a way that broke
@@ -155,7 +158,7 @@ document.addEventListener("submit", async (event) => {
     $("problem").textContent = "";
     if (form.id === "post") {
       form.elements.text.value = "";
-      form.elements.key.value = [...crypto.getRandomValues(new Uint8Array(8))].map((byte) => byte.toString(16)).join("");
+      form.elements.key.value = newKey();
     } else if (form.id === "name") {
       form.elements.name.value = answer.name;
       form.elements.name.blur();

@@ -62,6 +62,9 @@ class BoardTest(AsyncHTTPTestCase):
         assert self.post("/api/reactions", headers, reaction=reaction).code == 303
         page = self.fetch("/", headers=headers).body.decode()
         assert f'value="{reaction}" aria-pressed="true"' in page
+        for _ in range(2):  # sent again, after an answer that got lost
+            self.post("/api/reactions", headers, reaction=reaction, key="same")
+        assert f'value="{reaction}" aria-pressed="false"' in self.fetch("/", headers=headers).body.decode()
         assert shown["store"] == "process"
         assert "There is no Redis" in page
 

@@ -11,6 +11,7 @@ import pytest
 
 from fleet import Event
 from running import Visitor, free_port, get, heard, redis_url, texts, wait_until, web
+from store import RETRY, backoff
 from tests.redis_server import redis_server
 
 
@@ -49,7 +50,7 @@ def test_nothing_is_lost_or_doubled(ports: list[int], port_of_redis: int, tmp_pa
     assert get(ports[0], "/healthz") == {"status": "ok", "redis": "out of reach"}
     status, answer = ana.post("/api/board", text="too early", key="early")
     assert status == 503
-    assert "was not taken" in answer["error"]
+    assert "may not have been taken" in answer["error"]
     with ExitStack() as stack, ben.listen() as socket:
         server = restarted(stack, tmp_path, port_of_redis)
         wait_until(lambda: connected(ports))
@@ -75,14 +76,16 @@ def test_one_that_hangs_is_away(ports: list[int], port_of_redis: int, tmp_path: 
     with redis_server(tmp_path, port_of_redis) as server:
         wait_until(lambda: connected(ports))
         ana = Visitor(ports[0])
+        ana.say("before")
         server.send_signal(signal.SIGSTOP)
         try:
-            assert ana.post("/api/board", text="hello")[0] == 503
+            assert ana.post("/api/board", text="hello", key="hello")[0] == 503
             wait_until(lambda: get(ports[0], "/healthz")["redis"] == "out of reach")
         finally:
             server.send_signal(signal.SIGCONT)
         wait_until(lambda: connected(ports))
-        ana.say("hello")
+        ana.say("hello", key="hello")  # Redis may have taken it, and only its answer came too late
+        wait_until(lambda: texts(get(ports[1], "/api/board")["messages"]) == ["before", "hello"])
 
 
 def test_connections_that_a_restart_has_ended_refuse_no_message(ports: list[int], port_of_redis: int, tmp_path: Path) -> None:
@@ -99,3 +102,16 @@ def test_connections_that_a_restart_has_ended_refuse_no_message(ports: list[int]
         restarted(stack, tmp_path, port_of_redis)
         wait_until(lambda: connected(ports))
         list(pool.map(lambda visitor: visitor.say("after"), visitors))
+
+
+def test_with_a_wrong_password_a_process_serves_what_it_can(port_of_redis: int, tmp_path: Path) -> None:
+    wrong = f"redis://:wrong@127.0.0.1:{port_of_redis}/0"
+    with redis_server(tmp_path, port_of_redis, "--requirepass", "right"), web(REDIS_URL=wrong) as (_, port):
+        ana = Visitor(port)
+        assert "Redis is out of reach" in ana.page
+        assert get(port, "/healthz") == {"status": "ok", "redis": "out of reach"}
+        assert ana.post("/api/board", text="hello")[0] == 503
+
+
+def test_it_is_tried_again_for_ever() -> None:
+    assert 0 < backoff(0) < backoff(5000) <= RETRY[1]

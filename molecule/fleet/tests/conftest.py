@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.balanced import Balanced
-from tests.board import Visitor
+from tests.board import Come, Visitor
 from tests.browser import chromium
 from tests.fleet import example_app
 from tests.unit.certified import authority, written
@@ -55,7 +55,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Balanced:
     fleet = Balanced(INVENTORY, source, **JOBS)
     certificates = tmp_path_factory.mktemp("certificates")
     (certificates / "ca.pem").write_text(authority().root.pem)
-    pair = written(certificates, leaf := authority().leaf(fleet.entrances["lb-2"]), leaf.pem + authority().intermediate.pem)
+    pair = written(certificates, leaf := authority().leaf(fleet.entrances[fleet.redis_host]), leaf.pem + authority().intermediate.pem)
     fleet.variables["redis_tls"] = {**pair, "ca": str(certificates / "ca.pem")}
     fleet.play("--limit", "all:!web-3")
     fleet.wait_for("web-1", "web-2")
@@ -73,17 +73,28 @@ def browser(fleet: Balanced) -> Iterator[Browser]:
 
 
 @pytest.fixture
-def visitors(browser: Browser) -> Iterator[tuple[Visitor, Visitor]]:
-    """Ana, and Ben at another host. At the end nothing is wrong in the console of either, and no page was loaded again."""
-    ana, ben = Visitor(browser, "Ana"), Visitor(browser, "Ben")
-    for _ in range(20):
-        if ben.host != ana.host:
-            break
-        ben.page.context.close()
-        ben = Visitor(browser, "Ben")
-    assert ben.host != ana.host
-    yield ana, ben
-    for visitor in (ana, ben):
+def come(browser: Browser) -> Iterator[Come]:
+    """Lets a visitor come who gets to one of some hosts. At the end nothing is wrong in any console, and no page was loaded again."""
+    there: list[Visitor] = []
+
+    def come(name: str, hosts: set[str]) -> Visitor:
+        for _ in range(40):
+            visitor = Visitor(browser, name)
+            if visitor.host in hosts:
+                there.append(visitor)
+                return visitor
+            visitor.page.context.close()
+        raise AssertionError(f"no process of {', '.join(hosts)} serves anybody")
+
+    yield come
+    for visitor in there:
         assert visitor.problems == []
         assert visitor.page.evaluate("window.stayed")
         visitor.page.context.close()
+
+
+@pytest.fixture
+def visitors(fleet: Balanced, come: Come) -> tuple[Visitor, Visitor]:
+    """Ana, and Ben at another host."""
+    ana = come("Ana", set(fleet.hosts))
+    return ana, come("Ben", fleet.hosts.keys() - {ana.host})

@@ -3,7 +3,7 @@
 import re
 
 from tests.balanced import Balanced
-from tests.board import Visitor, talk
+from tests.board import Come, Visitor, talk
 from tests.fleet import wait_until
 from tests.sockets import Crowd, Place
 
@@ -42,11 +42,12 @@ def test_a_restart_a_deploy_and_a_rollback(fleet: Balanced, visitors: tuple[Visi
     assert fleet.overlaps() == ""
 
 
-def test_a_host_leaves_and_comes_back(fleet: Balanced, visitors: tuple[Visitor, Visitor]) -> None:
-    """The singleton goes elsewhere; a visitor of that host stays, and hears all."""
+def test_a_host_leaves_and_comes_back(fleet: Balanced, come: Come) -> None:
+    """The singleton goes elsewhere; a visitor whom that host serves stays, says and hears all."""
     fleet.forget_beats()
     (host,) = fleet.beats()
-    others = {"web-1", "web-2", "web-3"} - {host}
+    others = fleet.hosts.keys() - {host}
+    visitors = come("Ana", {host}), come("Ben", others)
     with fleet.clients():
         talk(visitors, "drain", lambda: fleet.play("--tags", "drain", "--limit", host))
         fleet.wait_for(*others)

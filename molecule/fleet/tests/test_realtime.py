@@ -1,13 +1,14 @@
 """Two visitors of the board, in a real browser, each at another host; see test_operations.py for what is done under them."""
 
 import json
+import re
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from tests.balanced import Balanced
-from tests.board import Visitor
+from tests.board import PATIENCE, Visitor
 from tests.browser import Window
 from tests.fleet import wait_until
 
@@ -27,7 +28,7 @@ def test_redis_is_restarted_under_both(fleet: Balanced, visitors: tuple[Visitor,
     ana, ben = visitors
     ana.say("redis: before")
     ben.sees("redis: before")
-    fleet.balancers["lb-2"].check_output("systemctl restart redis-server")
+    fleet.balancers[fleet.redis_host].check_output("systemctl restart redis-server")
     # Whichever process is asked, more often than there are.
     wait_until(lambda: {json.load(fleet.asked("lb-1", "/healthz"))["redis"] for _ in range(30)} == {"connected"})
     for visitor in visitors:
@@ -36,6 +37,37 @@ def test_redis_is_restarted_under_both(fleet: Balanced, visitors: tuple[Visitor,
     for visitor in visitors:
         visitor.sees("redis: after")
         assert visitor.messages("redis:") == ["redis: before", "redis: after"]
+
+
+def test_the_map_has_each_process_of_the_fleet(fleet: Balanced, visitors: tuple[Visitor, Visitor]) -> None:
+    """Two web processes and a worker of each host."""
+    ana, _ = visitors
+    expect(ana.page.locator("#hosts .tile")).to_have_count(3 * len(fleet.hosts), timeout=PATIENCE)
+
+
+def test_a_visitor_without_a_mouse(visitors: tuple[Visitor, Visitor]) -> None:
+    ana, ben = visitors
+    ana.page.locator("#messages").focus()
+    ana.press_until("Tab", "#text")
+    ana.page.keyboard.type("by keys alone")
+    ana.page.keyboard.press("Enter")
+    ben.sees("by keys alone")
+    ana.press_until("Shift+Tab", ".message button")
+    ana.page.keyboard.press("Space")
+    expect(ben.page.locator(".message button").last.locator(".count")).to_have_text("1", timeout=PATIENCE)
+
+
+def test_a_visitor_without_a_websocket(browser: Browser, visitors: tuple[Visitor, Visitor]) -> None:
+    """Something on the way lets none through."""
+    ana, _ = visitors
+    context = browser.new_context()
+    context.route_web_socket("**/board*", lambda socket: socket.close(code=1011))
+    page = context.new_page()
+    page.goto("http://shop.test/")
+    expect(page.locator("#state")).to_contain_text("By long polls from", timeout=PATIENCE)
+    ana.say("to who polls")
+    page.locator(".message .text", has_text="to who polls").wait_for(timeout=PATIENCE)
+    context.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -58,7 +90,11 @@ def test_wcag_has_nothing_against_the_page(browser: Browser, visitors: tuple[Vis
 
 
 def test_redis_takes_no_connection_in_the_clear(fleet: Balanced) -> None:
-    host, address = fleet.hosts["web-1"], fleet.entrances["lb-2"]
+    host, address = fleet.hosts["web-1"], fleet.entrances[fleet.redis_host]
     ask = r"printf 'PING\r\nQUIT\r\n' | timeout 20 "
     assert "NOAUTH" in host.run(ask + f"openssl s_client -quiet -connect {address}:6379").stdout
     assert host.run(ask + f"bash -c 'exec 3<>/dev/tcp/{address}/6379; cat >&3; cat <&3'").stdout == ""
+
+
+def test_a_run_with_nothing_to_do_changes_nothing_of_redis(fleet: Balanced) -> None:
+    assert re.search(r"lb-\d +: ok=\d+ +changed=0", fleet.play(playbook="playbooks/redis.yml"))
