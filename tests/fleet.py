@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -106,7 +107,8 @@ class Fleet:
     ) -> subprocess.CompletedProcess[str]:
         """Run site.yml of a repository; variables are the controller's own. What it printed goes to the test's output."""
         config = str(root / "ansible.cfg")
-        plain = {**os.environ, "ANSIBLE_CONFIG": config, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0", **(variables or {})}
+        plain = {**os.environ, "ANSIBLE_CONFIG": config, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"}
+        plain |= callbacks(root, variables or {})
         command = self.command(*arguments, **settings)
         done = subprocess.run(command, cwd=root, env=plain, capture_output=True, text=True, check=False, timeout=timeout)
         print(done.stdout, done.stderr)
@@ -129,7 +131,7 @@ class Fleet:
 
     def tasks(self, log: Path, *arguments: str, **settings: Any) -> dict[int, str]:
         """A run that has to succeed; number and name of each task that a host carries out, in their order."""
-        done = self.run(*arguments, variables=crash_plugin(CRASH_LOG=str(log)), **settings)
+        done = self.run(*arguments, variables={"CRASH_LOG": str(log)}, **settings)
         assert done.returncode == 0
         lines = (line.split(" ", 1) for line in log.read_text().splitlines())
         return {int(number): name for number, name in lines}
@@ -140,7 +142,7 @@ class Fleet:
         Or when the first host has done that task, and hardly any other has: hosts then take each task one after the other.
         """
         after = ["--forks=1"] if first_host else []
-        variables = crash_plugin(CRASH_AT=str(at), CRASH_AFTER="1" if first_host else "")
+        variables = {"CRASH_AT": str(at), "CRASH_AFTER": "1" if first_host else ""}
         done = self.run(*arguments, *after, variables=variables, **settings)
         assert done.returncode == -signal.SIGKILL
 
@@ -265,6 +267,14 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.1)
 
 
-def crash_plugin(**variables: str) -> dict[str, str]:
-    """What brings the callback plugin of the tests into a run."""
-    return {"ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "tests/callback_plugins"), "ANSIBLE_CALLBACKS_ENABLED": "crash", **variables}
+@cache
+def kept_modules() -> tempfile.TemporaryDirectory[str]:
+    """Where runs of this session find the modules that an earlier one has packed; gone at its end."""
+    return tempfile.TemporaryDirectory(prefix="modules-")
+
+
+def callbacks(root: Path, variables: Mapping[str, str]) -> dict[str, str]:
+    """What brings the callback plugins of the tests into a run of a repository; those variables are for the one that kills it."""
+    found = {"ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "tests/callback_plugins"), "KEPT_MODULES": kept_modules().name, **variables}
+    # Another repository has other modules of the same names.
+    return {**found, "ANSIBLE_CALLBACKS_ENABLED": "crash,kept_modules" if root == ROOT else "crash"}
