@@ -1,4 +1,4 @@
-"""Run the Molecule scenarios but those that are asked for, two at a time; leave no host, network or image behind, also on Ctrl-C.
+"""Run the Molecule scenarios, two at a time; leave no host, network or image behind, also on Ctrl-C.
 
 `python -m tools.scenarios [NAME...]`
 """
@@ -18,8 +18,7 @@ from tools.process import ROOT, interruptible, postponed, undisturbed
 
 LANES = 2  # one alone leaves up to a third of two processors idle: it waits for drains, for gates, for hosts
 PATIENCE = 60  # seconds that an interrupted scenario has to end
-LONGEST = ["rolling", "hostile", "operations", "apps"]  # these begin, so that no lane is left alone at the end
-ASKED_FOR = {"fleet"}  # takes 25 minutes for five hosts: runs when it is named
+LONGEST = ["rolling", "operations", "fleet", "apps", "hostile"]  # these begin, so that no lane is left alone at the end
 # What Molecule prints when it begins a step, between codes for colours.
 STEP = re.compile(r"➜ (?P<step>[a-z_]+): Executing$")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -97,7 +96,7 @@ def run(names: list[str], results: dict[str, str], running: list[Scenario]) -> N
 
 
 def main() -> int:
-    found = {path.parent.name for path in ROOT.glob("molecule/*/molecule.yml")} - ASKED_FOR
+    found = {path.parent.name for path in ROOT.glob("molecule/*/molecule.yml")}
     names = sys.argv[1:] or sorted(found, key=lambda name: ([*LONGEST, name].index(name), name))
     results: dict[str, str] = {}
     running: list[Scenario] = []
