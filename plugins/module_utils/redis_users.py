@@ -15,7 +15,8 @@ SECRET_FILE = "/etc/tornado_app/redis_secret"
 ADMIN = "tornado_app"  # no app can be called so
 DEFAULT = "default"  # neither so
 BYTES = 32
-CHANNELS, FUNCTIONS = (6, 2), (7, 0)  # the versions that brought patterns for channels, and functions
+# The versions that brought patterns for channels, HELLO to all who are not logged in, and functions.
+CHANNELS, HELLO, FUNCTIONS = (6, 2), (6, 2), (7, 0)
 
 Version = tuple[int, int]
 Rules = dict[str, list[str]]  # user -> rules
@@ -41,7 +42,8 @@ def rules(secret: str, apps: Mapping[str, Iterable[str]], version: Version) -> R
     """All users that are wanted; ``apps`` is app -> patterns of its keys and channels."""
     # A running user forgets what it had; a user of the file is then the same as one that a running server was told of.
     found = {
-        DEFAULT: ["reset", "off"],
+        # Before 6.2 it is this user who may say HELLO or not, with which clients such as redis-py log in.
+        DEFAULT: ["reset", "off", *(["+hello"] if version < HELLO else [])],
         ADMIN: ["reset", "on", _hash(secret, ADMIN), "~*", *(["&*"] if version >= CHANNELS else []), "+@all"],
     }
     for app, patterns in apps.items():

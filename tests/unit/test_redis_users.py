@@ -126,9 +126,11 @@ def test_the_file_has_no_password(host: RedisHost) -> None:
 
 def test_what_an_old_version_does_not_know_is_left_out() -> None:
     """It would not start."""
-    old = " ".join(users.rules(FLEET, {"shop": ["shop:*"]}, (6, 0))["shop"])
+    rules = users.rules(FLEET, {"shop": ["shop:*"]}, (6, 0))
+    old = " ".join(rules["shop"])
     assert "&" not in old
     assert "function" not in old
+    assert rules["default"] == ["reset", "off", "+hello"]
     assert " resetchannels &shop:* " in " ".join(users.rules(FLEET, {"shop": ["shop:*"]}, (6, 2))["shop"])
 
 
