@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ from tests.unit.loading import plugin
 from tests.unit.certified import KEY, NOW, Issued, authority, issue
 
 certificates = plugin("plugin_utils", "certificates")
+STORES = certificates.STORES
 NAMES = ("shop.example.com", "www.example.com", "192.0.2.1", "2001:db8::1")
 
 
@@ -107,6 +109,13 @@ def test_a_chain_ends_at_itself_or_at_what_the_controller_trusts(store: Path) ->
     store.unlink()
     certificates.trusted.cache_clear()
     assert problems(leaf, chain=leaf.pem) == []  # nobody can say what is trusted
+
+
+def test_nothing_is_said_of_the_roots_that_a_controller_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some have numbers that no certificate may have today."""
+    monkeypatch.setattr(certificates, "STORES", STORES)
+    with warnings.catch_warnings(action="error"):
+        assert certificates.trusted()
 
 
 def test_a_certificate_that_has_issued_itself_is_whole() -> None:
