@@ -38,8 +38,8 @@ def up() -> None:
     for name in inventory["balancer"]["hosts"]:
         behind = sorted({ask(addresses[name])["host"] for _ in range(20)})
         print(f"{name}   in front of {' and '.join(behind)}, with a certificate of its own, which browsers warn of; Redis is there, too")
-    print("Open it in two windows, and watch its map during `ansible-playbook site.yml -i demo --tags restart` (in .venv/bin):")
-    print(f"https://{addresses[name]}/")
+    watch = "open it in two windows, and watch its map during `ansible-playbook site.yml -i demo --tags restart` (in .venv/bin)"
+    print(f"https://{addresses[name]}/   {watch}")
 
 
 def ask(address: str) -> dict[str, Any]:
