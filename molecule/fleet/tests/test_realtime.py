@@ -47,7 +47,7 @@ def test_the_map_has_each_process_of_the_fleet(fleet: Balanced, visitors: tuple[
 
 def test_a_visitor_without_a_mouse(visitors: tuple[Visitor, Visitor]) -> None:
     ana, ben = visitors
-    ana.page.locator("#messages").focus()
+    ana.page.locator(".message button").last.focus()
     ana.press_until("Tab", "#text")
     ana.page.keyboard.type("by keys alone")
     ana.page.keyboard.press("Enter")
