@@ -24,7 +24,7 @@ from redis.exceptions import RedisError
 from feed import LENGTH, START, Feed
 from fleet import NAME, Event
 
-TIMEOUT = 2.0
+TIMEOUT = 5.0
 """Seconds that a command may take; a visitor waits for it."""
 SILENCE = 5.0
 """Seconds without any message after which a subscription counts as broken: this process hears its own signs of life, too."""

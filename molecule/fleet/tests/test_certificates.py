@@ -52,7 +52,8 @@ def test_a_renewal_reloads_nothing(fleet: Balanced) -> None:
     with fleet.clients():
         for host in fleet.balancers.values():
             assert host.check_output("systemctl is-active tornado_app-acme.timer") == "active"
-            host.check_output("systemctl start tornado_app-acme.service")
+            done = host.run("systemctl start tornado_app-acme.service")
+            assert done.rc == 0, host.check_output("journalctl --unit=tornado_app-acme.service --no-pager")
     after = [(shown(fleet, balancer).serial_number, fleet.process(balancer)) for balancer in BALANCERS]
     assert [one[0] != other[0] and one[1] == other[1] for one, other in zip(before, after, strict=True)] == [True, True]
 
