@@ -41,7 +41,7 @@ test-crash: setup ## A deploy killed at each of its tasks, not only at some of t
 test-rolling: setup ## Ten deploys, five rollbacks, five restarts and more under load; `make test` has two
 	@TORNADO_APP_OPERATIONS=all PYTEST_ADDOPTS="-k test_operations_under_load" python -m tools.scenarios rolling
 
-test-fleet: setup ## Reboots, upgrades and certificates of balancers, and what `make test` has of the fleet
+test-fleet: setup ## Reboots, upgrades, certificates of balancers, a host of workers alone, and what `make test` has of the fleet
 	@$(PYTHON) tools/bootstrap.py --with-browser
 	@TORNADO_APP_FLEET=all python -m tools.scenarios fleet
 
