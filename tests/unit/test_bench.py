@@ -120,7 +120,7 @@ def test_ways_to_move_websockets_are_side_by_side() -> None:
         "back": 9000,
         "closed": {"1001": 9000, "1006": 1000},
         "refused": {"HTTP 502": 3, "HTTP 503": 4},
-        "posts": {"answered": 28, "failed": 2},
+        "posts": {"answered": 28, "failed": {"HTTP 503": 2}},
         "complete": 10000,
         "memory_bytes_each": 51234.0,
         "cpu_seconds_each": 0.0023,

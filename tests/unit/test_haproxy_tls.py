@@ -147,7 +147,8 @@ def test_connections_over_tls_of_one_address_are_passed_to_one_host(balancer: Ba
         balancer.start(config(*(host(number, BOTH, proxy_port=1, proxy_tls_port=port) for number in (1, 2)), tls="pass"))
         balancer.wait_for(1, 2, backend="shop.tls")
         met: set[tuple[str, str]] = set()
-        for client in [f"127.0.1.{number}" for number in range(1, 18)] * 2:
+        # One after the other: on a slow machine a host may be out for a moment, and whoever comes then goes elsewhere.
+        for client in [f"127.0.1.{number // 2}" for number in range(2, 36)]:
             with socket.create_connection(("127.0.0.1", balancer.tls), PATIENCE, (client, 0)) as connection:
                 connection.sendall(hello("shop.example.com"))
                 (ready, *_), _, _ = select.select(listening, [], [], PATIENCE)
