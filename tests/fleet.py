@@ -108,7 +108,7 @@ class Fleet:
         """Run site.yml of a repository; variables are the controller's own. What it printed goes to the test's output."""
         config = str(root / "ansible.cfg")
         plain = {**os.environ, "ANSIBLE_CONFIG": config, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"}
-        plain |= callbacks(root, variables or {})
+        plain |= {**callbacks(root), **(variables or {})}
         command = self.command(*arguments, **settings)
         done = subprocess.run(command, cwd=root, env=plain, capture_output=True, text=True, check=False, timeout=timeout)
         print(done.stdout, done.stderr)
@@ -273,8 +273,10 @@ def kept_modules() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="modules-")
 
 
-def callbacks(root: Path, variables: Mapping[str, str]) -> dict[str, str]:
-    """What brings the callback plugins of the tests into a run of a repository; those variables are for the one that kills it."""
-    found = {"ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "tests/callback_plugins"), "KEPT_MODULES": kept_modules().name, **variables}
-    # Another repository has other modules of the same names.
-    return {**found, "ANSIBLE_CALLBACKS_ENABLED": "crash,kept_modules" if root == ROOT else "crash"}
+def callbacks(root: Path) -> dict[str, str]:
+    """What brings the callback plugins of the tests into a run of a repository."""
+    return {
+        "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "tests/callback_plugins"),
+        "ANSIBLE_CALLBACKS_ENABLED": "crash,kept_modules" if root == ROOT else "crash",  # another one has other modules of the same names
+        "KEPT_MODULES": kept_modules().name,
+    }

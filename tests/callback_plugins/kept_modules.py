@@ -1,8 +1,9 @@
 """Ansible callback of the tests: runs of one test session share the archives of modules, with the bytecode of what is in them.
 
 A run packs each module that it uses with all that this imports, and each host compiles all of that whenever it runs it. On one machine
-that is controller and hosts, both together take more than half of the processor. KEPT_MODULES in the environment is the directory where
-runs of the same sources find what earlier ones have packed. A host whose Python is not the controller's takes the sources beside it.
+that is controller and hosts, a run of five modules takes two fifths less of the processor without both. KEPT_MODULES in the environment
+is the directory where runs of the same sources find what earlier ones have packed. A host whose Python is not the controller's takes the
+sources, which stay beside the bytecode.
 """
 
 import base64

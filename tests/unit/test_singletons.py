@@ -37,7 +37,6 @@ while True:
     time.sleep(0.02)
 """
 
-# An app whose tasks say which host's beat has sent them.
 TASKS = """
 import os
 from celery import Celery
@@ -366,13 +365,13 @@ def test_a_schedule_that_cannot_be_read_ends_it_at_the_gate(fleet: Fleet) -> Non
 
 
 @pytest.mark.parametrize(
-    ("url", "said"),
-    [("", "REDIS_URL is empty"), ("redis+sentinel://10.0.0.9/main", "REDIS_URL cannot be used: Redis URL must specify one of")],
+    ("url", "said"), [("", "is empty"), ("redis+sentinel://a/b", "cannot be used"), ("redis://:s3cret/x@a", "cannot be used")]
 )
 def test_without_a_url_that_it_can_use_it_ends_at_the_gate(fleet: Fleet, url: str, said: str) -> None:
     """With a lock of its own each host would run them."""
     assert fleet.start("web-1", url=url).wait(60) == 1
-    assert said in fleet.text("web-1")
+    assert f"REDIS_URL {said}" in fleet.text("web-1")
+    assert "s3cret" not in fleet.text("web-1")
 
 
 # One host, without Redis

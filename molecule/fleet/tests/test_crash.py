@@ -17,7 +17,7 @@ def came_up(fleet: Balanced) -> str:
 
 
 def test_a_host_that_loses_its_power(fleet: Balanced) -> None:
-    """Its singleton, if it was there, runs elsewhere."""
+    """One singleton runs afterwards, wherever it was."""
     before = came_up(fleet)
     process = first_process(fleet.addresses["web-2"])
     with fleet.through() as traffic:

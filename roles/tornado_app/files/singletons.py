@@ -86,8 +86,8 @@ class Singletons:
         self.token = f"{self.where}/{os.getpid()}/{secrets.token_hex(4)}"
         try:
             self.lease = InRedis(url, self.settings["app"], self.token, seconds) if url else OnHost(self.settings["state"], self.token)
-        except ValueError as problem:
-            sys.exit(f"REDIS_URL cannot be used: {problem}")
+        except ValueError:  # its text may have a part of the password
+            sys.exit("REDIS_URL cannot be used: give redis://, rediss:// or unix://, with a password whose special characters are quoted")
         self.asking, self.asked, self.period = Asking(), 0.0, seconds / 4
         self.answer: Future[Any] | None = None
         self.leads, self.until, self.holder, self.problem, self.ending = False, 0.0, "", "", False
