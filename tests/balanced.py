@@ -52,8 +52,10 @@ class Balanced(Fleet):
     def clients(self) -> Iterator[Traffic]:
         """Clients of both balancers; none of them may notice what the block does."""
         with self.through() as traffic:
-            yield traffic
-        print(traffic.account.summary())
+            try:
+                yield traffic
+            finally:
+                print(traffic.account.summary())
         assert traffic.account.failures() == []
         assert traffic.account.lost() == 0
 

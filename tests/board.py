@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from playwright.sync_api import Browser, WebSocket, expect
+from playwright.sync_api import Browser, WebSocket
 
 from tests.browser import Window
 
@@ -35,10 +35,11 @@ class Visitor(Window):
         return self.page.inner_text("#facts [data-info=host]")
 
     def say(self, text: str) -> None:
-        """Post a message."""
+        """Post a message, which the page has to say nothing against."""
         self.page.fill("#text", text)
         self.page.press("#text", "Enter")
-        expect(self.page.locator("#text")).to_have_value("", timeout=PATIENCE)
+        self.page.locator("#text:placeholder-shown, #problem:not(:empty)").first.wait_for()
+        assert (self.page.text_content("#problem"), self.problems) == ("", [])
 
     def sees(self, text: str) -> None:
         """Wait until a message is there."""

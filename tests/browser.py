@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Response, sync_playwright
 
 CHROMIUM = "/usr/bin/chromium"
 # It looks for nobody's servers but the one of a page.
@@ -45,4 +45,10 @@ class Window:
         self.page: Page = context.new_page()
         self.page.on("console", lambda message: self.problems.append(message.text) if message.type == "error" else None)
         self.page.on("pageerror", lambda error: self.problems.append(str(error)))
+        self.page.on("response", self.note)
         self.page.goto(url)
+
+    def note(self, answer: Response) -> None:
+        """Keep who failed: the console has the status alone, and each server on the way has headers of its own."""
+        if answer.status >= 500:
+            self.problems.append(f"{answer.status} for {answer.request.method} {answer.url}: {answer.headers}")
