@@ -1,6 +1,6 @@
 PYTHON ?= python3
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test parts test-crash test-rolling test-fleet test-faults lint unit molecule lock docs bench-converge bench-fleet bench-switch bench-http bench-logs bench-sockets release clean setup
+.PHONY: help demo demo-down test parts test-crash test-rolling test-slow test-faults lint unit molecule lock docs bench-converge bench-fleet bench-switch bench-http bench-logs bench-sockets release clean setup
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Molecule keeps its state here: two clones of one name share none. Sockets stay where their paths are short.
@@ -41,9 +41,8 @@ test-crash: setup ## A deploy killed at each of its tasks, not only at some of t
 test-rolling: setup ## Ten deploys, five rollbacks, five restarts and more under load; `make test` has two
 	@TORNADO_APP_OPERATIONS=all PYTEST_ADDOPTS="-k test_operations_under_load" python -m tools.scenarios rolling
 
-test-fleet: setup ## Reboots, upgrades, certificates of balancers, a host of workers alone, and what `make test` has of the fleet
-	@$(PYTHON) tools/bootstrap.py --with-browser
-	@TORNADO_APP_FLEET=all python -m tools.scenarios fleet
+test-slow: setup ## What `make test` leaves out: upgrades of the role and of hosts, reboots, certificates of balancers, workers alone
+	@PYTEST_ADDOPTS="-m slow" python -m tools.scenarios fleet operations
 
 test-faults: setup ## What fails in an app, a dependency for five minutes; `make test` has one that is away for 40 seconds
 	@TORNADO_APP_OUTAGE=300 PYTEST_ADDOPTS="-k test_faults" python -m tools.scenarios hostile

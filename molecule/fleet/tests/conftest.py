@@ -1,6 +1,5 @@
 """The fleet of this scenario."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,9 +41,6 @@ JOBS = {
     "cron": {"tick": {"schedule": "* * * * *", "command": "{python} tick.py"}},
 }
 INVENTORY = Path(__file__).resolve().parents[1] / "inventory"
-# More than half of the time of this scenario, for what changes seldom: `make test-fleet` runs these, too.
-ASKED_FOR = ["test_certificates.py", "test_upkeep.py", "test_workers_alone.py"]
-collect_ignore = [] if os.environ.get("TORNADO_APP_FLEET") == "all" else ASKED_FOR
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,8 @@ from tests.balanced import BALANCERS, Balanced
 from tests.fleet import folded
 from tests.unit.certified import authority
 
+pytestmark = pytest.mark.slow
+
 PLAYBOOK = "playbooks/balance.yml"
 
 

@@ -1,8 +1,12 @@
 """Rolling reboots and upgrades under load: no client notices, and it stops at the first host that does not come back."""
 
+import pytest
+
 from tests.balanced import Balanced
 from tests.containers import run_inside
 from tests.fleet import wait_until
+
+pytestmark = pytest.mark.slow
 
 HOSTS = ("web-1", "web-2", "web-3")
 BROKEN = "/etc/systemd/system/nginx.service.d/broken.conf"

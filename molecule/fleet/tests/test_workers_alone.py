@@ -1,6 +1,10 @@
 """A host becomes one that runs workers alone, and serves again, while clients come to the others."""
 
+import pytest
+
 from tests.balanced import Balanced
+
+pytestmark = pytest.mark.slow
 
 ALONE = "{{ 0 if inventory_hostname == 'web-3' else 2 }}"
 

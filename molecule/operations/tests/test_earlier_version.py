@@ -13,6 +13,8 @@ import pytest
 
 from tests.fleet import ROOT, Fleet
 
+pytestmark = pytest.mark.slow
+
 EARLIER = "91f47cb"  # the last version that was not a collection
 
 

@@ -23,7 +23,7 @@ def test_environments_are_made_from_the_wheelhouse_alone(fleet: Fleet, tmp_path:
     wheels, empty = tmp_path / "wheels", tmp_path / "empty"
     empty.mkdir()
     (empty / "README").write_text("none yet\n")
-    download = ["download", "--quiet", "--only-binary=:all:", "--python-version=3.13", f"--dest={wheels}"]
+    download = ["download", "--quiet", "--only-binary=:all:", "--python-version=3.11", f"--dest={wheels}"]
     subprocess.run([sys.executable, "-m", "pip", *download, f"--requirement={ROOT / 'files/app/requirements.txt'}"], check=True)
     (fleet.source / "requirements.txt").write_text((fleet.source / "requirements.txt").read_text() + "# anew\n")
     output = fleet.refused("--tags", "deploy", *with_wheelhouse(tmp_path / "nowhere"))
