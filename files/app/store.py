@@ -20,12 +20,15 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from feed import LENGTH, START, Feed
 from fleet import NAME, Event
 
 TIMEOUT = 5.0
 """Seconds that a command may take; a visitor waits for it."""
+PATIENCE = 15.0
+"""Seconds in which what a visitor posts is tried again."""
 SILENCE = 5.0
 """Seconds without any message after which a subscription counts as broken: this process hears its own signs of life, too."""
 RETRY = 0.25, 10.0
@@ -118,14 +121,19 @@ class RedisStore:
             raise UnavailableError(str(error)) from error
 
     async def add(self, event: Event, key: str, link: str = "") -> str:
-        """Give an event its place in the stream, and publish it."""
+        """Give an event its place in the stream, and publish it. The key makes it count once, so a hiccup is no reason to give up."""
         keys = [self.key("board"), self.key("live"), self.key("added", key), self.key("jobs")]
         arguments: list[str | int] = [json.dumps(event), LENGTH, link]
-        async with self.reaching():
-            try:
-                return str(await self._add(keys=keys, args=arguments))
-            except RedisConnectionError:  # one that a restart of Redis has ended while it was idle; the key makes it count once
-                return str(await self._add(keys=keys, args=arguments))
+        failures = 0
+        async with self.reaching(), asyncio.timeout(PATIENCE):
+            while True:
+                try:
+                    return str(await self._add(keys=keys, args=arguments))
+                except (RedisConnectionError, RedisTimeoutError):  # idle connections that a restart of Redis has ended, or a busy machine
+                    failures += 1
+                    if failures > 1 and self.feed.state == "away":
+                        raise
+                await asyncio.sleep(backoff(0))
 
     async def tell(self, event: Event) -> None:
         """Publish what is of the moment."""

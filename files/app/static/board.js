@@ -130,6 +130,8 @@ for (const type of ["pointermove", "pointerdown", "pointerleave"]) $("board").ad
 /* What is posted: each form as it is, without leaving the page. A key makes it count once, however often it is sent. */
 
 const TRIES = 3;
+const ANSWER_MS = 20000; // within which there is one, if only that Redis is out of reach
+const PASSING = [502, 503, 504];
 
 const newKey = () => [...crypto.getRandomValues(new Uint8Array(8))].map((byte) => byte.toString(16)).join("");
 
@@ -139,14 +141,15 @@ async function post(form, button) {
   for (let attempt = 1; ; attempt++) {
     try {
       const headers = { Accept: "application/json" };
-      const response = await fetch(form.action, { method: "POST", headers, body, signal: AbortSignal.timeout(10000) });
+      const response = await fetch(form.action, { method: "POST", headers, body, signal: AbortSignal.timeout(ANSWER_MS) });
       const answer = await response.json().catch(() => ({ error: `It may not have been taken (${response.status}). Please try again.` }));
-      return response.ok ? answer : Promise.reject(new Error(answer.error));
+      if (response.ok) return answer;
+      if (attempt === TRIES || !PASSING.includes(response.status)) throw new Error(answer.error);
     } catch (error) {
       if (!["TypeError", "TimeoutError"].includes(error.name)) throw error; // an answer, and not a way that broke
       if (attempt === TRIES) throw new Error("There is no connection. Please try again.");
-      await new Promise((resolve) => setTimeout(resolve, 300 * attempt * (1 + Math.random())));
     }
+    await new Promise((resolve) => setTimeout(resolve, 300 * attempt * (1 + Math.random())));
   }
 }
 

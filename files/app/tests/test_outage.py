@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -11,7 +12,7 @@ import pytest
 
 from fleet import Event
 from running import Visitor, free_port, get, heard, redis_url, texts, wait_until, web
-from store import RETRY, backoff
+from store import RETRY, TIMEOUT, backoff
 from tests.redis_server import redis_server
 
 
@@ -86,6 +87,18 @@ def test_one_that_hangs_is_away(ports: list[int], port_of_redis: int, tmp_path: 
         wait_until(lambda: connected(ports))
         ana.say("hello", key="hello")  # Redis may have taken it, and only its answer came too late
         wait_until(lambda: texts(get(ports[1], "/api/board")["messages"]) == ["before", "hello"])
+
+
+def test_one_that_hangs_for_a_moment_refuses_no_message(ports: list[int], port_of_redis: int, tmp_path: Path) -> None:
+    with redis_server(tmp_path, port_of_redis) as server, ThreadPoolExecutor(1) as pool:
+        wait_until(lambda: connected(ports))
+        ana = Visitor(ports[0])
+        server.send_signal(signal.SIGSTOP)
+        said = pool.submit(ana.say, "hello")
+        time.sleep(TIMEOUT + 1)
+        server.send_signal(signal.SIGCONT)
+        said.result()
+        wait_until(lambda: texts(get(ports[1], "/api/board")["messages"]) == ["hello"])
 
 
 def test_connections_that_a_restart_has_ended_refuse_no_message(ports: list[int], port_of_redis: int, tmp_path: Path) -> None:
