@@ -1,6 +1,7 @@
 """What all pages have in common: headers, the visitor, tokens of forms, errors."""
 
 import json
+import logging
 import random
 import secrets
 from typing import TYPE_CHECKING, Any, TypedDict, cast
@@ -80,9 +81,11 @@ class Base(web.RequestHandler):
         return "application/json" in self.request.headers.get("Accept", "")
 
     def log_exception(self, typ: type[BaseException] | None, value: BaseException | None, tb: "TracebackType | None") -> None:
-        """Log no traceback for a Redis that is out of reach: that it is was logged once."""
+        """Log no traceback for a Redis that is out of reach, and nothing while all know: that it is was logged once."""
         if not isinstance(value, UnavailableError):
             super().log_exception(typ, value, tb)
+        elif self.application.feed.state != "away":
+            logging.warning("Redis has not answered: %s", value)
 
     def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
         """Answer 503 when Redis is out of reach."""
