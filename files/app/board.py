@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import re
 import secrets
@@ -59,9 +60,10 @@ class Board(Base):
             raise web.HTTPError(400, "after is the id of an event.") from None
         return event_id
 
-    def key(self, who: str) -> str:
+    def key(self, who: str, text: str = "") -> str:
         """Return what a form of a visitor is known by. The same again, as after an answer that got lost, adds nothing."""
-        return f"{who}:{(self.get_body_argument('key', '') or secrets.token_hex(8))[:64]}"
+        own = (self.get_body_argument("key", "") or secrets.token_hex(8))[:64]
+        return f"{who}:{own}:{hashlib.sha256(text.encode()).hexdigest()[:16]}"  # a text that was changed since is another one
 
     async def done(self, **answer: object) -> None:
         """Answer a form: with JSON to a program, with the page to a browser."""
@@ -97,7 +99,7 @@ class Messages(Board):
         url = link[0].rstrip(".,;:!?)]") if link else ""
         at, via = datetime.now(UTC).isoformat(timespec="seconds"), {key: me[key] for key in ("host", "port", "slot")}
         event = {"kind": "message", **visitor, "text": text, "link": url, "at": at, "via": via}
-        await self.done(id=await self.application.store.add(event, self.key(visitor["who"]), url))
+        await self.done(id=await self.application.store.add(event, self.key(visitor["who"], text), url))
 
 
 class Reactions(Board):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -35,8 +35,9 @@ class Redis:
         """What it answers to a command: text, a number, None, or a list of these."""
         parts = [word.encode() for word in words]
         try:
-            self.stream.write(b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%b\r\n" % (len(part), part) for part in parts))
-            self.stream.flush()
+            with suppress(BrokenPipeError, ConnectionResetError):  # why it has closed is there to be read
+                self.stream.write(b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%b\r\n" % (len(part), part) for part in parts))
+                self.stream.flush()
             return self._answer()
         except (OSError, ValueError) as problem:
             raise UnreachableError(shown(str(problem))) from None

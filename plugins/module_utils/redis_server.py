@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from ansible_collections.tornado_app.deploy.plugins.module_utils.redis import Re
 from ansible_collections.tornado_app.deploy.plugins.module_utils.redis_users import ADMIN, Rules, password
 
 CONFIG_DIRECTORY = "/etc/tornado_app/redis"
+FULL = "max number of clients"
 LIVE = ("maxmemory", "maxmemory-policy")  # what a running server takes
 
 
@@ -45,7 +47,7 @@ def _knows(server: Redis, secret: str) -> bool:
     try:
         server.ask("AUTH", ADMIN, password(secret, ADMIN))
     except RefusedError as refused:
-        if str(refused).startswith(("WRONGPASS", "ERR")):  # ERR where it has no users at all
+        if str(refused).startswith(("WRONGPASS", "ERR")) and FULL not in str(refused):  # ERR where it has no users at all
             return False
         raise
     return True
@@ -56,7 +58,8 @@ def differing(server: Redis, config: str) -> dict[str, str]:
     found = {}
     for name, value in settings_of(config).items():
         answer = server.ask("CONFIG", "GET", name)
-        if len(answer) > 1 and answer[1] != value:
+        same = os.path.realpath if name == "dir" else str  # Redis says where a symbolic link leads to
+        if len(answer) > 1 and same(answer[1]) != same(value):
             found[name] = value
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import socket
 import sys
@@ -231,6 +232,11 @@ class Balancer(Asked):
         lines = own.ask(self.socket, "show servers state").splitlines()[2:]
         fields = [line.split() for line in lines if line]
         return {each[own.NAME]: {"0": "down", "2": "up"}.get(each[own.STATE], each[own.STATE]) for each in fields if each[1] == backend}
+
+    def outages(self, backend: str = "shop") -> int:
+        """How often a host was out for its checks so far."""
+        rows = csv.DictReader(own.ask(self.socket, "show stat").lstrip("# ").splitlines())
+        return sum(int(row["chkdown"] or 0) for row in rows if row["pxname"] == backend and row["svname"] != "BACKEND")
 
     def wait_for(self, *up: int, backend: str = "shop") -> None:
         """Wait until these hosts are up, and no others."""

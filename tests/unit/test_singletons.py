@@ -7,35 +7,21 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import suppress
 from pathlib import Path
 from runpy import run_path
 from typing import Any
 
 import pytest
+from redis import Redis
+from redis.exceptions import OutOfMemoryError
 
 from tests.unit.loading import ROLE
-from tests.redis_server import TOOLS, environment, redis_server
-from tests.unit.conftest import process, utils, wait_until
-
-LEASE = 1.5  # seconds
-SCRIPT = ROLE / "files/singletons.py"
-# Notes who runs, until it is told to end; some do not heed that.
-JOB = """
-import os, signal, subprocess, sys, time
-def end(*_):
-    sys.exit(0)
-signal.signal(signal.SIGTERM, signal.SIG_IGN if "stubborn" in sys.argv else end)
-if "parent" in sys.argv:
-    subprocess.Popen(["sleep", "3600"])
-while True:
-    with open(sys.argv[1], "a") as log:
-        log.write(f"{os.environ['HOST_NAME']} {time.clock_gettime(time.CLOCK_BOOTTIME)}\\n")
-    time.sleep(0.02)
-"""
+from tests.redis_server import redis_server
+from tests.unit.conftest import utils, wait_until
+from tests.unit.singletons_fleet import LEASE, Fleet, competing, cron, scheduled, two
 
 TASKS = """
 import os
@@ -45,89 +31,10 @@ app.conf.beat_schedule = {"tick": {"task": "tick", "schedule": 0.1, "kwargs": {"
 """
 
 
-class Fleet:
-    """Processes that compete, each of a slot on a host of its own; all of them note what they run in one place."""
-
-    def __init__(self, root: Path, stack: ExitStack, port: int) -> None:
-        self.root, self.stack, self.port = root, stack, port
-        (root / "job.py").write_text(JOB)
-        self.log = root / "ran"
-        self.log.touch()
-
-    def host(self, name: str) -> Path:
-        folder = self.root / name
-        folder.mkdir(exist_ok=True)
-        return folder
-
-    def start(self, name: str, slot: str = "blue", url: str | None = None, **jobs: Any) -> subprocess.Popen[bytes]:
-        """The process of a slot; blue is live as long as nothing says otherwise."""
-        folder = self.host(name)
-        settings = {
-            "app": "shop",
-            "host": name,
-            "slot": slot,
-            "flag": f"{folder}/green",
-            "drained": f"{folder}/drained",
-            "state": f"{folder}/singletons.json",
-            "stop_timeout": 0.3,
-            "lease": LEASE,
-            "redis": url != "no",
-            "cron": {},
-            "singletons": {},
-            **(jobs or {"singletons": {"beat": self.beat()}}),
-        }
-        record = folder / f"{slot}.json"
-        record.write_text(json.dumps({"release": "0123456789ab", "python": sys.executable, "jobs": settings}))
-        address = {"REDIS_URL": f"redis://127.0.0.1:{self.port}" if url is None else url}
-        variables = {**os.environ, "HOST_NAME": name, **address}
-        output = self.stack.enter_context((folder / f"{slot}.log").open("ab"))
-        return self.stack.enter_context(process(sys.executable, "-I", SCRIPT, record, env=variables, stdout=output, stderr=output))
-
-    def beat(self, *how: str) -> list[str]:
-        return ["{python}", str(self.root / "job.py"), str(self.log), *how]
-
-    def ran(self) -> list[tuple[str, float]]:
-        """Who ran, and when."""
-        found = [line.split() for line in self.log.read_text().splitlines()]
-        return [(line[0], float(line[1])) for line in found if len(line) == 2]
-
-    def is_run_by(self, name: str) -> bool:
-        """Whether that host alone runs now."""
-        before = len(self.ran())
-        wait_until(lambda: len(self.ran()) > before + 1, "a sign of life")
-        return {host for host, _ in self.ran()[before:]} == {name}
-
-    def rests(self) -> bool:
-        """Whether nobody runs."""
-        before = self.log.read_text()
-        time.sleep(0.2)
-        return self.log.read_text() == before
-
-    def state(self, name: str) -> dict[str, Any]:
-        path = self.host(name) / "singletons.json"
-        found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
-        return found
-
-    def text(self, name: str, slot: str = "blue") -> str:
-        """What its process has printed."""
-        return (self.host(name) / f"{slot}.log").read_text()
-
-    def leads(self, name: str) -> bool:
-        return bool(self.state(name).get("leads"))
-
-    def redis(self, *command: str) -> str:
-        done = subprocess.run(
-            [TOOLS / "bin/redis-cli", "-p", str(self.port), *command], env=environment(), capture_output=True, text=True, check=True
-        )
-        return done.stdout.strip()
-
-
 @pytest.fixture
 def fleet(tmp_path: Path, ports: Callable[[int], list[int]]) -> Iterator[Fleet]:
-    with ExitStack() as stack:
-        (port,) = ports(1)
-        stack.enter_context(redis_server(tmp_path, port))
-        yield Fleet(tmp_path, stack, port)
+    with competing(tmp_path, ports) as found:
+        yield found
 
 
 def never_together(fleet: Fleet) -> None:
@@ -135,15 +42,6 @@ def never_together(fleet: Fleet) -> None:
     found = fleet.ran()
     turns = [found[index][0] for index in range(len(found)) if index == 0 or found[index][0] != found[index - 1][0]]
     assert len(turns) == len(set(turns)), turns
-
-
-def two(fleet: Fleet, **jobs: Any) -> tuple[subprocess.Popen[bytes], subprocess.Popen[bytes]]:
-    """The first one leads, the second one waits."""
-    first = fleet.start("web-1", **jobs)
-    wait_until(lambda: fleet.leads("web-1"), "a leader")
-    second = fleet.start("web-2", **jobs)
-    wait_until(lambda: fleet.state("web-2").get("leader") == "web-1/blue", "one that knows of it")
-    return first, second
 
 
 def test_of_two_one_runs_and_the_other_takes_over_when_it_is_told_to_end(fleet: Fleet) -> None:
@@ -219,15 +117,52 @@ def test_without_redis_all_ends_before_the_lease_does(fleet: Fleet, tmp_path: Pa
         wait_until(lambda: fleet.leads("web-1") or fleet.leads("web-2"), "one of them, again")
 
 
-def test_a_lease_that_redis_has_forgotten_is_taken_by_one(fleet: Fleet) -> None:
-    """Whoever finds it free first."""
+def test_a_lease_that_redis_has_forgotten_stays_with_who_uses_it(fleet: Fleet) -> None:
+    """As one that was evicted: the other one waits until it would have ended."""
     two(fleet)
-    for _ in range(5):
-        fleet.redis("DEL", "shop:tornado_app:leader")
-        time.sleep(0.1)
-    wait_until(lambda: fleet.redis("GET", "shop:tornado_app:leader"), "the lease")
-    wait_until(lambda: fleet.leads("web-1") != fleet.leads("web-2"), "one leader")
-    assert fleet.redis("GET", "shop:tornado_app:leader").startswith("web-1/" if fleet.leads("web-1") else "web-2/")
+    time.sleep(LEASE)  # the other one may take what is free now
+    with Redis(port=fleet.port) as redis:
+        for _ in range(30):
+            redis.delete("shop:tornado_app:leader")
+            time.sleep(0.02)
+    assert fleet.is_run_by("web-1")
+    assert not fleet.leads("web-2")
+    never_together(fleet)
+
+
+def fill(redis: Redis) -> None:
+    """Write until it takes nothing more."""
+    for size in (100_000, 1000, 1):
+        with suppress(OutOfMemoryError):
+            for number in range(10_000):
+                redis.set(f"queue:{size}:{number}", "x" * size)
+
+
+def test_a_full_redis_ends_nothing(tmp_path: Path, ports: Any) -> None:
+    with competing(tmp_path, ports, "--maxmemory", "3mb", "--maxmemory-policy", "noeviction") as fleet:
+        two(fleet)
+        with Redis(port=fleet.port) as redis:
+            end = time.monotonic() + 2 * LEASE
+            while time.monotonic() < end:
+                fill(redis)
+            assert fleet.is_run_by("web-1")
+            with pytest.raises(OutOfMemoryError):
+                redis.set("queue", "x")
+        never_together(fleet)
+
+
+def test_a_log_that_takes_nothing_ends_nothing(fleet: Fleet) -> None:
+    (fleet.host("web-1") / "blue.log").symlink_to("/dev/full")
+    fleet.start("web-1")
+    wait_until(lambda: fleet.leads("web-1"), "a leader")
+    assert fleet.is_run_by("web-1")
+
+
+def test_what_the_system_does_not_start_ends_nothing_else(fleet: Fleet) -> None:
+    """Here for the length of its arguments."""
+    fleet.start("web-1", singletons={"beat": fleet.beat(), "long": ["echo", "x" * 200_000]})
+    wait_until(lambda: "singleton:long cannot be started: [Errno 7]" in fleet.text("web-1"), "its refusal")
+    assert fleet.is_run_by("web-1")
 
 
 def test_a_redis_that_was_started_again_at_once_without_its_data_counts_from_then_on(tmp_path: Path, ports: Any) -> None:
@@ -262,72 +197,6 @@ def test_one_that_cannot_be_started_is_told_and_tried_again(fleet: Fleet) -> Non
     assert "/nowhere/program" in fleet.text("web-1")
 
 
-# cron
-
-
-def cron(name: str, schedule: str, script: str) -> dict[str, Any]:
-    """A job of cron that runs a line of shell."""
-    return {"cron": {name: {"schedule": schedule, "argv": ["sh", "-c", script]}}}
-
-
-def scheduled(*texts: str) -> list[str]:
-    """The times of the runs that have started, as the logs tell."""
-    return [line.rpartition("that of ")[2] for text in texts for line in text.splitlines() if " starts: that of " in line]
-
-
-def test_a_run_of_cron_comes_once_over_two_leaders(fleet: Fleet) -> None:
-    """Each second, as no schedule of an inventory can say."""
-    first, _ = two(fleet, **cron("tick", "* * * * * *", "echo ticks"))
-    wait_until(lambda: len(scheduled(fleet.text("web-1"))) >= 2, "two runs")
-    first.send_signal(signal.SIGTERM)
-    wait_until(lambda: len(scheduled(fleet.text("web-2"))) >= 3, "three runs of the other")
-    times = scheduled(fleet.text("web-1"), fleet.text("web-2"))
-    assert len(times) == len(set(times))
-    assert fleet.text("web-2").count("ticks") in range(len(scheduled(fleet.text("web-2"))) - 1, len(times))
-    told = fleet.state("web-2")["jobs"]["cron:tick"]
-    assert (told["host"], told["release"]) == ("web-2", "0123456789ab")
-    assert fleet.state("web-2")["next"]["cron:tick"]
-    assert json.loads(fleet.redis("HGET", "shop:tornado_app:jobs", "cron:tick"))["host"] == "web-2"
-
-
-@pytest.mark.parametrize(("ago", "runs"), [(130, 1), (4000, 0)])
-def test_what_was_missed_is_made_up_once_when_it_is_not_old(fleet: Fleet, ago: int, runs: int) -> None:
-    """A schedule that comes once an hour, and came between the last run and now; or longer ago than counts."""
-    begun = time.time() - ago
-    missed = time.gmtime(begun + (70 if runs else 60))
-    fleet.redis("HSET", "shop:tornado_app:jobs", "cron:tick", json.dumps({"scheduled": begun}))
-    jobs = cron("tick", f"{missed.tm_min} * * * *", f"echo run >>{fleet.root}/ticks")
-    fleet.start("web-1", **jobs)
-    wait_until(lambda: fleet.leads("web-1") and fleet.state("web-1")["next"], "the next time")
-    ticks = fleet.root / "ticks"
-    if runs:
-        wait_until(ticks.exists, "the run that was missed")
-    time.sleep(0.5)
-    assert (ticks.read_text().split() if ticks.exists() else []) == ["run"] * runs
-
-
-def test_a_run_that_was_made_up_is_not_made_up_again(fleet: Fleet) -> None:
-    """What was known before it does not take the place of its time in Redis."""
-    begun = time.time() - 130
-    fleet.redis("HSET", "shop:tornado_app:jobs", "cron:tick", json.dumps({"scheduled": begun}))
-    jobs = cron("tick", f"{time.gmtime(begun + 70).tm_min} * * * *", f"echo run >>{fleet.root}/ticks; sleep 3600")
-    first = fleet.start("web-1", **jobs)
-    wait_until((fleet.root / "ticks").exists, "the run that was missed")
-    time.sleep(0.5)
-    first.kill()
-    fleet.start("web-2", **jobs)
-    wait_until(lambda: fleet.leads("web-2") and fleet.state("web-2")["next"], "the next leader")
-    time.sleep(0.5)
-    assert (fleet.root / "ticks").read_text().split() == ["run"]
-
-
-def test_a_run_that_goes_on_is_not_started_again(fleet: Fleet) -> None:
-    fleet.start("web-1", **cron("long", "* * * * * *", f"echo run >>{fleet.root}/ticks; sleep 3600"))
-    wait_until(lambda: fleet.state("web-1").get("jobs", {}).get("cron:long", {}).get("skipped", 0) >= 2, "runs that are left out")
-    assert (fleet.root / "ticks").read_text() == "run\n"
-    assert "cron:long still runs" in fleet.text("web-1")
-
-
 def test_celerys_beat_runs_on_one_host_of_two(fleet: Fleet) -> None:
     """It goes on at the other one; each of its tasks is sent once."""
     (fleet.root / "tasks.py").write_text(TASKS)
@@ -349,19 +218,6 @@ def test_celerys_beat_runs_on_one_host_of_two(fleet: Fleet) -> None:
     (second,) = begun.keys() - {first}
     wait_until(lambda: sent().count(second) > 5, "tasks of the other host")
     assert sent() == [first] * sent().count(first) + [second] * (len(sent()) - sent().count(first))
-
-
-def test_how_a_run_has_ended_is_kept(fleet: Fleet) -> None:
-    fleet.start("web-1", **cron("bad", "* * * * * *", "exit 7"))
-    found = wait_until(lambda: "code" in (job := fleet.state("web-1").get("jobs", {}).get("cron:bad", {})) and job, "the end of a run")
-    assert (found["code"], found["host"]) == (7, "web-1")
-    assert found["seconds"] >= 0
-
-
-def test_a_schedule_that_cannot_be_read_ends_it_at_the_gate(fleet: Fleet) -> None:
-    ended = fleet.start("web-1", **cron("bad", "61 * * * *", "true"))
-    assert ended.wait(60) == 1
-    assert "cron:bad has the schedule '61 * * * *', which cannot be read: Bad minute" in fleet.text("web-1")
 
 
 @pytest.mark.parametrize(

@@ -156,11 +156,12 @@ async function post(form, button) {
 document.addEventListener("submit", async (event) => {
   event.preventDefault();
   const form = event.target;
+  const sent = form.elements.text?.value;
   try {
     const answer = await post(form, event.submitter);
     $("problem").textContent = "";
     if (form.id === "post") {
-      form.elements.text.value = "";
+      if (form.elements.text.value === sent) form.elements.text.value = ""; // and nothing that was written meanwhile
       form.elements.key.value = newKey();
     } else if (form.id === "name") {
       form.elements.name.value = answer.name;

@@ -23,16 +23,24 @@ from redis.retry import Retry
 
 Jobs = dict[str, dict[str, Any]]
 
-# Takes or extends the lease; answers with whose it is.
+# Takes or extends the lease; answers with whose it is. A Redis that is full extends it, too.
 HOLD = """
 local held = redis.call('GET', KEYS[1])
-if held and held ~= ARGV[1] then
+if held == ARGV[1] then
+    redis.call('PEXPIRE', KEYS[1], ARGV[2])
+elseif held and held ~= '' then
     return held
+else
+    redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return ARGV[1]
 """
-RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0"
+# One that was given back is there, and nobody's. One that is gone may be still in use.
+RELEASE = """
+if redis.call('GET', KEYS[1]) == ARGV[1] and redis.pcall('SET', KEYS[1], '', 'PX', ARGV[2])['err'] then
+    redis.call('DEL', KEYS[1])
+end
+"""
 # Keeps what became of a job, as long as the lease is one's own.
 NOTE = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('HSET', KEYS[2], ARGV[2], ARGV[3]) return 1 end return 0"
 
@@ -59,9 +67,10 @@ def read(path: str) -> dict[str, Any]:
 
 def write(path: str, text: str) -> None:
     """A file with another content, at once."""
-    with open(f"{path}.new", "w", encoding="utf-8") as stream:
+    new = f"{path}.{os.getpid()}"  # both slots of an app write at a switch
+    with open(new, "w", encoding="utf-8") as stream:
         stream.write(text)
-    os.replace(f"{path}.new", path)
+    os.replace(new, path)
 
 
 class InRedis:
@@ -80,6 +89,7 @@ class InRedis:
         self.key, self.jobs = f"{app}:tornado_app:leader", f"{app}:tornado_app:jobs"
         self.token, self.seconds = token, seconds
         self.since: float | None = None  # when it has begun to answer
+        self.used = 0.0  # until when another one may use the lease
 
     def connected(self, connection: Any) -> None:
         """Begin anew with each connection: one that Redis has ended is followed by another one without an error."""
@@ -90,16 +100,14 @@ class InRedis:
         """Whose the lease is, now that it was extended, or taken when that is wanted; and when it was taken, what is known of jobs.
 
         A Redis that was started again may have forgotten whose it is. So it is taken by who has had an answer for as long as it lasts.
+        One that runs may lose it, too, as it has no memory left: who had it before uses it to its end.
         """
         begin = clock()
         try:
-            if not leading:
-                self.redis.ping()  # connects again, where that has to be
-            if leading or (wanted and self.since is not None and begin - self.since >= self.seconds):
+            holder = "" if leading else self.other(begin)
+            free = not holder and begin >= self.used and self.since is not None and begin - self.since >= self.seconds
+            if leading or (wanted and free):
                 holder = str(self.redis.eval(HOLD, 1, self.key, self.token, str(int(self.seconds * 1000))))
-            else:
-                found = str(self.redis.get(self.key) or "")
-                holder = "" if found == self.token else found  # it could not be given back, and ends by itself
             taken = holder == self.token and not leading
             known: Mapping[str, str] = self.redis.hgetall(self.jobs) if taken else {}  # type: ignore[assignment]  # or awaitable
         except Exception:
@@ -108,13 +116,24 @@ class InRedis:
         self.since = begin if self.since is None else self.since
         return holder, {field: parsed(text) for field, text in known.items()}
 
+    def other(self, now: float) -> str:
+        """Who else has it."""
+        found: Any = self.redis.get(self.key)
+        left: Any = self.redis.pttl(self.key)
+        if found and found != self.token:  # one's own could not be given back, and ends by itself
+            self.used = now + left / 1000
+            return str(found)
+        if found is not None:
+            self.used = 0.0
+        return ""
+
     def note(self, field: str, job: Mapping[str, Any]) -> bool:
         """Keep what became of a job; whether the lease is still one's own."""
         return bool(self.redis.eval(NOTE, 2, self.key, self.jobs, self.token, field, json.dumps(job)))
 
     def release(self) -> None:
         """Let another one have the lease."""
-        self.redis.eval(RELEASE, 1, self.key, self.token)
+        self.redis.eval(RELEASE, 1, self.key, self.token, str(int(self.seconds * 1000)))
 
 
 class OnHost:

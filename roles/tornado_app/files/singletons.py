@@ -31,6 +31,8 @@ LONGEST = 30.0  # most seconds before a singleton that has ended is started agai
 STEADY = 60.0  # seconds after which a singleton counts as well again
 MISSED = 300.0  # seconds for which a run of cron is made up
 AHEAD = 3600.0  # seconds by which no clock of another host is in front: this one was put back
+NOT_STARTED = 127  # the code of a run that could not be started, as a shell has it
+BACK = 60.0  # seconds by which a clock that is put back changes what comes next
 FOREVER = 1e9  # seconds of a lease that ends with its process alone
 
 
@@ -40,8 +42,9 @@ def utc(seconds: float) -> str:
 
 
 def say(text: str) -> None:
-    """Write a line to the log."""
-    print(utc(time.time()), text, flush=True)
+    """Write a line to the log; a full disk ends nothing."""
+    with suppress(OSError):
+        print(utc(time.time()), text, flush=True)
 
 
 def local_zone() -> tzinfo:
@@ -55,7 +58,8 @@ def local_zone() -> tzinfo:
 
 def following(schedule: str, moment: float, zone: tzinfo) -> float:
     """The first time of a schedule after a moment, in seconds since 1970."""
-    return next((found.timestamp() for found in CronSim(schedule, datetime.fromtimestamp(moment, zone))), float("inf"))
+    times = (found.timestamp() for found in CronSim(schedule, datetime.fromtimestamp(moment, zone)))
+    return next((found for found in times if found > moment), float("inf"))  # in autumn an hour comes twice, and CronSim knows one
 
 
 def first(job: str, schedule: str, zone: tzinfo) -> float:
@@ -92,6 +96,7 @@ class Singletons:
         self.answer: Future[Any] | None = None
         self.leads, self.until, self.holder, self.problem, self.ending = False, 0.0, "", "", False
         self.leaderless = time.time()
+        self.offset = 0.0  # of the time of day from the clock
         self.children: dict[str, Child] = {}
         self.jobs: Jobs = {}
         self.claims: dict[str, tuple[dict[str, Any], Future[Any]]] = {}  # runs of cron that begin when the lease has kept them
@@ -122,6 +127,7 @@ class Singletons:
         if self.leads and reason:
             self.step_down(reason)
         elif self.leads:
+            self.heed_the_clock()
             for job in self.settings["singletons"]:
                 self.tend_singleton(f"singleton:{job}")
             for job in self.schedules:
@@ -159,9 +165,21 @@ class Singletons:
             state.update({"restarts": 0, "tries": 0} if job not in self.schedules else {"scheduled": state.get("scheduled", now)})
             self.unkept.add(job)
 
-    def start(self, job: str) -> None:
-        """Start a job."""
-        self.children[job] = Child(self.commands[job], clock())
+    def heed_the_clock(self) -> None:
+        """Say anew when cron comes next, once the clock was put back."""
+        offset = time.time() - clock()
+        if offset < self.offset - BACK:
+            self.due = {job: due for job, due in self.due.items() if job not in self.schedules}
+        self.offset = offset
+
+    def start(self, job: str) -> bool:
+        """Start a job; whether that could be done."""
+        try:
+            self.children[job] = Child(self.commands[job], clock())
+        except OSError as problem:  # no process is left, or no memory
+            say(f"{job} cannot be started: {problem}")
+            return False
+        return True
 
     def ended(self, job: str) -> Child | None:
         """A job that has ended by now, without what it has left."""
@@ -186,8 +204,10 @@ class Singletons:
             self.due[job] = clock() + pause
             self.change(job, code=child.process.returncode, ended=utc(time.time()), restarts=state["restarts"] + 1, tries=tries)
         elif job not in self.children and clock() >= self.due.get(job, 0.0):
-            self.start(job)
-            self.change(job, host=self.settings["host"], release=self.release, since=utc(time.time()))
+            if self.start(job):
+                self.change(job, host=self.settings["host"], release=self.release, since=utc(time.time()))
+            else:
+                self.due[job] = clock() + LONGEST
         elif job in self.children and state["tries"] and clock() - self.children[job].began >= STEADY:
             self.change(job, tries=0)
 
@@ -204,7 +224,8 @@ class Singletons:
                     self.jobs[job] = attempt
                     self.due[job] = 0.0
                     say(f"{job} starts: that of {utc(attempt['scheduled'])}")
-                    self.start(job)
+                    if not self.start(job):
+                        self.change(job, code=NOT_STARTED, ended=utc(now), seconds=0.0)
         elif now >= self.due.get(job, 0.0):
             since = max(now if state["scheduled"] > now + AHEAD else state["scheduled"], now - MISSED)
             self.due[job] = due = following(self.schedules[job], since, self.zone)
@@ -248,6 +269,7 @@ class Singletons:
         for job in list(self.children):
             if done := self.ended(job):
                 self.change(job, code=done.process.returncode, ended=utc(time.time()))
+        self.unkept |= self.claims.keys()  # that run has not begun: the next one makes it up
         for job in self.unkept:
             self.asking.ask(self.lease.note, job, dict(self.jobs[job]))
         self.leads, self.holder, self.answer, self.keeping = False, "", None, None
@@ -279,8 +301,9 @@ class Singletons:
             sweep(read(path))
         elif self.written[0] == text:
             return
-        write(path, text)
-        self.written = (text, os.stat(path).st_mtime_ns)
+        with suppress(OSError):  # as of a full disk
+            write(path, text)
+            self.written = (text, os.stat(path).st_mtime_ns)
 
 
 def main() -> None:
