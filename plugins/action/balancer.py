@@ -49,7 +49,7 @@ class ActionModule(InventoryAction):
             files=self.files(issued),
             unneeded=[] if issued else acme.left(ROOT),
         )
-        return {**result, "unnamed": balancer.unnamed(hosts)}
+        return {**result, "unnamed": balancer.unnamed(hosts), "issuing": bool(issued)}
 
     def files(self, issued: Mapping[str, balancer.Site]) -> dict[str, str]:
         """Path and content of what has certificates issued, if there is one; ``issued`` is the file of each -> its site."""

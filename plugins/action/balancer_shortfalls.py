@@ -18,9 +18,11 @@ class ActionModule(Balancer):
     def act(self, arguments: Arguments) -> Result:
         """Ask the host, and say what is missing."""
         backends = balancer.backends(self.balanced(arguments["hosts"], arguments["tls"]))
-        sites = balancer.sites(backends) if arguments["tls"] == "terminate" else []
+        sites, asked = balancer.sites(backends), [backend["app"] for backend in backends]
+        if arguments["tls"] == "pass":
+            sites, asked = [], [*asked, *(f"{site['name']}.tls" for site in sites)]
         certificates = [{"app": site["name"], "source": source(site["tls"]), "path": self.certificate(site)["path"]} for site in sites]
-        found = self.module("haproxy_info", backends=[backend["app"] for backend in backends], certificates=certificates)
+        found = self.module("haproxy_info", backends=asked, certificates=certificates)
         if found.get("failed"):
             return found
         name = self.variables["inventory_hostname"]

@@ -15,21 +15,24 @@ class ActionModule(RedisAction):
     SPEC: ClassVar[Spec] = {
         "plan": {"type": "str", "required": True},
         "asked": {"type": "dict", "required": True, "no_log": False},
-        "present": {"type": "str", "required": True},
+        "refused": {"type": "list", "elements": "dict", "default": []},
+        "present": {"type": "str", "default": ""},
     }
     _requires_connection = False
 
     def act(self, arguments: Arguments) -> Result:
-        """Take the secret of the inventory or of the host of Redis; where nobody says it, leave apps what they have."""
+        """Take the secret of the inventory or of the host of Redis; where that is of no use, leave apps what they have."""
         found = self.fleet_redis()
         plans = self.of_each_host(arguments["plan"]).values()
         apps = sorted({name for plan in plans for name, app in plan["apps"].items() if app["redis"]})
         secret = found.secret or str(arguments["asked"].get("secret", "")) if found else ""
-        if found and secret:
-            root = next(plan["host"]["root"] for plan in plans)
-            urls = {app: redis.url(found, app, secret, root) for app in apps}
-        else:
-            present = [own["urls"] for own in self.of_each_host(arguments["present"]).values() if "urls" in own]
-            urls = redis.most_common(present, apps)
-        unknown = [app for app in apps if app not in urls]
-        return {"urls": urls, "note": "" if secret or not apps else redis.unasked(found.host if found else "", unknown)}
+        present = self.of_each_host(arguments["present"]).values() if arguments["present"] else []
+        live = redis.most_common([own["urls"] for own in present if "urls" in own], apps)
+        if not found or not secret:
+            unknown = [app for app in apps if app not in live]
+            return {"urls": live, "note": redis.unasked(found.host if found else "", unknown) if apps else ""}
+        root = next(plan["host"]["root"] for plan in plans)
+        urls = {app: redis.url(found, app, secret, root) for app in apps}
+        refused = {answer["app"]: answer["error"] for answer in arguments["refused"]}
+        kept = {app: live[app] for app in refused if live.get(app, urls[app]) != urls[app]}
+        return {"urls": {**urls, **kept}, "note": redis.refused([refused[app] for app in kept]) if kept else ""}

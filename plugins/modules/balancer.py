@@ -49,6 +49,10 @@ unnamed:
   type: list
   elements: str
   returned: success
+issuing:
+  description: Whether an ACME server is to issue a certificate to it.
+  type: bool
+  returned: success
 msg:
   description: What cannot work, one line each, or what HAProxy refuses. The configuration of before stays then.
   type: str

@@ -7,13 +7,17 @@ DOCUMENTATION = r"""
 module: redis_ping
 short_description: Ask Redis as the processes of slots do
 description:
-  - Connects from this host, with the C(REDIS_URL) that the processes of each slot have got. Shows no password.
+  - Connects from this host, with the C(REDIS_URL) that the processes of each slot have got, or are to get. Shows no password.
 options:
   slots:
     description: The slots, of apps that have the fleet's Redis.
     type: list
     elements: dict
-    required: true
+    default: []
+  urls:
+    description: App to the URL that it is to get. Call it with C(no_log).
+    type: dict
+    default: {}
 attributes:
   check_mode:
     support: full
@@ -28,7 +32,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 answers:
-  description: Of each slot its C(app), and as C(error) what is wrong, with the way out; empty when Redis has answered.
+  description: Of each slot and each URL its C(app), and as C(error) what is wrong, with the way out; empty when Redis has answered.
   type: list
   elements: dict
   returned: success
@@ -37,8 +41,6 @@ answers:
         and the firewall between them"}
 """
 
-from collections.abc import Mapping
-from typing import Any
 from urllib.parse import urlsplit
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.quiet import QuietModule
@@ -46,28 +48,38 @@ from ansible_collections.tornado_app.deploy.plugins.module_utils.redis import PO
 from ansible_collections.tornado_app.deploy.plugins.module_utils.redis_url import url_of
 
 
-def problem(slot: Mapping[str, Any]) -> str:
-    """What stands between the processes of a slot and Redis; empty when nothing does."""
-    app, url = slot["app"], url_of(slot)
+def problem(app: str, url: str, away: dict[str, str]) -> str:
+    """What stands between the processes of an app and Redis; empty when nothing does. ``away`` is who did not answer, and is asked once."""
     if not url:
         return f"{app} has no REDIS_URL yet; run --tags provision,deploy"
     parts = urlsplit(url)
     where = f"Redis at {parts.hostname}:{parts.port or PORT}"
     try:
+        if where in away:
+            raise UnreachableError(away[where])
         with at_url(url) as server:
             server.ask("PING")
     except RefusedError as refused:
         way_out = "run --tags provision,deploy, which bring both to one password" if "WRONGPASS" in str(refused) else "see --tags status"
         return f"{app} is refused by {where}: {refused}; {way_out}"
     except UnreachableError as problem:
+        away[where] = str(problem)
         return f"{app} does not reach {where}: {problem}; see --tags status, redis_bind and the firewall between them"
     return ""
 
 
 def main() -> None:
     """Run the module."""
-    module = QuietModule(argument_spec={"slots": {"type": "list", "elements": "dict", "required": True}}, supports_check_mode=True)
-    module.exit_json(changed=False, answers=[{"app": slot["app"], "error": problem(slot)} for slot in module.params["slots"]])
+    module = QuietModule(
+        argument_spec={
+            "slots": {"type": "list", "elements": "dict", "default": []},
+            "urls": {"type": "dict", "default": {}, "no_log": True},
+        },
+        supports_check_mode=True,
+    )
+    urls = [*((slot["app"], url_of(slot)) for slot in module.params["slots"]), *module.params["urls"].items()]
+    away: dict[str, str] = {}
+    module.exit_json(changed=False, answers=[{"app": app, "error": problem(app, url, away)} for app, url in urls])
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ DOCUMENTATION = r"""
 module: redis_urls
 short_description: Say which URL of Redis each app gets
 description:
-  - Makes the URLs of the secret of the inventory, or of the host of Redis. Where nobody says it, an app keeps the URL that most hosts have.
+  - Makes the URLs of the secret of the inventory, or of the host of Redis. Where nobody says it, or Redis does not take the URL, an app
+    keeps the one that most hosts have.
   - Runs on the controller alone. Call it with C(run_once) and C(no_log).
 options:
   plan:
@@ -17,10 +18,15 @@ options:
     description: The result of M(tornado_app.deploy.redis_secret), also of a host that did not answer.
     type: dict
     required: true
+  refused:
+    description: Of the answers of M(tornado_app.deploy.redis_ping) to these URLs those with an C(error).
+    type: list
+    elements: dict
+    default: []
   present:
     description: Name of the variable in which each host has the result of M(tornado_app.deploy.redis_urls_info). It may have none.
     type: str
-    required: true
+    default: ""
 attributes:
   check_mode:
     description: Does the same, since it changes nothing.
@@ -45,7 +51,7 @@ urls:
   type: dict
   returned: success
 note:
-  description: That nobody says the secret, and which apps have no URL then; empty when somebody does.
+  description: Which apps keep the URL that they have, and why; empty when none does.
   type: str
   returned: success
 """

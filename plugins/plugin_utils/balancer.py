@@ -248,5 +248,6 @@ def template_variables(
         "issuers": issuers if issued and ends_here else [],
         "strict": not any(map(has_address, sites(found))),
         "passed": passed,
+        "by_address": next((site["name"] for site in passed if has_address(site)), ""),
         "routes_of_sites": in_order((one["name"], one["names"], "") for one in passed),
     }

@@ -6,7 +6,15 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 
-from ansible_collections.tornado_app.deploy.plugins.plugin_utils.balancer import Host, common_names, has_tls, of_app, served
+from ansible_collections.tornado_app.deploy.plugins.plugin_utils.balancer import (
+    Host,
+    backends,
+    common_names,
+    has_tls,
+    of_app,
+    served,
+    sites,
+)
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.setting_rules import PREFIX
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.settings import name_problem, trusted_problems
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.site_settings import SERVER_NAME
@@ -57,27 +65,38 @@ def app_problems(hosts: Sequence[Host]) -> Iterator[str]:
             yield f"tornado_apps.{other}.server_names: {where} is {one}'s already; give each app names of its own, or a path"
 
 
-def tls_problems(hosts: Sequence[Host], mode: str) -> Iterator[str]:
-    """What stands against TLS, which is to end at the balancer (``terminate``) or at the hosts (``pass``)."""
+def terminated_problems(hosts: Sequence[Host]) -> Iterator[str]:
+    """What stands against TLS that ends at the balancer."""
     for app in served(hosts):
         given = of_app(hosts, app)[0].apps[app]["tls"]
         where = f"tornado_apps.{app}.tls"
-        if mode == "terminate" and source(given) == "acme":
+        if source(given) == "acme":
             yield from acme_problems(f"{where}.acme", given["acme"])
             for setting in ("server_names", "redirect_names"):
                 yield from unprovable(f"tornado_apps.{app}.{setting}", common_names(hosts, app, setting))
-        if mode == "terminate" and bool(given["certificate"]) != bool(given["key"]):
+        if bool(given["certificate"]) != bool(given["key"]):
             yield f"{where} needs both certificate and key"
-        for host in of_app(hosts, app) if mode == "terminate" and has_tls(given) else []:
+        for host in of_app(hosts, app) if has_tls(given) else []:
             if host.proxy_port:
                 yield (
                     f"{where} ends at the balancer, and nginx of {host.name} does not hear of it by the PROXY protocol: set its "
                     "tornado_app_proxy_port to 0, or load_balancer_tls to pass"
                 )
-        if mode == "pass" and has_tls(given):
-            for host in of_app(hosts, app):
-                if not host.proxy_tls_port:
-                    yield f"load_balancer_tls is pass, and tornado_app_proxy_tls_port of {host.name} is 0: give it a port for TLS"
+
+
+def passed_problems(hosts: Sequence[Host]) -> Iterator[str]:
+    """What stands against TLS that is passed to the hosts. A connection goes to a host as it is, whatever path is asked for."""
+    for app in served(hosts):
+        members = of_app(hosts, app)
+        for host in members if has_tls(members[0].apps[app]["tls"]) else []:
+            if not host.proxy_tls_port:
+                yield f"load_balancer_tls is pass, and tornado_app_proxy_tls_port of {host.name} is 0: give it a port for TLS"
+    for site in sites(backends(hosts)):
+        if not site["servers"]:
+            yield (
+                f"load_balancer_tls is pass, and no host has all apps of {', '.join(site['names'])}: give one host all of them, or each "
+                "app names of its own"
+            )
 
 
 def problems(hosts: Sequence[Host], mode: str) -> list[str]:
@@ -87,4 +106,5 @@ def problems(hosts: Sequence[Host], mode: str) -> list[str]:
     found = list(host_problems(hosts))
     if not served(hosts):
         found.append("no app has server_names: clients of a balancer ask for a name that each host of the app answers for")
-    return found or [*app_problems(hosts), *tls_problems(hosts, mode)]
+    found = found or list(app_problems(hosts))
+    return found or list(passed_problems(hosts) if mode == "pass" else terminated_problems(hosts))

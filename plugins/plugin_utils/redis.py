@@ -85,6 +85,11 @@ def unasked(host: str, unknown: Sequence[str]) -> str:
     return f"{host} does not say the secret of Redis, and apps keep the REDIS_URL that they have{without}"
 
 
+def refused(errors: Sequence[str]) -> str:
+    """That apps keep their URL since Redis does not take another one, for a person."""
+    return f"Redis does not take a REDIS_URL as the inventory has it, and apps keep the one that they have: {'; '.join(errors)}"
+
+
 def line(host: str, found: Mapping[str, Any]) -> str:
     """Redis in the status; ``found`` is the result of redis_info."""
     if "running" not in found:

@@ -54,8 +54,11 @@ NONE: dict[str, Any] = {"certificate": "", "key": "", "acme": {"email": "", "dir
 
 
 def of_host(tls: Mapping[str, Any], host: HostSettings) -> dict[str, Any]:
-    """TLS as a host has it: a certificate that an ACME server issues is the balancer's where TLS ends there."""
-    return {**tls, "acme": NONE["acme"]} if host["tls_at_balancer"] else {**tls}
+    """TLS as a host has it: where it ends at the balancer, that redirects, and has what an ACME server issues.
+
+    A host that redirects as well does so before the balancer has a certificate, and clients find nobody there.
+    """
+    return {**tls, "acme": NONE["acme"], "redirect": False} if host["tls_at_balancer"] else {**tls}
 
 
 def acme_problems(where: str, acme: Mapping[str, str]) -> Iterator[str]:

@@ -65,7 +65,7 @@ def test_at_a_balancer_that_ends_tls_it_is_none_of_the_hosts_affairs() -> None:
     with pytest.raises(AnsibleFilterError, match="is not an address"):
         planned({"shop": {**SHOP, "tls": {"acme": {"email": "a b"}}}}, tls_at_balancer=True)
     (own,) = planned({"shop": {**SHOP, "tls": {"self_signed": True}}}, tls_at_balancer=True).values()
-    assert own["tls"]["source"] == "self_signed"
+    assert (own["tls"]["source"], own["tls"]["redirect"]) == ("self_signed", False)  # HAProxy redirects once it has a certificate
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ def test_what_the_inventory_says_is_enough_for_hosts_that_nobody_has_asked() -> 
         "server web-2 web-2:80 check port 80",
         "server web-3 10.0.0.3:80 check port 80",
     ]
-    assert handed["result"] == {"changed": True, "unnamed": ["tool"]}
+    assert handed["result"] == {"changed": True, "unnamed": ["tool"], "issuing": False}
     assert "timeout server 210s" in handed["config"]
 
 
@@ -300,6 +300,19 @@ def test_a_balancer_that_delivers_says_how_long_its_certificates_last() -> None:
     assert handed["backends"] == ["shop", "api"]
     assert handed["certificates"] == [{"app": "shop", "source": "acme", "path": "/etc/haproxy/tornado_app/shop.acme.pem"}]
     assert (shortfalls, notes) == ([], ["lb-1: shop's certificate has 60 days left"])
+
+
+def test_of_tls_that_is_passed_the_sites_are_asked_for_too() -> None:
+    tls = {"self_signed": True}
+    apps = {"shop": {"server_names": ["shop.test"], "tls": tls}, "admin": {"server_names": ["shop.test"], "path": "/admin/", "tls": tls}}
+    ports = {"tornado_app_proxy_port": 81, "tornado_app_proxy_tls_port": 8444}
+    handed = act(
+        {"web-1": {"tornado_apps": apps, **ports}},
+        action="balancer_shortfalls",
+        found={"running": False, "servers": {}, "certificates": {}},
+        tls="pass",
+    )
+    assert (handed["backends"], handed["certificates"]) == (["shop", "admin", "shop.tls"], [])
 
 
 @pytest.mark.parametrize(

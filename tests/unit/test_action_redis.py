@@ -197,11 +197,18 @@ def test_a_ca_that_has_not_issued_it_is_refused(tmp_path: Path) -> None:
 # The URLs of apps
 
 
-def urls(redis_1: Mapping[str, Any], asked: Mapping[str, Any], *present: Mapping[str, str], apps: Mapping[str, Any] | None = None) -> Any:
+def urls(
+    redis_1: Mapping[str, Any],
+    asked: Mapping[str, Any],
+    *present: Mapping[str, str],
+    apps: Mapping[str, Any] | None = None,
+    refused: tuple[str, ...] = (),
+) -> Any:
     """What the action says of the hosts web-1, ..., which have these URLs."""
     plan = {"apps": planned(apps or {"shop": {"source": "x"}}, redis=True), "absent": {}, "host": HOST}
     webs = {f"web-{n}": {"the_plan": plan, "found": {"urls": own}} for n, own in enumerate(present or [{}], 1)}
-    found = act("redis_urls", {"redis-1": redis_1, **webs}, plan="the_plan", asked=asked, present="found")
+    answers = [{"app": app, "error": f"{app} is refused"} for app in refused]
+    found = act("redis_urls", {"redis-1": redis_1, **webs}, plan="the_plan", asked=asked, present="found", refused=answers)
     return found["urls"], found["note"]
 
 
@@ -225,6 +232,15 @@ def test_apps_keep_what_they_have_where_nobody_says_the_secret() -> None:
     assert note == (
         "redis-1 does not say the secret of Redis, and apps keep the REDIS_URL that they have; shop goes without one until a later run"
     )
+
+
+def test_apps_keep_what_they_have_where_redis_does_not_take_the_new_one() -> None:
+    """One that has none gets the new one, and one whose is the same gets no word of it: Redis is away."""
+    apps = {name: {"source": "x", "server_names": [f"{name}.test"]} for name in ("shop", "api", "new")}
+    same = f"redis://api:{password(FLEET, 'api')}@redis-1:6379/0"
+    found, note = urls({}, {"secret": FLEET}, {"shop": "redis://old", "api": same}, apps=apps, refused=("shop", "api", "new"))
+    assert found == {"shop": "redis://old", "api": same, "new": f"redis://new:{password(FLEET, 'new')}@redis-1:6379/0"}
+    assert note == ("Redis does not take a REDIS_URL as the inventory has it, and apps keep the one that they have: shop is refused")
 
 
 @pytest.mark.parametrize("own", [{"redis_keys": []}, {"secrets": {"REDIS_URL": "x"}}, {"environment": {"REDIS_URL": "x"}}])

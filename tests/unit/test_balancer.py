@@ -164,6 +164,14 @@ def test_apps_without_a_name_are_left_out() -> None:
             "tornado_apps.shop.tls needs both certificate and key",
         ),
         ([host(1, {"shop": SECURE})], "pass", "load_balancer_tls is pass, and tornado_app_proxy_tls_port of web-1 is 0: "),
+        (
+            [
+                host(1, {"shop": SECURE}, proxy_port=1, proxy_tls_port=2),
+                host(2, {"admin": {**SECURE, "path": "/admin/"}}, proxy_port=1, proxy_tls_port=2),
+            ],
+            "pass",
+            "load_balancer_tls is pass, and no host has all apps of shop.test: ",
+        ),
         ([host(1, proxy_tls_port=444)], "pass", "tornado_app_proxy_port of web-1 is 0, and with tornado_app_proxy_tls_port its nginx "),
         ([host(1, {"shop": SECURE}, proxy_port=81)], "terminate", "tornado_apps.shop.tls ends at the balancer, and nginx of web-1 "),
         ([host(1, {"shop": given("a.test", others=["a b"])})], "pass", "tornado_apps.shop.redirect_names: 'a b' on web-1 is not a valid "),

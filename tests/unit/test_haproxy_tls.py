@@ -182,6 +182,20 @@ def test_what_is_no_tls_or_asks_for_another_name_is_passed_to_nobody(balancer: B
         assert not utils("proc").peers(listening.getsockname()[1])
 
 
+def test_who_comes_by_an_address_is_passed_to_its_site(balancer: Balancer) -> None:
+    balancer.start_hosts(1)
+    near = given("127.0.0.1", tls=TLS)
+    with socket.create_server(("127.0.0.2", 0)) as listening:
+        listening.settimeout(PATIENCE)
+        apps = {"shop": SHOP, "near": near}
+        balancer.start(config(host(1, apps, proxy_port=1, proxy_tls_port=listening.getsockname()[1]), tls="pass"))
+        balancer.wait_for(1, backend="near.tls")
+        with socket.create_connection(("127.0.0.1", balancer.tls), PATIENCE) as client:
+            client.sendall(sent := hello(None))
+            with listening.accept()[0] as accepted, accepted.makefile("rb") as stream:
+                assert stream.read(28 + len(sent)).endswith(sent)  # behind what the PROXY protocol says
+
+
 def test_a_drained_app_takes_its_whole_site_from_a_host(balancer: Balancer) -> None:
     balancer.start_hosts(1, 2)
     hosts = [host(number, BOTH, proxy_port=1, proxy_tls_port=443) for number in (1, 2)]

@@ -204,3 +204,21 @@ def test_the_status_of_one_that_does_not(host: RedisHost) -> None:
     with host.running():
         host.client(users.ADMIN).config_set("appendonly", "no")
         assert host.info()["shortfalls"] == ["Redis does not write what it is given to its log (AOF); run --tags provision"]
+
+
+def test_data_behind_a_link_is_where_it_is_said_to_be(host: RedisHost) -> None:
+    (host.root / "link").symlink_to(host.data)
+    host.data = host.root / "link"
+    host.configure(APPS)
+    with host.running():
+        assert host.configure(APPS)["restart"] is False
+
+
+def test_one_that_takes_no_more_clients_says_so_and_is_not_restarted(host: RedisHost) -> None:
+    host.configure(APPS, maxclients=10)
+    with host.running():
+        clients = [host.client("shop") for _ in range(10)]
+        assert all(client.ping() for client in clients)
+        for _ in range(20):  # by the socket the refusal comes before or behind the question
+            assert host.info()["shortfalls"][0].startswith("Redis does not answer: ERR max number of clients reached; ")
+        assert "max number of clients reached" in host.configure(APPS, maxclients=10)["msg"]

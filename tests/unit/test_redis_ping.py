@@ -62,6 +62,21 @@ def test_a_password_of_before_is_told_with_the_way_out(host: RedisHost, tmp_path
     assert found.endswith("; run --tags provision,deploy, which bring both to one password")
 
 
+def test_urls_are_tried_before_they_are_given_out(host: RedisHost) -> None:
+    """A server that does not answer is asked once, whichever app comes next."""
+    host.configure(APPS)
+    with host.running():
+        tried = run_module("redis_ping", urls={"shop": url(host), "api": url(host).replace("shop:", "api:")})["answers"]
+    assert [answer["error"][:14] for answer in tried] == ["", "api is refused"]
+    with socket.create_server(("127.0.0.1", host.port)) as silent:
+        gone = run_module("redis_ping", urls={"shop": url(host), "api": url(host)})["answers"]
+        silent.settimeout(1)
+        silent.accept()
+        with pytest.raises(TimeoutError):
+            silent.accept()
+    assert [answer["error"].partition(" at ")[0] for answer in gone] == ["shop does not reach Redis", "api does not reach Redis"]
+
+
 def test_one_that_does_not_answer_is_told_with_the_way_out(host: RedisHost, tmp_path: Path) -> None:
     assert ping(tmp_path, REDIS_URL=url(host)) == (
         f"shop does not reach Redis at 127.0.0.1:{host.port}: [Errno 111] Connection refused; "

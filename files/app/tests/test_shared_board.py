@@ -60,6 +60,7 @@ def test_a_key_counts_once(ports: list[int]) -> None:
     first = ana.say("once", key="k")
     ana.port = ports[1]
     assert ana.say("once", key="k") == first
+    assert ana.say("changed before it was sent again", key="k") != first
     assert ben.say("by somebody else", key="k") != first
 
 
