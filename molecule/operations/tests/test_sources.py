@@ -8,6 +8,8 @@ import pytest
 from tests.fleet import Fleet
 from tests.repository import Repository
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def fleet(fleet: Fleet) -> Fleet:
