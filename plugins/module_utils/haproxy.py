@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import socket
+import ssl
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -23,6 +25,8 @@ SERVER = re.compile(r"^\s+server\s+(\S+)\s+\S+:(\d+)(?:\s|$)", re.MULTILINE)
 # Of the lines of `show servers state`, whose first two are their version and their names.
 BACKEND, NAME, STATE, PORT = 1, 3, 5, 18
 STOPPED, RUNNING = "0", "2"
+
+END = "-----END CERTIFICATE-----"
 
 
 def ask(path: Path, command: str) -> str:
@@ -63,6 +67,12 @@ def up(path: Path, backends: Iterable[str]) -> dict[str, dict[str, bool]]:
         backend: {line[NAME]: line[STATE] == RUNNING for line in lines if len(line) > STATE and line[BACKEND] == backend}
         for backend in backends
     }
+
+
+def serves(socket_path: Path, certificate: Path, content: str) -> bool:
+    """Whether the running HAProxy has this content of a certificate's file."""
+    own = hashlib.sha1(ssl.PEM_cert_to_DER_cert(content.partition(END)[0] + END), usedforsecurity=False).hexdigest()
+    return own.upper() in ask(socket_path, f"show ssl cert {certificate}")
 
 
 def replace_certificate(socket_path: Path, certificate: Path, content: str) -> str:

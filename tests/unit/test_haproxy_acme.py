@@ -88,6 +88,15 @@ def test_what_is_issued_and_renewed_is_served_without_a_reload(issued: Balancer)
     assert all(f"--domain={NAMES[0]} --domain={NAMES[1]} --server={acme.LETS_ENCRYPT}" in line for line in asked)
 
 
+def test_what_haproxy_has_not_is_given_to_it_though_its_file_has_it(issued: Balancer) -> None:
+    """As when it did not answer at the renewal."""
+    first, second = authority().leaf(*NAMES), authority().leaf(*NAMES)
+    renew(issued, first)
+    (issued.directory / "shop.acme.pem").write_text(authority().chain(second) + second.key_pem)
+    assert renew(issued, second).returncode == 0
+    assert shown(issued) == der(second)
+
+
 def test_what_haproxy_does_not_take_is_noted_and_leaves_what_there_is(issued: Balancer) -> None:
     leaf = authority().leaf(*NAMES)
     renew(issued, leaf)

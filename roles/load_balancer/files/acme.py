@@ -13,7 +13,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent / "lib"))
 
 from ansible_collections.tornado_app.deploy.plugins.module_utils.certbot import issued, renew
-from ansible_collections.tornado_app.deploy.plugins.module_utils.haproxy import process, replace_certificate
+from ansible_collections.tornado_app.deploy.plugins.module_utils.haproxy import process, replace_certificate, serves
 from ansible_collections.tornado_app.deploy.plugins.module_utils.root_file import SECRET, install, text
 
 
@@ -22,11 +22,14 @@ def serve(settings: dict[str, Any]) -> dict[str, str]:
     socket, failures = Path(settings["socket"]), {}
     for name, app in settings["apps"].items():
         path, content = Path(app["served"]), issued(name, settings)
-        if not content or content == text(path):
+        if not content:
             continue
-        if process(socket) and (problem := replace_certificate(socket, path, content)):
+        problem = ""
+        if process(socket) and not serves(socket, path, content):  # whatever the file has: HAProxy may have been silent before
+            problem = replace_certificate(socket, path, content)
+        if problem:
             failures[name] = problem
-        else:
+        elif content != text(path):
             install(path, content, SECRET)
     return failures
 
