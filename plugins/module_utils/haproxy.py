@@ -25,7 +25,6 @@ SERVER = re.compile(r"^\s+server\s+(\S+)\s+\S+:(\d+)(?:\s|$)", re.MULTILINE)
 # Of the lines of `show servers state`, whose first two are their version and their names.
 BACKEND, NAME, STATE, PORT = 1, 3, 5, 18
 STOPPED, RUNNING = "0", "2"
-
 END = "-----END CERTIFICATE-----"
 
 

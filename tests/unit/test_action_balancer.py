@@ -250,6 +250,7 @@ def test_a_certificate_that_is_issued_takes_a_script_a_timer_and_a_way_for_chall
     assert file == {"path": "/etc/haproxy/tornado_app/shop.acme.pem", "self_signed": ["shop.test"], "force": False}
     assert servers(handed["config"])[:2] == ["server lb-1 127.0.0.1:8402", "server lb-2 [2001:db8::2]:8402"]
     assert json.loads(handed["files"]["/opt/tornado_app/acme.json"])["apps"]["shop"]["served"] == file["path"]
+    assert handed["result"]["issuing"]  # also where an earlier run ended before certbot came
     assert "ReadWritePaths=/etc/haproxy/tornado_app\n" in handed["files"]["/etc/systemd/system/tornado_app-acme.service"]
     assert set(acme.UNITS.values()) < set(handed["files"])
     assert handed["unneeded"] == []

@@ -61,7 +61,7 @@ def test_a_run_that_was_made_up_is_not_made_up_again(fleet: Fleet) -> None:
     """What was known before it does not take the place of its time in Redis."""
     begun = time.time() - 130
     fleet.redis("HSET", "shop:tornado_app:jobs", "cron:tick", json.dumps({"scheduled": begun}))
-    jobs = cron("tick", f"{time.gmtime(begun + 70).tm_min} * * * *", f"echo run >>{fleet.root}/ticks; sleep 3600")
+    jobs = cron("tick", f"{time.gmtime(begun + 70).tm_min} * * * *", f"echo run >>{fleet.root}/ticks; exec sleep 3600")
     first = fleet.start("web-1", **jobs)
     wait_until((fleet.root / "ticks").exists, "the run that was missed")
     time.sleep(0.5)
@@ -73,7 +73,7 @@ def test_a_run_that_was_made_up_is_not_made_up_again(fleet: Fleet) -> None:
 
 
 def test_a_run_that_goes_on_is_not_started_again(fleet: Fleet) -> None:
-    fleet.start("web-1", **cron("long", "* * * * * *", f"echo run >>{fleet.root}/ticks; sleep 3600"))
+    fleet.start("web-1", **cron("long", "* * * * * *", f"echo run >>{fleet.root}/ticks; exec sleep 3600"))
     wait_until(lambda: fleet.state("web-1").get("jobs", {}).get("cron:long", {}).get("skipped", 0) >= 2, "runs that are left out")
     assert (fleet.root / "ticks").read_text() == "run\n"
     assert "cron:long still runs" in fleet.text("web-1")
