@@ -40,8 +40,9 @@ class ActionModule(InventoryAction):
         paths = [certificate["path"] for certificate in certificates]
         issued = {path: site for path, site in zip(paths, terminated, strict=True) if source(site["tls"]) == "acme"}
         version = self._low_level_execute_command(f"{HAPROXY} -v")["stdout"]
-        variables = balancer.template_variables(hosts, arguments["tls"], paths, version, self.issuers(arguments["balancers"]))
-        config = self.render("haproxy.cfg.j2", maxconn=arguments["maxconn"], state_file=STATE_FILE, challenges=acme.CHALLENGES, **variables)
+        variables = balancer.template_variables(hosts, arguments["tls"], bool(paths), version, self.issuers(arguments["balancers"]))
+        places = {"directory": CERTIFICATES, "state_file": STATE_FILE}
+        config = self.render("haproxy.cfg.j2", maxconn=arguments["maxconn"], challenges=acme.CHALLENGES, **places, **variables)
         result = self.module(
             "haproxy_config",
             config=config,

@@ -14,12 +14,14 @@ description:
   - Starts nothing that does not run.
 options:
   config:
-    description: The whole configuration. C(@digest@) in it becomes its digest, by which the running HAProxy tells what it has loaded.
+    description:
+      - The whole configuration. C(@digest@) in it becomes its digest, by which the running HAProxy tells what it has loaded.
+      - C(@digest@.list) in O(directory) is a C(crt-list) of the certificates. A line of the configuration would take 28 of them.
     type: str
     required: true
   certificates:
     description:
-      - The certificates with their keys that O(config) names. Other files of their directory are removed.
+      - The certificates with their keys, in the order of C(@digest@.list). Other files of their directory are removed.
       - The name of a file with a O(certificates[].secret) has to change with it, so that the former one is there for the former
         configuration.
     type: list
@@ -149,10 +151,13 @@ class Configuration:
         self.secrets = {Path(given["path"]): given["secret"] or self.own(given) for given in module.params["certificates"]}
         self.issued = {Path(given["path"]): given["self_signed"] for given in module.params["certificates"] if not given["force"]}
         config = module.params["config"]
+        listed = "".join(f"{path}\n" for path in self.secrets)
         # What is issued gets to the running HAProxy by another way.
         fixed = [secret for path, secret in self.secrets.items() if path not in self.issued]
-        self.digest = hashlib.sha256("".join([config, *fixed]).encode()).hexdigest()[:12]
+        self.digest = hashlib.sha256("".join([config, listed, *fixed]).encode()).hexdigest()[:12]
         self.config = config.replace("@digest@", self.digest)
+        if listed:
+            self.secrets[self.directory / f"{self.digest}.list"] = listed
         self.before = self.path.read_text(encoding="utf-8", errors="replace") if self.path.exists() else None
         present = set(self.directory.iterdir()) if self.directory.is_dir() else set()
         self.superfluous = sorted(present - set(self.secrets))
@@ -174,7 +179,7 @@ class Configuration:
         """Let HAProxy judge all of it, in another place."""
         with tempfile.TemporaryDirectory(prefix="haproxy-candidate-") as folder:
             for path, secret in self.secrets.items():
-                install(Path(folder) / path.name, secret, SECRET)
+                install(Path(folder) / path.name, secret.replace(f"{self.directory}/", f"{folder}/"), SECRET)
             candidate = Path(folder) / "haproxy.cfg"
             candidate.write_text(self.config.replace(f"{self.directory}/", f"{folder}/"), encoding="utf-8")
             code, output, errors = self.module.run_command([HAPROXY, "-c", "-f", str(candidate)])
@@ -225,7 +230,8 @@ class Configuration:
     def diff(self) -> list[dict[str, str]]:
         """What changes, without a secret."""
         found = [(self.path, self.before or "", self.config)] if self.differs else []
-        found += [(path, "", "(a certificate and its key)\n") for path in self.missing]
+        shown = {path: secret if path.suffix == ".list" else "(a certificate and its key)\n" for path, secret in self.missing.items()}
+        found += [(path, "", content) for path, content in shown.items()]
         found += [(Path(path), text(Path(path)) or "", content) for path, content in self.files.items()]
         found += [(path, "(there)\n", "") for path in self.superfluous]
         return [{"before_header": str(path), "after_header": str(path), "before": before, "after": after} for path, before, after in found]

@@ -20,7 +20,6 @@ from ansible_collections.tornado_app.deploy.plugins.plugin_utils.settings import
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.site_settings import SERVER_NAME
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.tls import acme_problems, source, unprovable
 
-MOST_SITES = 28  # a line of HAProxy has 64 words at most, two for each of them
 ADDRESS = re.compile(r"[A-Za-z0-9_.:-]+")
 
 
@@ -68,11 +67,6 @@ def app_problems(hosts: Sequence[Host]) -> Iterator[str]:
 
 def terminated_problems(hosts: Sequence[Host]) -> Iterator[str]:
     """What stands against TLS that ends at the balancer."""
-    if (count := len(sites(backends(hosts)))) > MOST_SITES:
-        yield (
-            f"{count} sites have TLS that ends at the balancer, and HAProxy takes {MOST_SITES} certificates in a line: give apps of one "
-            "certificate the same server_names, each with a path of its own, or set load_balancer_tls to pass"
-        )
     for app in served(hosts):
         given = of_app(hosts, app)[0].apps[app]["tls"]
         where = f"tornado_apps.{app}.tls"

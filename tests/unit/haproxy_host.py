@@ -121,9 +121,10 @@ def config(
     """The configuration as the action renders it."""
     assert balancer_rules.problems(hosts, tls) == []
     issuers = [server(Host(name, address, {})) for name, address in (("lb-1", "127.0.0.1"), ("lb-2", "127.0.0.9"))]
-    variables = template_variables(hosts, tls, [str(path) for path in certificates], version, issuers)
+    variables = template_variables(hosts, tls, bool(certificates), version, issuers)
     facts = {"lo": {"ipv6": [{"address": "::1"}]} if ipv6 else {}}
-    common = {"maxconn": maxconn, "challenges": acme.CHALLENGES, "state_file": "/run/haproxy/tornado_app.state", "ansible_facts": facts}
+    places = {"directory": own.CERTIFICATES, "state_file": own.STATE_FILE}
+    common = {"maxconn": maxconn, "challenges": acme.CHALLENGES, **places, "ansible_facts": facts}
     return rendered("haproxy.cfg.j2", {**variables, **common, "ansible_search_path": [str(ROLE)]})
 
 
@@ -163,6 +164,7 @@ class Balancer(Asked):
             "log /dev/log local0": f"log {self.root}/log local0",
             "/run/haproxy/admin.sock": str(self.socket),
             "/run/haproxy/tornado_app.state": str(self.state_file),
+            own.CERTIFICATES: str(self.directory),
             "bind :80\n": f"bind 127.0.0.1:{self.port}\n",
             "bind :443": f"bind 127.0.0.1:{self.tls}",
             "127.0.0.1:8404": f"127.0.0.1:{self.statistics}",
@@ -189,6 +191,7 @@ class Balancer(Asked):
         certificates: list[dict[str, Any]] = [{"path": str(path), "secret": secret} for path, secret in (secrets or {}).items()]
         certificates += [{"path": str(path), "self_signed": names} for path, names in (own or {}).items()]
         certificates += [{"path": str(path), "self_signed": names, "force": False} for path, names in (placeholders or {}).items()]
+        certificates.sort(key=lambda one: one["path"])
         common = {"config": self.adapted(text), "certificates": certificates, **{key: str(path) for key, path in paths.items()}}
         return run_module("haproxy_config", check=check, **{**common, **arguments})
 
@@ -200,6 +203,13 @@ class Balancer(Asked):
         self.pid.write_text(str(running.pid))
         wait_until(lambda: own.loaded(self.socket) or running.poll() is not None, "HAProxy's socket")
         assert running.poll() is None, (self.root / "haproxy.log").read_text()
+
+    def certificates(self) -> list[Path]:
+        """The certificates that are there, which one list has, and nothing else is there."""
+        (listed,) = self.directory.glob("*.list")
+        found = sorted(set(self.directory.iterdir()) - {listed})
+        assert listed.read_text().split() == [str(path) for path in found]
+        return found
 
     def start_hosts(self, *numbers: int) -> Any:
         """Start hosts in a process, which is returned."""

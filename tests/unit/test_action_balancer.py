@@ -197,7 +197,7 @@ def test_a_certificate_goes_with_its_key_into_a_file_that_is_named_by_both(proje
     (file,) = handed["certificates"]
     assert file["secret"].startswith((project / "c.pem").read_text())
     assert KEY in file["secret"]
-    assert f" crt {file['path']}\n" in handed["config"]
+    assert " crt-list /etc/haproxy/tornado_app/@digest@.list\n" in handed["config"]
     assert KEY not in handed["config"] + json.dumps(handed["result"])
     bring(project, authority().leaf("shop.test"))
     (other,) = act(hosts, loader, project)["certificates"]
@@ -210,7 +210,7 @@ def test_for_a_self_signed_certificate_the_balancer_gets_the_names() -> None:
     (file,) = handed["certificates"]
     path = "/etc/haproxy/tornado_app/shop.self_signed.pem"
     assert file == {"path": path, "self_signed": ["shop.test", "www.shop.test"], "force": True}
-    assert f" crt {file['path']}\n" in handed["config"]
+    assert " crt-list /etc/haproxy/tornado_app/@digest@.list\n" in handed["config"]
 
 
 def test_with_tls_passed_no_key_leaves_the_controller() -> None:

@@ -163,11 +163,6 @@ def test_apps_without_a_name_are_left_out() -> None:
             "terminate",
             "tornado_apps.shop.tls needs both certificate and key",
         ),
-        (
-            [host(1, {f"app{number}": given(f"{number}.test", tls=FILES) for number in range(29)})],
-            "terminate",
-            "29 sites have TLS that ends at the balancer, and HAProxy takes 28 certificates in a line: ",
-        ),
         ([host(1, {"shop": SECURE})], "pass", "load_balancer_tls is pass, and tornado_app_proxy_tls_port of web-1 is 0: "),
         (
             [
