@@ -5,11 +5,13 @@ import copy
 import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -280,3 +282,15 @@ def callbacks(root: Path) -> dict[str, str]:
         "ANSIBLE_CALLBACKS_ENABLED": "crash,kept_modules" if root == ROOT else "crash",  # another one has other modules of the same names
         "KEPT_MODULES": kept_modules().name,
     }
+
+
+def changed_tasks(output: str) -> dict[str, tuple[str, ...]]:
+    """Host -> the tasks of a run that changed it, for each host of the recap."""
+    task, names = "", defaultdict[str, list[str]](list)
+    for line in output.splitlines():
+        if found := re.match(r"(?:TASK|RUNNING HANDLER) \[(.*)\]", line):
+            task = found[1]
+        elif found := re.match(r"changed: \[([^\] ]+)", line):
+            names[found[1]].append(task)
+    recap = re.findall(r"^(\S+) +: ok=\d+ +changed=(\d+)", output, re.MULTILINE)
+    return {host: tuple(names[host] or ["a task"] * int(count)) for host, count in recap}
