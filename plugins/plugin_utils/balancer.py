@@ -224,12 +224,11 @@ def version(said: str) -> list[int]:
     return [int(number) for number in found.groups()] if found else NEWEST
 
 
-def template_variables(
-    hosts: Sequence[Host], mode: str, certificates: bool, said: str, issuers: Sequence[Server]
-) -> dict[str, Any]:
+def template_variables(hosts: Sequence[Host], mode: str, certificates: bool, said: str, issuers: Sequence[Server]) -> dict[str, Any]:
     """What the template of the configuration takes.
 
-    ``certificates`` says whether the balancer has any; ``said`` is what `haproxy -v` has printed. ``issuers`` are the balancers, one of which may be asking for a certificate.
+    ``certificates`` says whether the balancer has any; ``said`` is what `haproxy -v` has printed. ``issuers`` are the balancers, one of
+    which may be asking for a certificate.
     """
     found = backends(hosts)
     ends_here = mode == "terminate"

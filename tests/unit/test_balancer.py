@@ -22,7 +22,7 @@ SECURE = given("shop.test", tls=FILES)
 
 def routed(*hosts: Host) -> list[tuple[str, str, str]]:
     """App, names and prefix, in the order in which a request is looked up."""
-    routes = balancer.template_variables(hosts, "terminate", [], "", [])["routes"]
+    routes = balancer.template_variables(hosts, "terminate", False, "", [])["routes"]
     return [(route["app"], f"{route['match']} {' '.join(route['names'])}", route["prefix"]) for route in routes]
 
 
@@ -62,14 +62,14 @@ def test_connections_for_such_names_are_passed_to_the_site() -> None:
         "admin": given("shop.test", path="/admin/", others=["old.test", "www.test"], tls=FILES),
     }
     hosts = [host(1, apps, proxy_port=81, proxy_tls_port=444)]
-    (route,) = balancer.template_variables(hosts, "pass", [], "", [])["routes_of_sites"]
+    (route,) = balancer.template_variables(hosts, "pass", False, "", [])["routes_of_sites"]
     assert route["names"] == ["shop.test", "www.test", "old.test"]
 
 
 @pytest.mark.parametrize(("tls", "backend"), [("terminate", "acme."), ("pass", "shop")])
 def test_what_an_acme_server_asks_goes_to_who_wants_the_certificate_whatever_the_path_of_an_app(tls: str, backend: str) -> None:
     apps = {"shop": given("shop.test", others=["www.test"], path="/shop/", tls=ISSUED), "api": given("api.test", tls=FILES)}
-    variables = balancer.template_variables([host(1, apps, proxy_port=81, proxy_tls_port=444)], tls, [], "", [])
+    variables = balancer.template_variables([host(1, apps, proxy_port=81, proxy_tls_port=444)], tls, False, "", [])
     assert variables["proved_by"] == {"shop.test": backend, "www.test": backend}
 
 
