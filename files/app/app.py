@@ -111,6 +111,7 @@ class App(web.Application):
             self.feed.take(self.sign())
             with contextlib.suppress(UnavailableError):
                 await self.store.tell(self.sign())
+            self.feed.take(self.sign())  # one that hangs takes longer to answer than a process may be silent
             self.feed.show_fleet()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(BEAT):

@@ -190,7 +190,7 @@ class BoardSocket(WebSocketHandler):
         try:
             place = json.loads(message)
             valid = place is None or (len(place) == 2 and all(0 <= number <= 1 for number in place))
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, RecursionError):  # the last one of lists in lists
             valid = False
         if not valid:
             self.close(1008, "a list of two numbers from 0 to 1, or null, is what this takes")

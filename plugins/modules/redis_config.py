@@ -75,6 +75,7 @@ from ansible_collections.tornado_app.deploy.plugins.module_utils.quiet import Qu
 from ansible_collections.tornado_app.deploy.plugins.module_utils.redis import Redis, RefusedError, UnreachableError
 from ansible_collections.tornado_app.deploy.plugins.module_utils.redis_server import (
     CONFIG_DIRECTORY,
+    FULL,
     LIVE,
     bring_users,
     differing,
@@ -172,6 +173,11 @@ class Configuration:
         if problems:
             self.module.fail_json(msg="\n".join(problems))
 
+    @property
+    def has_new_settings(self) -> bool:
+        """Whether the server is to have other settings than those of its file."""
+        return any(file.path == self.directory / "redis.conf" for file in self.missing)
+
     def install(self) -> None:
         """Put the files that differ in place; remove former certificates."""
         for folder in (self.directory.parent, self.directory):  # whatever the umask is, the server has to pass
@@ -242,7 +248,10 @@ def main() -> None:
             wanted.refuse(running=bool(server))
             changed, restart = wanted.bring(server) if server else (True, True)
     except (RefusedError, UnreachableError) as problem:
-        module.fail_json(msg=f"Redis does not take what is wanted, and keeps its files: {problem}; see journalctl -u redis-server")
+        if FULL not in str(problem) or not wanted.has_new_settings:
+            module.fail_json(msg=f"Redis does not take what is wanted, and keeps its files: {problem}; see journalctl -u redis-server")
+        wanted.refuse(running=True)
+        changed = restart = True  # more clients may be what is wanted, and a restart lets the role in
     if wanted.missing and not module.check_mode:
         wanted.install()
     module.exit_json(changed=bool(wanted.missing or changed), restart=restart, **result)

@@ -63,6 +63,12 @@ LOG = "see journalctl -u redis-server -u valkey-server"
 
 def shortfalls(info: Mapping[str, str]) -> Iterator[str]:
     """What is wrong with a server that answers."""
+    if info.get("loading") == "1":
+        yield f"Redis reads its data, and answers nobody until then, in {info.get('loading_eta_seconds', '?')} seconds by its own guess"
+        return
+    limit = int(info["maxmemory"])
+    if limit and int(info["used_memory"]) >= limit and info.get("maxmemory_policy") == "noeviction":
+        yield "Redis has no memory left, and takes no writes: raise redis_maxmemory, or have apps let their keys expire"
     if info.get("aof_enabled") != "1":
         yield "Redis does not write what it is given to its log (AOF); run --tags provision"
     for key, what in (("aof_last_write_status", "its log (AOF)"), ("rdb_last_bgsave_status", "its last snapshot")):

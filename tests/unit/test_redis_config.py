@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import redis
 
+from tests.unit.loading import plugin
 from ansible_collections.tornado_app.deploy.plugins.plugin_utils.setting_rules import REDIS_PATTERN
 from tests.unit.certified import authority
 from tests.unit.conftest import run_module, utils
@@ -206,6 +207,21 @@ def test_the_status_of_one_that_does_not(host: RedisHost) -> None:
         assert host.info()["shortfalls"] == ["Redis does not write what it is given to its log (AOF); run --tags provision"]
 
 
+def test_one_that_takes_no_writes_says_so(host: RedisHost) -> None:
+    host.configure(APPS, maxmemory=1)
+    with host.running():
+        (said,) = host.info()["shortfalls"]
+        assert said.startswith("Redis has no memory left, and takes no writes: raise redis_maxmemory")
+        host.configure(APPS, maxmemory=1, maxmemory_policy="allkeys-lru")
+        assert host.info()["shortfalls"] == []
+
+
+def test_one_that_reads_its_data_is_not_said_to_have_no_log() -> None:
+    loading = {"loading": "1", "loading_eta_seconds": "42", "aof_enabled": "0", "used_memory": "0", "maxmemory": "0"}
+    (said,) = plugin("modules", "redis_info").shortfalls(loading)
+    assert said.startswith("Redis reads its data, and answers nobody until then, in 42 seconds")
+
+
 def test_data_behind_a_link_is_where_it_is_said_to_be(host: RedisHost) -> None:
     (host.root / "link").symlink_to(host.data)
     host.data = host.root / "link"
@@ -222,3 +238,7 @@ def test_one_that_takes_no_more_clients_says_so_and_is_not_restarted(host: Redis
         for _ in range(20):  # by the socket the refusal comes before or behind the question
             assert host.info()["shortfalls"][0].startswith("Redis does not answer: ERR max number of clients reached; ")
         assert "max number of clients reached" in host.configure(APPS, maxclients=10)["msg"]
+        assert "max number of clients reached" in host.configure({**APPS, "another": ["*"]}, maxclients=10)["msg"]
+        assert host.configure(APPS, maxclients=20)["restart"]
+    with host.running():
+        assert not host.configure(APPS, maxclients=20)["changed"]

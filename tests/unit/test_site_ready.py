@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.builders import planned
+from tests.unit.conftest import PATIENCE
 from tests.unit.rendering import SHOP
 from tests.unit.running_site import Site, site, there
 
@@ -96,6 +98,20 @@ def test_what_passes_the_gate_is_ready(
         assert ready(site) == wanted
         assert ready(site, host="192.0.2.99") == wanted
         assert ready(site, host="192.0.2.1") == wanted  # one of shop's names
+
+
+def test_a_host_that_is_well_wants_no_requests_for_a_name_that_it_does_not_have(
+    tmp_path_factory: pytest.TempPathFactory, nginx: Path
+) -> None:
+    """The app of that name may be gone from this host alone, which a balancer hears of later."""
+    with with_health(tmp_path_factory.mktemp("r"), nginx, "/", sock="api") as site:
+        for address in ("192.0.2.99:80", "[2001:db8::a]", "[2001:db8::a]:80"):
+            assert ready(site, host=address) == WANTED
+        for name in ("gone.example.com", "localhost", "GONE.example.com:80"):
+            assert ready(site, host=name) == UNWANTED
+        with socket.create_connection(("127.0.0.1", site.port), PATIENCE) as client:
+            client.sendall(f"GET {READY} HTTP/1.0\r\n\r\n".encode())  # of a balancer that names none
+            assert b"".join(iter(lambda: client.recv(65536), b"")).endswith(b"\r\n\r\nready\n")
 
 
 def test_an_answer_with_large_headers_is_one(tmp_path_factory: pytest.TempPathFactory, nginx: Path) -> None:

@@ -135,7 +135,7 @@ class BoardTest(AsyncHTTPTestCase):
     @gen_test(timeout=PATIENCE)
     async def test_what_a_socket_may_not_say(self) -> None:
         """It is closed with 1008."""
-        for said in ("x", "[1]", "[0, 2]", '{"a": 1, "b": 2}', '["0", "1"]', "7"):
+        for said in ("x", "[1]", "[0, 2]", '{"a": 1, "b": 2}', '["0", "1"]', "7", "[" * 50_000):
             socket = await self.open()
             await socket.write_message(said)
             while await socket.read_message() is not None:
