@@ -3,6 +3,7 @@
 /* The connection: a websocket that comes back, later each time, and never at the same moment as all the others; else long polls. */
 
 const RETRY_MS = { first: 500, longest: 15000, moved: 800 };
+const HANDSHAKE_MS = 10000; // something on the way may neither let it through nor refuse it
 const POLL_AFTER = 2; // failures in a row after which polls take over, between two attempts
 const POLL_MS = 40000; // a poll waits for 25 s
 const GOING_AWAY = 1001;
@@ -25,6 +26,7 @@ function say(text) {
 
 function showProcess(process) {
   me = process;
+  document.title = `${process.app} on ${process.host}`;
   document.body.dataset.slot = process.slot || "none";
   for (const shown of document.querySelectorAll("[data-info]")) {
     const value = process[shown.dataset.info];
@@ -59,15 +61,17 @@ const served = (how) => say(`${how} ${me.host}:${me.port}`);
 
 function connect() {
   const mine = ++turn;
-  socket = new WebSocket(`${location.origin.replace(/^http/, "ws")}/board${after()}`);
-  socket.onopen = () => {
-    failures = 0;
-  };
+  const own = new WebSocket(`${location.origin.replace(/^http/, "ws")}/board${after()}`);
+  socket = own;
+  const hung = setTimeout(() => own.close(), HANDSHAKE_MS);
   socket.onmessage = ({ data }) => {
+    clearTimeout(hung);
+    failures = 0; // a proxy may let it open, and nothing through
     takeAll(JSON.parse(data));
     served("Live from");
   };
   socket.onclose = ({ code }) => {
+    clearTimeout(hung);
     if (mine !== turn) return;
     failures += code === GOING_AWAY ? 0 : 1;
     document.body.dataset.slot = code === GOING_AWAY ? document.body.dataset.slot : "error";
