@@ -10,6 +10,7 @@ description:
   - Lets HAProxy judge the configuration with the certificates that it names, and puts both in place only when they pass.
   - Reloads a running HAProxy that has loaded something else, and waits until the new process serves. When that does not come about,
     the configuration that was there is put back.
+  - Keeps a configuration that is not Ansible's beside it, as C(haproxy.cfg.<process>.<time>~).
   - Servers that were down before a reload are down after it, until a check of their own says otherwise.
   - Starts nothing that does not run.
 options:
@@ -135,6 +136,8 @@ from ansible_collections.tornado_app.deploy.plugins.module_utils.quiet import Qu
 from ansible_collections.tornado_app.deploy.plugins.module_utils.root_file import PUBLIC, SECRET, install, is_own, text
 from ansible_collections.tornado_app.deploy.plugins.module_utils.text import valid
 
+MANAGED = "# Ansible managed"  # what is somebody else's is kept beside it
+
 
 def differs(path: Path, content: str, mode: int) -> bool:
     """Whether a file is not there as it is wanted."""
@@ -210,6 +213,8 @@ class Configuration:
         for path, content in self.files.items():
             install(Path(path), content)
         if self.differs:
+            if self.before and MANAGED not in self.before:
+                self.module.backup_local(str(self.path))
             install(self.path, self.config)
 
     def reload(self) -> None:

@@ -39,6 +39,14 @@ def test_a_configuration_is_installed_and_a_second_time_nothing_changes(balancer
     assert "@digest@" not in balancer.path.read_text()
 
 
+def test_what_an_operator_has_written_is_kept_beside_it(balancer: Balancer) -> None:
+    balancer.path.write_text("# of an operator\n")
+    for maxconn in (200, 300):
+        assert balancer.install(config(host(1), maxconn=maxconn))["changed"]
+    (kept,) = balancer.root.glob("haproxy.cfg.*~")
+    assert kept.read_text() == "# of an operator\n"
+
+
 def test_a_check_changes_nothing(balancer: Balancer) -> None:
     checked = balancer.install(ONE, check=True)
     assert (checked["changed"], everything(balancer)) == (True, {})
