@@ -57,6 +57,9 @@ class Jobs:
                 pending = await client.xpending_range(self.stream, GROUP, "-", "+", LOOK)
                 old = [entry["message_id"] for entry in pending if entry["time_since_delivered"] >= self.abandoned]
                 left = await client.xclaim(self.stream, GROUP, CONSUMER, self.abandoned, old[:1]) if old else []
+                if left and left[0][0] is None:  # before Redis 7: it is too old, and was thrown away while it waited
+                    await client.xack(self.stream, GROUP, old[0])
+                    left = []
                 if not left:
                     answer = await client.xreadgroup(GROUP, CONSUMER, {self.stream: ">"}, count=1, block=1000)
                     left = answer[0][1] if answer else []

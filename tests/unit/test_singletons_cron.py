@@ -41,13 +41,13 @@ def test_a_run_of_cron_comes_once_over_two_leaders(fleet: Fleet) -> None:
     assert json.loads(fleet.redis("HGET", "shop:tornado_app:jobs", "cron:tick"))["host"] == "web-2"
 
 
-@pytest.mark.parametrize(("ago", "runs"), [(130, 1), (4000, 0)])
-def test_what_was_missed_is_made_up_once_when_it_is_not_old(fleet: Fleet, ago: int, runs: int) -> None:
-    """A schedule that comes once an hour, and came between the last run and now; or longer ago than counts."""
+@pytest.mark.parametrize(("ago", "former", "runs"), [(130, "", 1), (4000, "", 0), (130, "0 3 * * *", 0)])
+def test_what_was_missed_is_made_up_once_when_it_is_not_old(fleet: Fleet, ago: int, former: str, runs: int) -> None:
+    """A schedule that comes once an hour, and came between the last run and now; or longer ago than counts; or that is new since."""
     begun = time.time() - ago
-    missed = time.gmtime(begun + (70 if runs else 60))
-    fleet.redis("HSET", "shop:tornado_app:jobs", "cron:tick", json.dumps({"scheduled": begun}))
-    jobs = cron("tick", f"{missed.tm_min} * * * *", f"echo run >>{fleet.root}/ticks")
+    schedule = f"{time.gmtime(begun + (70 if ago < 300 else 60)).tm_min} * * * *"
+    fleet.redis("HSET", "shop:tornado_app:jobs", "cron:tick", json.dumps({"scheduled": begun, "schedule": former or schedule}))
+    jobs = cron("tick", schedule, f"echo run >>{fleet.root}/ticks")
     fleet.start("web-1", **jobs)
     wait_until(lambda: fleet.leads("web-1") and fleet.state("web-1")["next"], "the next time")
     ticks = fleet.root / "ticks"

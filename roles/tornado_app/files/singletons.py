@@ -162,7 +162,12 @@ class Singletons:
         self.leads, self.due, now = True, {}, time.time()
         self.jobs = {job: known.get(job, {}) for job in self.commands}
         for job, state in self.jobs.items():
-            state.update({"restarts": 0, "tries": 0} if job not in self.schedules else {"scheduled": state.get("scheduled", now)})
+            if schedule := self.schedules.get(job):
+                # What another schedule has missed is nothing that this one has.
+                since = state.get("scheduled", now) if state.get("schedule", schedule) == schedule else now
+                state.update({"scheduled": since, "schedule": schedule})
+            else:
+                state.update({"restarts": 0, "tries": 0})
             self.unkept.add(job)
 
     def heed_the_clock(self) -> None:
