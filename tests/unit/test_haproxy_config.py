@@ -110,6 +110,11 @@ def test_ipv6_comes_beside_ipv4_and_each_client_has_an_address_of_its_family(bal
     if not has_ipv6:
         pytest.skip("no IPv6 here")
 
+    held = balancer.stack.enter_context(socket.socket())
+    held.bind(("", 0))  # a port that others have on no address: a client may have one from another address of this machine
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    balancer.port = held.getsockname()[1]
+
     def anywhere(ipv6: bool) -> str:
         return config(host(1), ipv6=ipv6).replace(":80", f":{balancer.port}", 2 if ipv6 else 1)
 
